@@ -1,0 +1,10 @@
+// The library's core: formats and the operations on them. Files are in <blocq/gguf/all.hpp>.
+#ifndef BLOCQ_BLOCQ_HPP
+#define BLOCQ_BLOCQ_HPP
+
+#include <blocq/core/view.hpp>
+#include <blocq/format/all.hpp>
+#include <blocq/op/dequantize.hpp>
+#include <blocq/op/quantize.hpp>
+
+#endif

@@ -1,0 +1,34 @@
+// Views: how many blocks a row needs, and a matrix of rows laid over memory that somebody else owns.
+#ifndef BLOCQ_CORE_VIEW_HPP
+#define BLOCQ_CORE_VIEW_HPP
+
+#include <blocq/core/config.hpp>
+
+#include <cstddef>
+#include <span>
+
+namespace blocq::inline v0 {
+
+// Rows of T, `stride` elements of T from one row to the next. For a matrix of blocks T is the wire struct and
+// `cols` counts blocks. An aggregate; it owns nothing.
+template <class T>
+struct matrix_view {
+  T* data = nullptr;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::size_t stride = 0;
+
+  BLOCQ_INLINE constexpr std::span<T> row(std::size_t r) const noexcept {
+    BLOCQ_ASSERT(r < rows);
+    return {data + r * stride, cols};
+  }
+  // Rows [first, last) of this view.
+  BLOCQ_INLINE constexpr matrix_view row_range(std::size_t first, std::size_t last) const noexcept {
+    BLOCQ_ASSERT(first <= last && last <= rows);
+    return {data + first * stride, last - first, cols, stride};
+  }
+};
+
+}  // namespace blocq::inline v0
+
+#endif

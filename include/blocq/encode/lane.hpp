@@ -1,0 +1,154 @@
+// The arithmetic of the scale searches. A lane type L is one float for each of L's independent problems: `lane` below
+// is one problem at a time and the model of every other lane type; a SIMD lane runs the same search on several at once.
+//
+// A reference encoder's bytes depend on the order and the rounding of each float operation. So every operation of a
+// lane rounds once, to nearest, in the order in which it is written: a barrier after it keeps the compiler from
+// contracting a product and a sum, from reassociating a chain and from replacing a division, whatever its flags.
+// Comparisons mean what IEEE 754 says under -ffinite-math-only too.
+//
+// What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
+// mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, gather and scatter.
+// Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
+#ifndef BLOCQ_ENCODE_LANE_HPP
+#define BLOCQ_ENCODE_LANE_HPP
+
+#include <blocq/core/bits.hpp>
+
+#ifndef __GNUC__
+#include <cmath>
+#endif
+
+#include <cstddef>
+
+namespace blocq::inline v0 {
+
+namespace impl {
+// Hides from the compiler how x came about.
+BLOCQ_INLINE float opaque(float x) noexcept {
+#if defined(__GNUC__) && defined(__SSE2__)
+  __asm__("" : "+x"(x));
+#elif defined(__GNUC__) && defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#elif defined(__GNUC__)
+  __asm__("" : "+m"(x));  // through memory, which also ends the excess precision of x87
+#else
+  volatile float y = x;
+  x = y;
+#endif
+  return x;
+}
+
+BLOCQ_INLINE float square_root(float x) noexcept {
+#ifdef __GNUC__
+  return opaque(__builtin_sqrtf(x));
+#else
+  return opaque(std::sqrt(x));
+#endif
+}
+
+// IEEE comparison from the bit patterns: a < b, false if either is a NaN.
+BLOCQ_INLINE constexpr bool less_by_bits(float a, float b) noexcept {
+  const std::uint32_t x = to_bits(a), y = to_bits(b);
+  if ((x & 0x7fffffffu) > 0x7f800000u || (y & 0x7fffffffu) > 0x7f800000u) return false;
+  const auto key = [](std::uint32_t bits) {
+    const auto magnitude = static_cast<std::int32_t>(bits & 0x7fffffffu);
+    return (bits >> 31) != 0 ? -magnitude : magnitude;
+  };
+  return key(x) < key(y);
+}
+}  // namespace impl
+
+struct lane {
+  float v;
+
+  lane() = default;
+  BLOCQ_INLINE lane(float x) noexcept : v(x) {}
+
+  friend BLOCQ_INLINE lane operator+(lane a, lane b) noexcept { return impl::opaque(a.v + b.v); }
+  friend BLOCQ_INLINE lane operator-(lane a, lane b) noexcept { return impl::opaque(a.v - b.v); }
+  friend BLOCQ_INLINE lane operator*(lane a, lane b) noexcept { return impl::opaque(a.v * b.v); }
+  friend BLOCQ_INLINE lane operator/(lane a, lane b) noexcept { return impl::opaque(a.v / b.v); }
+  BLOCQ_INLINE lane operator-() const noexcept { return from_bits(to_bits(v) ^ 0x80000000u); }
+  BLOCQ_INLINE lane& operator+=(lane b) noexcept { return *this = *this + b; }
+  BLOCQ_INLINE lane& operator-=(lane b) noexcept { return *this = *this - b; }
+
+#if BLOCQ_FINITE_MATH
+  friend BLOCQ_INLINE bool operator<(lane a, lane b) noexcept { return impl::less_by_bits(a.v, b.v); }
+  friend BLOCQ_INLINE bool operator==(lane a, lane b) noexcept {
+    return to_bits(a.v) == to_bits(b.v) ? !is_nan(a.v) : ((to_bits(a.v) | to_bits(b.v)) & 0x7fffffffu) == 0;
+  }
+  friend BLOCQ_INLINE bool operator<=(lane a, lane b) noexcept { return a < b || a == b; }
+#else
+  friend BLOCQ_INLINE bool operator<(lane a, lane b) noexcept { return a.v < b.v; }
+  friend BLOCQ_INLINE bool operator==(lane a, lane b) noexcept { return a.v == b.v; }
+  friend BLOCQ_INLINE bool operator<=(lane a, lane b) noexcept { return a.v <= b.v; }
+#endif
+  friend BLOCQ_INLINE bool operator>(lane a, lane b) noexcept { return b < a; }
+  friend BLOCQ_INLINE bool operator>=(lane a, lane b) noexcept { return b <= a; }
+  friend BLOCQ_INLINE bool operator!=(lane a, lane b) noexcept { return !(a == b); }
+
+  friend BLOCQ_INLINE lane abs(lane a) noexcept { return from_bits(to_bits(a.v) & 0x7fffffffu); }
+  friend BLOCQ_INLINE lane sqrt(lane a) noexcept { return impl::square_root(a.v); }
+
+  // The integer nearest to x, ties to even, for |x| <= 2^22; beyond that the value that the reference's bit trick
+  // gives (the low 23 bits of x + 1.5 * 2^23, less 2^22).
+  friend BLOCQ_INLINE lane nearest_int(lane x) noexcept {
+    const std::uint32_t bits = to_bits((x + lane(12582912.0f)).v);
+    return static_cast<float>(static_cast<std::int32_t>(bits & 0x7fffffu) - 0x400000);
+  }
+};
+
+// Float to 32-bit integer toward zero. Out of range and NaN give INT32_MIN, as the x86 instruction does; the reference
+// relies on that where it converts to 8 bits.
+BLOCQ_INLINE constexpr std::int32_t to_i32(float x) noexcept {
+  const std::uint32_t magnitude = to_bits(x) & 0x7fffffffu;
+  return magnitude >= 0x4f000000u ? INT32_MIN : static_cast<std::int32_t>(x);
+}
+BLOCQ_INLINE constexpr std::int8_t to_i8(float x) noexcept { return static_cast<std::int8_t>(to_i32(x)); }
+BLOCQ_INLINE constexpr std::uint8_t to_u8(float x) noexcept { return static_cast<std::uint8_t>(to_i32(x)); }
+
+// C's roundf: to the nearest integer, halves away from zero.
+BLOCQ_INLINE constexpr float round_half_away(float x) noexcept {
+  const std::uint32_t bits = to_bits(x), magnitude = bits & 0x7fffffffu;
+  if (magnitude >= 0x4b000000u) return x;  // 2^23 and beyond: an integer already, or NaN
+  const float whole = static_cast<float>(static_cast<std::int32_t>(from_bits(magnitude)));
+  const float rounded = whole + (from_bits(magnitude) - whole >= 0.5f ? 1.0f : 0.0f);
+  return from_bits(to_bits(rounded) | (bits & 0x80000000u));
+}
+
+BLOCQ_INLINE lane select(bool m, lane a, lane b) noexcept { return m ? a : b; }
+BLOCQ_INLINE bool any(bool m) noexcept { return m; }
+BLOCQ_INLINE bool all(bool m) noexcept { return m; }
+
+template <class L>
+struct lane_traits;
+template <>
+struct lane_traits<lane> {
+  static constexpr std::size_t size = 1;
+  using mask = bool;
+};
+
+template <class L>
+using mask_t = typename lane_traits<L>::mask;
+
+// Lane i holds p[i * stride]; scatter is the inverse. Lanes from `count` on repeat the last one and are not stored.
+BLOCQ_INLINE void gather(lane& to, const float* p, std::size_t, std::size_t) noexcept { to = *p; }
+BLOCQ_INLINE void scatter(lane from, float* p, std::size_t, std::size_t) noexcept { *p = from.v; }
+
+// b unless a > b, and b unless a < b: with a NaN the result is b, as in the reference's macros.
+template <class L>
+BLOCQ_INLINE L max_of(L a, L b) noexcept {
+  return select(a > b, a, b);
+}
+template <class L>
+BLOCQ_INLINE L min_of(L a, L b) noexcept {
+  return select(a < b, a, b);
+}
+template <class L>
+BLOCQ_INLINE L clamp_to(L x, float lowest, float highest) noexcept {
+  return max_of(L(lowest), min_of(L(highest), x));
+}
+
+}  // namespace blocq::inline v0
+
+#endif

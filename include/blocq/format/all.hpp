@@ -1,0 +1,54 @@
+// The list of formats: the one place where a new format is entered. Everything that runs over all formats (visit,
+// tests, benchmarks, the table of `blocq formats`) runs over this list.
+#ifndef BLOCQ_FORMAT_ALL_HPP
+#define BLOCQ_FORMAT_ALL_HPP
+
+#include <blocq/core/type_list.hpp>
+#include <blocq/format/q_legacy.hpp>
+
+namespace blocq::inline v0 {
+
+using legacy_formats = type_list<q4_0, q8_0>;
+
+using all_formats = concat_t<legacy_formats>;
+
+}  // namespace blocq::inline v0
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+// Calls f.template operator()<B>() for the block format B with this GGUF type id. False if there is none.
+template <class F>
+constexpr bool visit_gguf(int id, F&& f) {
+  bool found = false;
+  for_each(all_formats{}, [&]<class B> {
+    if constexpr (gguf_format<B>) {
+      if (!found && format_traits<B>::gguf_id == id) {
+        found = true;
+        f.template operator()<B>();
+      }
+    }
+  });
+  return found;
+}
+
+// Calls f for the block format with this name ("q4_k"; case does not matter). False if there is none.
+template <class F>
+constexpr bool visit_name(const char* name, F&& f) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  const auto same = [&](const char* a, const char* b) {
+    while (*a != 0 && lower(*a) == lower(*b)) ++a, ++b;
+    return lower(*a) == lower(*b);
+  };
+  bool found = false;
+  for_each(all_formats{}, [&]<class B> {
+    if (!found && same(format_traits<B>::name, name)) {
+      found = true;
+      f.template operator()<B>();
+    }
+  });
+  return found;
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif

@@ -1,0 +1,122 @@
+// Floats to blocks, with the bytes of each format's reference encoder.
+#ifndef BLOCQ_OP_QUANTIZE_HPP
+#define BLOCQ_OP_QUANTIZE_HPP
+
+#include <blocq/core/error.hpp>
+#include <blocq/core/fp_environment.hpp>
+#include <blocq/encode/all.hpp>
+#include <blocq/format/concept.hpp>
+
+#include <span>
+
+namespace blocq::inline v0 {
+
+struct quantize_options {
+  // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
+  // reference takes no weights ignore it. A weight that is NaN, infinite or negative counts as zero; a block whose
+  // weights are all zero is encoded without weights.
+  std::span<const float> importance = {};
+  // OCP MX formats: how the shared scale follows from the block's largest magnitude.
+  scale_rule rule = scale_rule::floor;
+};
+
+}  // namespace blocq::inline v0
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+
+BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
+
+inline bool all_finite(const float* x, std::size_t n) noexcept {
+  std::uint32_t bad = 0;
+  for (std::size_t i = 0; i < n; ++i) bad |= static_cast<std::uint32_t>((to_bits(x[i]) & 0x7f800000u) == 0x7f800000u);
+  return bad == 0;
+}
+
+// Mean of x * x in the reference's order of summation. What is not finite is left out, so that it stays a matter of
+// its own block.
+inline float mean_square(const float* x, std::size_t n) noexcept {
+  lane sum = 0.0f;
+  for (std::size_t i = 0; i < n; ++i)
+    if (is_finite(x[i])) sum += lane(x[i]) * lane(x[i]);
+  return (sum / lane(static_cast<float>(n))).v;
+}
+
+// One block under weights that need care: unusable ones are dropped, and when nothing usable is left, or when the
+// weights drive the scale out of range, the block is encoded as if there were none.
+template <class B>
+void encode_guarded(const float* x, encode_context context, B* out) noexcept {
+  float weights[block_size<B>];
+  bool any_weight = false;
+  for (std::size_t i = 0; i < block_size<B>; ++i) {
+    weights[i] = usable_weight(context.weights[i]) ? context.weights[i] : 0.0f;
+    any_weight |= weights[i] > 0.0f;
+  }
+  context.weights = any_weight ? weights : nullptr;
+  encode(x, 1, context, out);
+  if (any_weight && !is_valid(*out)) {
+    context.weights = nullptr;
+    encode(x, 1, context, out);
+  }
+}
+
+template <class B>
+void encode_row(const float* x, std::size_t blocks, const float* importance, encode_context context, B* out) noexcept {
+  context.row_mean_square = mean_square(x, blocks * block_size<B>);
+  for (std::size_t i = 0; i < blocks; ++i) {
+    context.weights = importance + i * block_size<B>;
+    encode_guarded(x + i * block_size<B>, context, out + i);
+  }
+}
+
+// The first block that is not what a decoder can use, and why.
+template <class B>
+status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!all_finite(x + i * block_size<B>, block_size<B>)) return {errc::not_finite, i};
+    if (!is_valid(blocks[i])) return {errc::scale_range, i};
+  }
+  return {};
+}
+
+}  // namespace detail
+
+// Encodes src into dst, which holds exactly src.size() / block_size<B> blocks. dst is a contiguous range of blocks.
+// The bytes are those of the format's reference encoder (GGUF formats: ggml, compiled without contraction; MX: OCP
+// v1.0), whatever the compiler's flags and the floating-point modes in force.
+//
+// Refused, with dst left as it was:
+//   errc::ragged         src.size() is not a multiple of block_size<B>, or not of options.importance.size()
+//   errc::size_mismatch  dst has another number of blocks
+// Reported with the index of the first block concerned; every block has been written, each from its own input alone:
+//   errc::not_finite     the block's input contains a NaN or an infinity (docs/formats.md says what became of it)
+//   errc::scale_range    the input is finite, but the format cannot hold the block's scale
+template <class Blocks>
+status quantize(std::span<const float> src, Blocks&& dst, const quantize_options& options = {}) noexcept {
+  const std::span blocks(dst);
+  using B = typename decltype(blocks)::element_type;
+  static_assert(!std::is_const_v<B> && block_format<B>,
+                "quantize(src, dst): dst is a mutable range of blocks, a type with a blocq::format_traits");
+  const std::size_t columns = options.importance.size();
+  if (src.size() % block_size<B> != 0) return {errc::ragged, 0};
+  if (columns != 0 && (src.size() % columns != 0 || columns % block_size<B> != 0)) return {errc::ragged, 0};
+  if (src.size() / block_size<B> != blocks.size()) return {errc::size_mismatch, 0};
+
+  const fp_environment modes;
+  auto* out = reinterpret_cast<wire_t<B>*>(blocks.data());
+  encode_context context;
+  context.rule = options.rule;
+  if (columns == 0 || !format_traits<B>::importance) {
+    encode(src.data(), blocks.size(), context, out);
+  } else {
+    const std::size_t row_blocks = columns / block_size<B>;
+    for (std::size_t done = 0; done < blocks.size(); done += row_blocks)
+      detail::encode_row(src.data() + done * block_size<B>, row_blocks, options.importance.data(), context, out + done);
+  }
+  return detail::check_blocks(src.data(), out, blocks.size());
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif
