@@ -8,7 +8,7 @@
 #ifndef BLOCQ_ENCODE_REFERENCE_HPP
 #define BLOCQ_ENCODE_REFERENCE_HPP
 
-#include <blocq/encode/lane.hpp>
+#include <blocq/core/lane.hpp>
 
 #include <cstddef>
 

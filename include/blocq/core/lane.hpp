@@ -9,8 +9,8 @@
 // What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
 // mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, gather and scatter.
 // Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
-#ifndef BLOCQ_ENCODE_LANE_HPP
-#define BLOCQ_ENCODE_LANE_HPP
+#ifndef BLOCQ_CORE_LANE_HPP
+#define BLOCQ_CORE_LANE_HPP
 
 #include <blocq/core/bits.hpp>
 
