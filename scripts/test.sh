@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds and runs every test: the unit tests by g++ in release mode, the same tests by clang++
+# under the address and undefined behaviour sanitizers, and the checks of the build itself. Extra arguments go to ctest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+scripts/setup.sh cmake ninja-build g++ clang libclang-rt-dev libxsimd-dev doctest-dev libcli11-dev nlohmann-json3-dev
+
+jobs=$(nproc)
+build() {  # DIRECTORY CMAKE-ARGUMENT...
+  local dir=$1
+  shift
+  cmake -S . -B "$dir" -G Ninja "$@" >"$dir.log" 2>&1 || { cat "$dir.log" >&2; return 1; }
+  cmake --build "$dir" -j "$jobs"
+}
+
+mkdir -p build
+build build/test -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release
+build build/test-sanitize --preset asan-ubsan -DBLOCQ_TEST_HOUSE=OFF
+
+failed=0
+ctest --test-dir build/test-sanitize -j "$jobs" --output-on-failure -LE sweep "$@" || failed=1
+ctest --test-dir build/test -j "$jobs" --output-on-failure "$@" || failed=1
+exit $failed
