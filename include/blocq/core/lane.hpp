@@ -38,8 +38,26 @@ BLOCQ_INLINE float opaque(float x) noexcept {
   return x;
 }
 
+// Division and square root as instructions: with -ffast-math compilers put approximations in their place.
+BLOCQ_INLINE float quotient(float a, float b) noexcept {
+#if defined(__GNUC__) && defined(__AVX__)
+  __asm__("vdivss %1, %0, %0" : "+x"(a) : "x"(b));
+  return a;
+#elif defined(__GNUC__) && defined(__SSE2__)
+  __asm__("divss %1, %0" : "+x"(a) : "x"(b));
+  return a;
+#else
+  return opaque(a / b);
+#endif
+}
 BLOCQ_INLINE float square_root(float x) noexcept {
-#ifdef __GNUC__
+#if defined(__GNUC__) && defined(__AVX__)
+  __asm__("vsqrtss %0, %0, %0" : "+x"(x));
+  return x;
+#elif defined(__GNUC__) && defined(__SSE2__)
+  __asm__("sqrtss %0, %0" : "+x"(x));
+  return x;
+#elif defined(__GNUC__)
   return opaque(__builtin_sqrtf(x));
 #else
   return opaque(std::sqrt(x));
@@ -58,6 +76,17 @@ BLOCQ_INLINE constexpr bool less_by_bits(float a, float b) noexcept {
 }
 }  // namespace impl
 
+// What a comparison of lanes gives. A type of its own because & and | of bool are int.
+struct lane_mask {
+  bool v;
+
+  BLOCQ_INLINE lane_mask(bool m) noexcept : v(m) {}
+  BLOCQ_INLINE operator bool() const noexcept { return v; }
+  friend BLOCQ_INLINE lane_mask operator&(lane_mask a, lane_mask b) noexcept { return a.v && b.v; }
+  friend BLOCQ_INLINE lane_mask operator|(lane_mask a, lane_mask b) noexcept { return a.v || b.v; }
+  BLOCQ_INLINE lane_mask operator!() const noexcept { return !v; }
+};
+
 struct lane {
   float v;
 
@@ -67,25 +96,25 @@ struct lane {
   friend BLOCQ_INLINE lane operator+(lane a, lane b) noexcept { return impl::opaque(a.v + b.v); }
   friend BLOCQ_INLINE lane operator-(lane a, lane b) noexcept { return impl::opaque(a.v - b.v); }
   friend BLOCQ_INLINE lane operator*(lane a, lane b) noexcept { return impl::opaque(a.v * b.v); }
-  friend BLOCQ_INLINE lane operator/(lane a, lane b) noexcept { return impl::opaque(a.v / b.v); }
+  friend BLOCQ_INLINE lane operator/(lane a, lane b) noexcept { return impl::quotient(a.v, b.v); }
   BLOCQ_INLINE lane operator-() const noexcept { return from_bits(to_bits(v) ^ 0x80000000u); }
   BLOCQ_INLINE lane& operator+=(lane b) noexcept { return *this = *this + b; }
   BLOCQ_INLINE lane& operator-=(lane b) noexcept { return *this = *this - b; }
 
 #if BLOCQ_FINITE_MATH
-  friend BLOCQ_INLINE bool operator<(lane a, lane b) noexcept { return impl::less_by_bits(a.v, b.v); }
-  friend BLOCQ_INLINE bool operator==(lane a, lane b) noexcept {
+  friend BLOCQ_INLINE lane_mask operator<(lane a, lane b) noexcept { return impl::less_by_bits(a.v, b.v); }
+  friend BLOCQ_INLINE lane_mask operator==(lane a, lane b) noexcept {
     return to_bits(a.v) == to_bits(b.v) ? !is_nan(a.v) : ((to_bits(a.v) | to_bits(b.v)) & 0x7fffffffu) == 0;
   }
-  friend BLOCQ_INLINE bool operator<=(lane a, lane b) noexcept { return a < b || a == b; }
+  friend BLOCQ_INLINE lane_mask operator<=(lane a, lane b) noexcept { return a < b || a == b; }
 #else
-  friend BLOCQ_INLINE bool operator<(lane a, lane b) noexcept { return a.v < b.v; }
-  friend BLOCQ_INLINE bool operator==(lane a, lane b) noexcept { return a.v == b.v; }
-  friend BLOCQ_INLINE bool operator<=(lane a, lane b) noexcept { return a.v <= b.v; }
+  friend BLOCQ_INLINE lane_mask operator<(lane a, lane b) noexcept { return a.v < b.v; }
+  friend BLOCQ_INLINE lane_mask operator==(lane a, lane b) noexcept { return a.v == b.v; }
+  friend BLOCQ_INLINE lane_mask operator<=(lane a, lane b) noexcept { return a.v <= b.v; }
 #endif
-  friend BLOCQ_INLINE bool operator>(lane a, lane b) noexcept { return b < a; }
-  friend BLOCQ_INLINE bool operator>=(lane a, lane b) noexcept { return b <= a; }
-  friend BLOCQ_INLINE bool operator!=(lane a, lane b) noexcept { return !(a == b); }
+  friend BLOCQ_INLINE lane_mask operator>(lane a, lane b) noexcept { return b < a; }
+  friend BLOCQ_INLINE lane_mask operator>=(lane a, lane b) noexcept { return b <= a; }
+  friend BLOCQ_INLINE lane_mask operator!=(lane a, lane b) noexcept { return !(a == b); }
 
   friend BLOCQ_INLINE lane abs(lane a) noexcept { return from_bits(to_bits(a.v) & 0x7fffffffu); }
   friend BLOCQ_INLINE lane sqrt(lane a) noexcept { return impl::square_root(a.v); }
@@ -116,16 +145,16 @@ BLOCQ_INLINE constexpr float round_half_away(float x) noexcept {
   return from_bits(to_bits(rounded) | (bits & 0x80000000u));
 }
 
-BLOCQ_INLINE lane select(bool m, lane a, lane b) noexcept { return m ? a : b; }
-BLOCQ_INLINE bool any(bool m) noexcept { return m; }
-BLOCQ_INLINE bool all(bool m) noexcept { return m; }
+BLOCQ_INLINE lane select(lane_mask m, lane a, lane b) noexcept { return m ? a : b; }
+BLOCQ_INLINE bool any(lane_mask m) noexcept { return m.v; }
+BLOCQ_INLINE bool all(lane_mask m) noexcept { return m.v; }
 
 template <class L>
 struct lane_traits;
 template <>
 struct lane_traits<lane> {
   static constexpr std::size_t size = 1;
-  using mask = bool;
+  using mask = lane_mask;
 };
 
 template <class L>

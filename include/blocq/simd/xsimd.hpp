@@ -1,0 +1,35 @@
+// The only door to xsimd: whether it can be used here, and what was renamed between its versions 8.1 and 14.
+// BLOCQ_HAS_XSIMD is 1 if xsimd is found and usable; define BLOCQ_NO_XSIMD to build the scalar library on purpose.
+#ifndef BLOCQ_SIMD_XSIMD_HPP
+#define BLOCQ_SIMD_XSIMD_HPP
+
+#include <blocq/core/config.hpp>
+
+#define BLOCQ_HAS_XSIMD 0
+#if !defined(BLOCQ_NO_XSIMD) && __has_include(<xsimd/xsimd.hpp>) && (defined(__SSE2__) || defined(__aarch64__))
+#include <xsimd/config/xsimd_config.hpp>
+// clang rejects the `throw` in the headers of xsimd 8 when exceptions are off.
+#if !(defined(__clang__) && !defined(__cpp_exceptions) && XSIMD_VERSION_MAJOR < 9)
+#undef BLOCQ_HAS_XSIMD
+#define BLOCQ_HAS_XSIMD 1
+#include <xsimd/xsimd.hpp>
+#endif
+#endif
+
+#if BLOCQ_HAS_XSIMD
+namespace blocq::inline v0::inline BLOCQ_ISA::simd {
+
+// Reinterprets the bits of a batch as elements of type To. (8.x names the batch type, later versions the element.)
+template <class To, class From, class Arch>
+BLOCQ_INLINE xsimd::batch<To, Arch> bit_cast(const xsimd::batch<From, Arch>& x) noexcept {
+#if XSIMD_VERSION_MAJOR < 9
+  return xsimd::bitwise_cast<xsimd::batch<To, Arch>>(x);
+#else
+  return xsimd::bitwise_cast<To>(x);
+#endif
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+// The SIMD lane against its model: every operation, bit for bit, on ordinary and on extreme operands.
+#include <doctest/doctest.h>
+#include <blocq/core/fp_environment.hpp>
+#include <blocq/simd/lane.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+namespace {
+
+using blocq::lane;
+using blocq::native_lane;
+constexpr std::size_t width = blocq::lane_traits<native_lane>::size;
+
+std::vector<float> operands() {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  std::vector<float> v{0.0f,       -0.0f, 1.0f,   -1.0f,         0.5f,       -0.5f,      1.5f,
+                       2.5f,       -2.5f, 1e-45f, -1e-45f,       1e-38f,     1e38f,      3.4e38f,
+                       -3.4e38f,   inf,   -inf,   std::nanf(""), 4194304.0f, 4194303.5f, -4194304.0f,
+                       8388609.0f, 1e10f, -1e10f, 0.49999997f,   3.1415927f};
+  std::uint32_t state = 1;
+  for (int i = 0; i < 200; ++i) {
+    state = state * 1664525u + 1013904223u;
+    v.push_back(blocq::from_bits(state));
+  }
+  while (v.size() % width != 0) v.push_back(1.0f);
+  return v;
+}
+
+// Equal bits, where all NaNs are one: IEEE 754 leaves their payload open.
+bool same(float a, float b) { return blocq::to_bits(a) == blocq::to_bits(b) || (blocq::is_nan(a) && blocq::is_nan(b)); }
+
+template <class F>
+void compare(F f) {
+  const blocq::fp_environment modes;  // a program linked with -ffast-math starts with subnormals flushed
+  const std::vector<float> v = operands();
+  for (std::size_t i = 0; i < v.size(); i += width) {
+    for (std::size_t shift = 0; shift < v.size(); ++shift) {
+      float a[width], b[width], got[width];
+      for (std::size_t k = 0; k < width; ++k) {
+        a[k] = v[i + k];
+        b[k] = v[(i + k + shift) % v.size()];
+      }
+      native_lane x, y;
+      gather(x, a, 1, width);
+      gather(y, b, 1, width);
+      scatter(f(x, y), got, 1, width);
+      for (std::size_t k = 0; k < width; ++k) {
+        const float want = f(lane(a[k]), lane(b[k])).v;
+        REQUIRE_MESSAGE(same(got[k], want), a[k], " and ", b[k], " give ", got[k], " instead of ", want);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("arithmetic of the SIMD lane is that of the model") {
+  compare([](auto a, auto b) { return a + b; });
+  compare([](auto a, auto b) { return a - b; });
+  compare([](auto a, auto b) { return a * b; });
+  compare([](auto a, auto b) { return a / b; });
+  compare([](auto a, auto b) { return a * b + b; });
+  compare([](auto a, auto b) { return -a * b - abs(b); });
+  compare([](auto a, auto) { return sqrt(a); });
+  compare([](auto a, auto) { return nearest_int(a); });
+  compare([](auto a, auto b) { return max_of(a, b) + min_of(b, a); });
+  compare([](auto a, auto) { return clamp_to(a, -3.0f, 4.0f); });
+}
+
+TEST_CASE("comparisons and masks of the SIMD lane are those of the model") {
+  const auto as_number = [](auto m, auto a) { return select(m, decltype(a)(1.0f), decltype(a)(0.0f)); };
+  compare([&](auto a, auto b) { return as_number(a < b, a); });
+  compare([&](auto a, auto b) { return as_number(a <= b, a); });
+  compare([&](auto a, auto b) { return as_number(a > b, a); });
+  compare([&](auto a, auto b) { return as_number(a >= b, a); });
+  compare([&](auto a, auto b) { return as_number(a == b, a); });
+  compare([&](auto a, auto b) { return as_number(a != b, a); });
+  compare([&](auto a, auto b) { return as_number((a < b) & (a > decltype(a)(0.0f)), a); });
+  compare([&](auto a, auto b) { return as_number((a < b) | !(a > decltype(a)(0.0f)), a); });
+}
+
+TEST_CASE("gather repeats the last lane and scatter leaves the rest alone") {
+  float source[3 * width], target[3 * width];
+  for (std::size_t i = 0; i < 3 * width; ++i) source[i] = static_cast<float>(i), target[i] = -1.0f;
+  native_lane x;
+  gather(x, source, 3, 1);
+  scatter(x, target, 3, width);
+  for (std::size_t i = 0; i < width; ++i) CHECK(target[3 * i] == 0.0f);
+  gather(x, source, 3, width);
+  scatter(x, target + 1, 3, 1);
+  CHECK(target[1] == 0.0f);
+  if (width > 1) CHECK(target[4] == -1.0f);
+}
