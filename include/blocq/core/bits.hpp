@@ -10,7 +10,7 @@
 
 namespace blocq::inline v0 {
 
-// A little-endian unsigned integer as it lies in a file: no alignment, no padding, any host.
+// A little-endian integer as it lies in a file: no alignment, no padding, any host.
 template <class U>
 struct little {
   std::uint8_t bytes[sizeof(U)];
@@ -30,6 +30,25 @@ BLOCQ_INLINE constexpr U load(const little<U>& field) noexcept {
 template <class U>
 BLOCQ_INLINE constexpr void store(little<U>& field, U value) noexcept {
   for (std::size_t i = 0; i < sizeof(U); ++i) field.bytes[i] = static_cast<std::uint8_t>(value >> (8 * i));
+}
+
+// The `width` bits of a byte or word from bit `from` on; set_field leaves the others alone.
+BLOCQ_INLINE constexpr int get_field(std::uint8_t byte, int from, int width) noexcept {
+  return (byte >> from) & ((1 << width) - 1);
+}
+template <class U>
+BLOCQ_INLINE constexpr int get_field(const little<U>& word, int from, int width) noexcept {
+  return static_cast<int>((load(word) >> from) & ((U{1} << width) - 1));
+}
+BLOCQ_INLINE constexpr void set_field(std::uint8_t& byte, int from, int width, int value) noexcept {
+  const int mask = ((1 << width) - 1) << from;
+  byte = static_cast<std::uint8_t>((byte & ~mask) | ((value << from) & mask));
+}
+template <class U>
+BLOCQ_INLINE constexpr void set_field(little<U>& word, int from, int width, int value) noexcept {
+  const U mask = static_cast<U>(((U{1} << width) - 1) << from);
+  store(word,
+        static_cast<U>((load(word) & static_cast<U>(~mask)) | (static_cast<U>(static_cast<U>(value) << from) & mask)));
 }
 
 // The bit pattern of a float and back. The builtin rather than std::bit_cast, which is a function that an unoptimized
@@ -55,6 +74,8 @@ BLOCQ_INLINE constexpr float f16_to_f32(std::uint16_t h) noexcept {
   while (((mantissa << shift) & 0x400u) == 0) ++shift;
   return from_bits(sign | ((113 - shift) << 23) | ((mantissa << (13 + shift)) & 0x7fffffu));
 }
+
+BLOCQ_INLINE constexpr float f16_to_f32(const le16& h) noexcept { return f16_to_f32(load(h)); }
 
 // binary32 to IEEE binary16: nearest, ties to even; subnormals kept, |x| >= 65520 becomes infinity, a NaN becomes
 // the quiet NaN of its sign.

@@ -4,13 +4,19 @@
 #define BLOCQ_FORMAT_ALL_HPP
 
 #include <blocq/core/type_list.hpp>
+#include <blocq/format/iq.hpp>
+#include <blocq/format/q_k.hpp>
 #include <blocq/format/q_legacy.hpp>
+#include <blocq/format/tq.hpp>
 
 namespace blocq::inline v0 {
 
-using legacy_formats = type_list<q4_0, q8_0>;
+using legacy_formats = type_list<q4_0, q4_1, q5_0, q5_1, q8_0, q8_1, q1_0, q2_0>;
+using k_formats = type_list<q2_k, q3_k, q4_k, q5_k, q6_k, q8_k>;
+using iq_formats = type_list<iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs>;
+using ternary_formats = type_list<tq1_0, tq2_0>;
 
-using all_formats = concat_t<legacy_formats>;
+using all_formats = concat_t<legacy_formats, k_formats, iq_formats, ternary_formats>;
 
 }  // namespace blocq::inline v0
 

@@ -30,6 +30,16 @@ concept block_format = std::is_trivially_copyable_v<B> && requires {
 };
 
 namespace impl {
+// The trait of a format that GGUF has an id for, all but its name.
+template <int Id, std::size_t BlockSize, class Element, class Operand, bool Importance>
+struct gguf_traits {
+  static constexpr int gguf_id = Id;
+  static constexpr std::size_t block_size = BlockSize;
+  static constexpr bool importance = Importance;
+  using element = Element;
+  using operand = Operand;
+};
+
 template <class B>
 struct wire_of {
   using type = B;

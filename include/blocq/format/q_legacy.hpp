@@ -1,70 +1,180 @@
-// The GGUF formats of the first generation: one scale, sometimes one minimum, for 32 elements.
+// The GGUF formats with one scale, or a scale and a minimum, for the whole block.
 // Layouts and decoders only; the encoders are in encode/.
-//
-// In `qs` of the 4- and 5-bit formats byte j holds element j in its low and element j + 16 in its high nibble.
 #ifndef BLOCQ_FORMAT_Q_LEGACY_HPP
 #define BLOCQ_FORMAT_Q_LEGACY_HPP
 
 #include <blocq/core/bits.hpp>
+#include <blocq/elem/grid.hpp>
 #include <blocq/elem/integer.hpp>
-#include <blocq/format/concept.hpp>
+#include <blocq/format/planes.hpp>
 
 namespace blocq::inline v0 {
 
-// y = d * (q - 8)
+// In all of them d, m and s are binary16.
+
+//   0    2                18
+//   | d  | qs             |     y = d * (q - 8)
 struct q4_0 {
-  le16 d;  // binary16
-  std::uint8_t qs[16];
+  le16 d;
+  std::uint8_t qs[16];  // byte j: element j in the low, element j + 16 in the high nibble
 };
 static_assert(sizeof(q4_0) == 18);
 
-// y = d * q
+//   0    2    4                20
+//   | d  | m  | qs             |     y = d * q + m
+struct q4_1 {
+  le16 d;
+  le16 m;
+  std::uint8_t qs[16];  // as in q4_0
+};
+static_assert(sizeof(q4_1) == 20);
+
+//   0    2    6                22
+//   | d  | qh | qs             |     y = d * (q - 16)
+struct q5_0 {
+  le16 d;
+  std::uint8_t qh[4];   // bit 4 of element i: bit i % 8 of byte i / 8
+  std::uint8_t qs[16];  // bits 0 to 3, as in q4_0
+};
+static_assert(sizeof(q5_0) == 22);
+
+//   0    2    4    8                24
+//   | d  | m  | qh | qs             |     y = d * q + m
+struct q5_1 {
+  le16 d;
+  le16 m;
+  std::uint8_t qh[4];   // as in q5_0
+  std::uint8_t qs[16];  // as in q4_0
+};
+static_assert(sizeof(q5_1) == 24);
+
+//   0    2                         34
+//   | d  | qs                      |     y = d * q
 struct q8_0 {
-  le16 d;  // binary16
+  le16 d;
   std::int8_t qs[32];
 };
 static_assert(sizeof(q8_0) == 34);
 
-template <>
-struct format_traits<q4_0> {
-  static constexpr const char* name = "q4_0";
-  static constexpr std::size_t block_size = 32;
-  static constexpr int gguf_id = 2;
-  static constexpr bool importance = true;
-  using element = packed_int<4, 8>;
-  using operand = q8_0;
+//   0    2    4                         36
+//   | d  | s  | qs                      |     y = d * q; s = d * (sum of q), what a dot partner's minimum is times
+struct q8_1 {
+  le16 d;
+  le16 s;
+  std::int8_t qs[32];
 };
+static_assert(sizeof(q8_1) == 36);
+
+//   0    2                18
+//   | d  | qs             |     128 elements, y = bit ? d : -d
+struct q1_0 {
+  le16 d;
+  std::uint8_t qs[16];  // element i: bit i % 8 of byte i / 8
+};
+static_assert(sizeof(q1_0) == 18);
+
+//   0    2                18
+//   | d  | qs             |     64 elements, y = d * (q - 1)
+struct q2_0 {
+  le16 d;
+  std::uint8_t qs[16];  // element i: two bits from bit 2 * (i % 4) of byte i / 4
+};
+static_assert(sizeof(q2_0) == 18);
 
 template <>
-struct format_traits<q8_0> {
+struct format_traits<q4_0> : impl::gguf_traits<2, 32, packed_int<4, 8>, q8_0, true> {
+  static constexpr const char* name = "q4_0";
+  using codes = planes<plane<&q4_0::qs, 4, 16>>;
+};
+template <>
+struct format_traits<q4_1> : impl::gguf_traits<3, 32, packed_int<4, 0>, q8_1, true> {
+  static constexpr const char* name = "q4_1";
+  using codes = planes<plane<&q4_1::qs, 4, 16>>;
+};
+template <>
+struct format_traits<q5_0> : impl::gguf_traits<6, 32, packed_int<5, 16>, q8_0, true> {
+  static constexpr const char* name = "q5_0";
+  using codes = planes<plane<&q5_0::qs, 4, 16>, plane<&q5_0::qh, 1, 1, 4>>;
+};
+template <>
+struct format_traits<q5_1> : impl::gguf_traits<7, 32, packed_int<5, 0>, q8_1, true> {
+  static constexpr const char* name = "q5_1";
+  using codes = planes<plane<&q5_1::qs, 4, 16>, plane<&q5_1::qh, 1, 1, 4>>;
+};
+template <>
+struct format_traits<q8_0> : impl::gguf_traits<8, 32, packed_int<8, 0>, q8_0, false> {
   static constexpr const char* name = "q8_0";
-  static constexpr std::size_t block_size = 32;
-  static constexpr int gguf_id = 8;
-  static constexpr bool importance = false;
-  using element = packed_int<8, 0>;
-  using operand = q8_0;
+};
+template <>
+struct format_traits<q8_1> : impl::gguf_traits<9, 32, packed_int<8, 0>, q8_1, false> {
+  static constexpr const char* name = "q8_1";
+};
+template <>
+struct format_traits<q1_0> : impl::gguf_traits<41, 128, binary, q8_0, false> {
+  static constexpr const char* name = "q1_0";
+  using codes = planes<plane<&q1_0::qs, 1, 1>>;
+};
+template <>
+struct format_traits<q2_0> : impl::gguf_traits<42, 64, packed_int<2, 1>, q8_0, false> {
+  static constexpr const char* name = "q2_0";
+  using codes = planes<plane<&q2_0::qs, 2, 1>>;
 };
 
 }  // namespace blocq::inline v0
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
-constexpr void decode(const q4_0& b, float* y) noexcept {
-  const float d = f16_to_f32(load(b.d));
-  for (int j = 0; j < 16; ++j) {
-    y[j] = static_cast<float>((b.qs[j] & 15) - 8) * d;
-    y[j + 16] = static_cast<float>((b.qs[j] >> 4) - 8) * d;
-  }
+namespace detail {
+// y = (q - offset) * d for all codes of a block.
+template <class B>
+constexpr void decode_symmetric(const B& b, int offset, float* y) noexcept {
+  std::uint8_t q[block_size<B>];
+  get_codes(b, q);
+  const float d = f16_to_f32(b.d);
+  for (std::size_t i = 0; i < block_size<B>; ++i) y[i] = static_cast<float>(q[i] - offset) * d;
 }
 
+// y = q * d + m
+template <class B>
+constexpr void decode_affine(const B& b, float* y) noexcept {
+  std::uint8_t q[block_size<B>];
+  get_codes(b, q);
+  const float d = f16_to_f32(b.d), m = f16_to_f32(b.m);
+  for (std::size_t i = 0; i < block_size<B>; ++i) y[i] = static_cast<float>(q[i]) * d + m;
+}
+}  // namespace detail
+
+constexpr void decode(const q4_0& b, float* y) noexcept { detail::decode_symmetric(b, 8, y); }
+constexpr void decode(const q5_0& b, float* y) noexcept { detail::decode_symmetric(b, 16, y); }
+constexpr void decode(const q2_0& b, float* y) noexcept { detail::decode_symmetric(b, 1, y); }
+constexpr void decode(const q4_1& b, float* y) noexcept { detail::decode_affine(b, y); }
+constexpr void decode(const q5_1& b, float* y) noexcept { detail::decode_affine(b, y); }
+
 constexpr void decode(const q8_0& b, float* y) noexcept {
-  const float d = f16_to_f32(load(b.d));
+  const float d = f16_to_f32(b.d);
+  for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(b.qs[j]) * d;
+}
+constexpr void decode(const q8_1& b, float* y) noexcept {
+  const float d = f16_to_f32(b.d);
   for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(b.qs[j]) * d;
 }
 
+constexpr void decode(const q1_0& b, float* y) noexcept {
+  const std::uint32_t d = to_bits(f16_to_f32(b.d));
+  std::uint8_t q[128];
+  get_codes(b, q);
+  for (int i = 0; i < 128; ++i) y[i] = from_bits(d ^ (q[i] != 0 ? 0u : 0x80000000u));
+}
+
 // True if a decoder gets finite numbers from the block: its scales are finite.
-constexpr bool is_valid(const q4_0& b) noexcept { return is_finite(f16_to_f32(load(b.d))); }
-constexpr bool is_valid(const q8_0& b) noexcept { return is_finite(f16_to_f32(load(b.d))); }
+constexpr bool is_valid(const q4_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
+constexpr bool is_valid(const q4_1& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.m)); }
+constexpr bool is_valid(const q5_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
+constexpr bool is_valid(const q5_1& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.m)); }
+constexpr bool is_valid(const q8_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
+constexpr bool is_valid(const q8_1& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.s)); }
+constexpr bool is_valid(const q1_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
+constexpr bool is_valid(const q2_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 

@@ -1,0 +1,76 @@
+// Where the codes of a block lie: small fields spread over its bytes in planes. A format names its planes in its trait,
+// and everything that moves codes (decoders, encoders, codecs) follows from that one line.
+#ifndef BLOCQ_FORMAT_PLANES_HPP
+#define BLOCQ_FORMAT_PLANES_HPP
+
+#include <blocq/format/concept.hpp>
+
+#include <cstdint>
+
+namespace blocq::inline v0 {
+
+// Bits Lowest to Lowest + Width - 1 of every code of a block, in the byte array Member of its wire struct. A run of
+// Stride consecutive elements shares one bit position in Stride consecutive bytes, the next run takes the next
+// position, and full bytes are followed by the next Stride bytes:
+//
+//   Width 4, Stride 16   byte j   [ element j + 16 | element j ]                 bit 0 is on the right
+//   Width 2, Stride 32   byte l   [ l + 96 | l + 64 | l + 32 | l ]
+//   Width 1, Stride 1    byte k   [ 8k + 7 | ... | 8k + 1 | 8k ]
+template <auto Member, int Width, int Stride, int Lowest = 0>
+struct plane {
+  static constexpr int width = Width;
+  static constexpr int stride = Stride;
+  static constexpr int lowest = Lowest;
+  static constexpr int per_byte = 8 / Width;
+  static constexpr unsigned mask = (1u << Width) - 1u;
+
+  // Adds this plane's bits to codes[0, n); the first plane of a format, the one with Lowest 0, overwrites them.
+  template <class B>
+  BLOCQ_INLINE static constexpr void unpack(const B& b, std::uint8_t* codes, int n) noexcept {
+    const std::uint8_t* bytes = b.*Member;
+    for (int i = 0; i < n; bytes += Stride)
+      for (int shift = 0; shift < 8; shift += Width, i += Stride)
+        for (int j = 0; j < Stride; ++j) {
+          const unsigned below = Lowest == 0 ? 0u : codes[i + j];
+          codes[i + j] =
+              static_cast<std::uint8_t>(below | ((static_cast<unsigned>(bytes[j]) >> shift) & mask) << Lowest);
+        }
+  }
+  template <class B>
+  BLOCQ_INLINE static constexpr void pack(const std::uint8_t* codes, int n, B& b) noexcept {
+    std::uint8_t* bytes = b.*Member;
+    for (int i = 0; i < n; bytes += Stride, i += per_byte * Stride)
+      for (int j = 0; j < Stride; ++j) {
+        unsigned byte = 0;
+        for (int slot = 0; slot < per_byte; ++slot)
+          byte |= ((static_cast<unsigned>(codes[i + slot * Stride + j]) >> Lowest) & mask) << (slot * Width);
+        bytes[j] = static_cast<std::uint8_t>(byte);
+      }
+  }
+};
+
+template <class... Planes>
+struct planes {
+  template <class B>
+  BLOCQ_INLINE static constexpr void unpack(const B& b, std::uint8_t* codes, int n) noexcept {
+    (Planes::unpack(b, codes, n), ...);
+  }
+  template <class B>
+  BLOCQ_INLINE static constexpr void pack(const std::uint8_t* codes, int n, B& b) noexcept {
+    (Planes::pack(codes, n, b), ...);
+  }
+};
+
+// All codes of a block as they are stored, offset included: element i at codes[i].
+template <class B>
+BLOCQ_INLINE constexpr void get_codes(const B& b, std::uint8_t* codes) noexcept {
+  format_traits<B>::codes::unpack(b, codes, static_cast<int>(block_size<B>));
+}
+template <class B>
+BLOCQ_INLINE constexpr void set_codes(B& b, const std::uint8_t* codes) noexcept {
+  format_traits<B>::codes::pack(codes, static_cast<int>(block_size<B>), b);
+}
+
+}  // namespace blocq::inline v0
+
+#endif
