@@ -66,6 +66,12 @@ using operand_t = typename format_traits<B>::operand;
 template <class B>
 inline constexpr std::size_t block_size = format_traits<B>::block_size;
 
+// How many blocks hold n elements; a last block that is not full counts.
+template <class B>
+BLOCQ_INLINE constexpr std::size_t blocks_for(std::size_t n) noexcept {
+  return n / block_size<B> + (n % block_size<B> != 0 ? 1 : 0);
+}
+
 template <class B>
 inline constexpr double bits_per_element = 8.0 * sizeof(B) / static_cast<double>(format_traits<B>::block_size);
 

@@ -6,6 +6,7 @@
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/encode/all.hpp>
 #include <blocq/format/concept.hpp>
+#include <blocq/simd/lane.hpp>
 
 #include <span>
 
@@ -43,30 +44,54 @@ inline float mean_square(const float* x, std::size_t n) noexcept {
   return (sum / lane(static_cast<float>(n))).v;
 }
 
-// One block under weights that need care: unusable ones are dropped, and when nothing usable is left, or when the
-// weights drive the scale out of range, the block is encoded as if there were none.
+// The widest lane that the format's encoder can use.
 template <class B>
-void encode_guarded(const float* x, encode_context context, B* out) noexcept {
+void encode_with_native_lanes(const float* x, std::size_t blocks, const encode_context& context, B* out) noexcept {
+  if constexpr (requires { encode<native_lane>(x, blocks, context, out); })
+    encode<native_lane>(x, blocks, context, out);
+  else
+    encode(x, blocks, context, out);
+}
+
+// True if the weights can be handed to an encoder as they are: all usable, and some weight in every block.
+template <class B>
+bool clean_importance(std::span<const float> weights) noexcept {
+  for (std::size_t i = 0; i < weights.size(); i += block_size<B>) {
+    bool some = false;
+    for (std::size_t j = i; j < i + block_size<B>; ++j) {
+      if (!usable_weight(weights[j])) return false;
+      some |= weights[j] > 0.0f;
+    }
+    if (!some) return false;
+  }
+  return true;
+}
+
+// One block under weights that are not clean: unusable ones are dropped; if none is left there are no weights.
+template <class B>
+void encode_mended(const float* x, encode_context context, B* out) noexcept {
   float weights[block_size<B>];
-  bool any_weight = false;
+  bool some = false;
   for (std::size_t i = 0; i < block_size<B>; ++i) {
     weights[i] = usable_weight(context.weights[i]) ? context.weights[i] : 0.0f;
-    any_weight |= weights[i] > 0.0f;
+    some |= weights[i] > 0.0f;
   }
-  context.weights = any_weight ? weights : nullptr;
+  context.weights = some ? weights : nullptr;
   encode(x, 1, context, out);
-  if (any_weight && !is_valid(*out)) {
-    context.weights = nullptr;
-    encode(x, 1, context, out);
-  }
 }
 
 template <class B>
-void encode_row(const float* x, std::size_t blocks, const float* importance, encode_context context, B* out) noexcept {
+void encode_weighted_row(const float* x, std::size_t blocks, const float* weights, bool clean, encode_context context,
+                         B* out) noexcept {
   context.row_mean_square = mean_square(x, blocks * block_size<B>);
+  context.weights = weights;
+  if (clean) encode_with_native_lanes(x, blocks, context, out);
   for (std::size_t i = 0; i < blocks; ++i) {
-    context.weights = importance + i * block_size<B>;
-    encode_guarded(x + i * block_size<B>, context, out + i);
+    context.weights = weights + i * block_size<B>;
+    if (!clean) encode_mended(x + i * block_size<B>, context, out + i);
+    if (is_valid(out[i])) continue;
+    context.weights = nullptr;  // weights so large or so small that the sums left the range of a float
+    encode(x + i * block_size<B>, 1, context, out + i);
   }
 }
 
@@ -108,11 +133,13 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   encode_context context;
   context.rule = options.rule;
   if (columns == 0 || !format_traits<B>::importance) {
-    encode(src.data(), blocks.size(), context, out);
+    detail::encode_with_native_lanes(src.data(), blocks.size(), context, out);
   } else {
-    const std::size_t row_blocks = columns / block_size<B>;
-    for (std::size_t done = 0; done < blocks.size(); done += row_blocks)
-      detail::encode_row(src.data() + done * block_size<B>, row_blocks, options.importance.data(), context, out + done);
+    const std::size_t row = columns / block_size<B>;
+    const bool clean = detail::clean_importance<B>(options.importance);
+    for (std::size_t i = 0; i < blocks.size(); i += row)
+      detail::encode_weighted_row(src.data() + i * block_size<B>, row, options.importance.data(), clean, context,
+                                  out + i);
   }
   return detail::check_blocks(src.data(), out, blocks.size());
 }
