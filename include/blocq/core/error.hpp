@@ -35,7 +35,8 @@ enum class errc : std::uint8_t {
   bad_alignment,  // an offset or alignment that breaks the rules
   missing,        // something asked for is not there
   // The outside world.
-  io,  // the operating system refused a read or a write
+  io,         // the operating system refused a read or a write
+  no_memory,  // an allocation failed
 };
 
 // One sentence per code, without a full stop; static storage.
@@ -59,6 +60,7 @@ BLOCQ_INLINE constexpr const char* message(errc code) noexcept {
     case errc::bad_alignment: return "an offset or alignment is not acceptable";
     case errc::missing: return "something that was asked for is missing";
     case errc::io: return "reading or writing failed";
+    case errc::no_memory: return "there is not enough memory";
   }
   return "unknown error";
 }
@@ -179,6 +181,21 @@ class [[nodiscard]] result {
     blocq::error error_;
   };
   bool ok_;
+};
+
+// Success or an error, for what has no value to give.
+template <>
+class [[nodiscard]] result<void> {
+ public:
+  result() noexcept : error_(errc::ok) {}
+  result(const blocq::error& e) noexcept : error_(e) {}
+
+  explicit operator bool() const noexcept { return error_.code == errc::ok; }
+  const blocq::error& error() const noexcept { return error_; }
+  const char* message() const noexcept { return error_.message(); }
+
+ private:
+  blocq::error error_;
 };
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA

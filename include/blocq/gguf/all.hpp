@@ -1,0 +1,8 @@
+// GGUF files in memory: reading, writing, split sets, validation. The operating system's files are in
+// <blocq/gguf/file.hpp>, which this header leaves out.
+#ifndef BLOCQ_GGUF_ALL_HPP
+#define BLOCQ_GGUF_ALL_HPP
+
+#include <blocq/gguf/reader.hpp>
+
+#endif
