@@ -16,8 +16,15 @@ struct grid_point {
   static constexpr int highest = Highest;
 };
 
-using binary = grid_point<1, 2, -1, 1>;   // a sign
-using ternary = grid_point<1, 3, -1, 1>;  // a base-3 digit, 0 standing for -1
+// A bit: 0 stands for -1, 1 for 1.
+struct binary : grid_point<1, 2, -1, 1> {
+  BLOCQ_INLINE static constexpr int value(int code) noexcept { return 2 * code - 1; }
+};
+
+// A base-3 digit: 0 stands for -1, 1 for 0, 2 for 1.
+struct ternary : grid_point<1, 3, -1, 1> {
+  BLOCQ_INLINE static constexpr int value(int code) noexcept { return code - 1; }
+};
 
 }  // namespace blocq::inline v0
 

@@ -14,6 +14,11 @@ struct packed_int {
   static constexpr int bits = Bits;
   static constexpr int lowest = Offset == 0 && Bits == 8 ? -128 : -Offset;
   static constexpr int highest = Offset == 0 && Bits == 8 ? 127 : (1 << Bits) - 1 - Offset;
+
+  // The integer that a code, given as unsigned, stands for.
+  BLOCQ_INLINE static constexpr int value(int code) noexcept {
+    return lowest == -128 ? (code ^ 128) - 128 : code - Offset;
+  }
 };
 
 }  // namespace blocq::inline v0

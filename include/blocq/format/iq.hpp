@@ -8,9 +8,9 @@
 #ifndef BLOCQ_FORMAT_IQ_HPP
 #define BLOCQ_FORMAT_IQ_HPP
 
-#include <blocq/core/bits.hpp>
+#include <blocq/elem/codebook.hpp>
 #include <blocq/elem/grid.hpp>
-#include <blocq/format/planes.hpp>
+#include <blocq/format/decode.hpp>
 #include <blocq/format/q_k.hpp>
 #include <blocq/format/q_legacy.hpp>
 #include <blocq/format/tables/iq_grids.hpp>
@@ -104,60 +104,80 @@ struct iq4_xs {
 };
 static_assert(sizeof(iq4_xs) == 136);
 
-inline constexpr std::int8_t iq4_table[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+namespace impl {
+inline constexpr std::int8_t iq1_levels[] = {-1, 0, 1, 0};  // no table holds the fourth value of two bits
+inline constexpr std::int8_t iq2_levels[] = {8, 25, 43, 0};
+inline constexpr std::int8_t iq3_xxs_levels[] = {4, 12, 20, 28, 36, 44, 52, 62};
+inline constexpr std::int8_t iq3_s_levels[] = {1, 3, 5, 7, 9, 11, 13, 15};
+}  // namespace impl
 
-// Beyond the usual members: group_size, the elements that share a scale code s, and unit: y = d * (2 * s + 1) * unit *
-// an integer between element::lowest and element::highest.
+// Beyond the usual members: group_size, the elements that share a scale code s; grid and levels, the table and what the
+// fields of its packed points stand for; and unit, with y = d * (2 * s + 1) * unit * an integer of the element's range.
 template <>
 struct format_traits<iq1_s> : impl::gguf_traits<19, 256, grid_point<8, 2048, -9, 9>, q8_k, true> {
   static constexpr const char* name = "iq1_s";
   static constexpr int group_size = 32;
   static constexpr float unit = 0.125f;
+  static constexpr auto& grid = iq1_grid;
+  static constexpr auto& levels = impl::iq1_levels;
 };
 template <>
 struct format_traits<iq1_m> : impl::gguf_traits<29, 256, grid_point<8, 2048, -9, 9>, q8_k, true> {
   static constexpr const char* name = "iq1_m";
   static constexpr int group_size = 16;
   static constexpr float unit = 0.125f;
+  static constexpr auto& grid = iq1_grid;
+  static constexpr auto& levels = impl::iq1_levels;
 };
 template <>
 struct format_traits<iq2_xxs> : impl::gguf_traits<16, 256, grid_point<8, 256, -43, 43>, q8_k, true> {
   static constexpr const char* name = "iq2_xxs";
   static constexpr int group_size = 32;
   static constexpr float unit = 0.125f;
+  static constexpr auto& grid = iq2_xxs_grid;
+  static constexpr auto& levels = impl::iq2_levels;
 };
 template <>
 struct format_traits<iq2_xs> : impl::gguf_traits<17, 256, grid_point<8, 512, -43, 43>, q8_k, true> {
   static constexpr const char* name = "iq2_xs";
   static constexpr int group_size = 16;
   static constexpr float unit = 0.125f;
+  static constexpr auto& grid = iq2_xs_grid;
+  static constexpr auto& levels = impl::iq2_levels;
 };
 template <>
 struct format_traits<iq2_s> : impl::gguf_traits<22, 256, grid_point<8, 1024, -43, 43>, q8_k, true> {
   static constexpr const char* name = "iq2_s";
   static constexpr int group_size = 16;
   static constexpr float unit = 0.125f;
+  static constexpr auto& grid = iq2_s_grid;
+  static constexpr auto& levels = impl::iq2_levels;
 };
 template <>
 struct format_traits<iq3_xxs> : impl::gguf_traits<18, 256, grid_point<4, 256, -62, 62>, q8_k, true> {
   static constexpr const char* name = "iq3_xxs";
   static constexpr int group_size = 32;
   static constexpr float unit = 0.25f;
+  static constexpr auto& grid = iq3_xxs_grid;
+  static constexpr auto& levels = impl::iq3_xxs_levels;
 };
 template <>
 struct format_traits<iq3_s> : impl::gguf_traits<21, 256, grid_point<4, 512, -15, 15>, q8_k, true> {
   static constexpr const char* name = "iq3_s";
   static constexpr int group_size = 32;
   static constexpr float unit = 1.0f;
+  static constexpr auto& grid = iq3_s_grid;
+  static constexpr auto& levels = impl::iq3_s_levels;
 };
 template <>
-struct format_traits<iq4_nl> : impl::gguf_traits<20, 32, grid_point<1, 16, -127, 113>, q8_0, true> {
+struct format_traits<iq4_nl> : impl::gguf_traits<20, 32, iq4_nl_code, q8_0, true> {
   static constexpr const char* name = "iq4_nl";
   using codes = planes<plane<&iq4_nl::qs, 4, 16>>;
 };
 template <>
-struct format_traits<iq4_xs> : impl::gguf_traits<23, 256, grid_point<1, 16, -127, 113>, q8_k, true> {
+struct format_traits<iq4_xs> : impl::gguf_traits<23, 256, iq4_nl_code, q8_k, true> {
   static constexpr const char* name = "iq4_xs";
+  static constexpr int group_size = 32;
   using codes = planes<plane<&iq4_xs::qs, 4, 16>>;
 };
 
@@ -295,107 +315,52 @@ BLOCQ_INLINE constexpr std::uint16_t get_d(const iq1_m& b) noexcept {
 BLOCQ_INLINE constexpr void set_d(iq1_m& b, std::uint16_t d) noexcept {
   for (int w = 0; w < 4; ++w) set_field(b.scales[w], 12, 4, d >> (4 * w));
 }
+// The eight integers of run k, in units of the format.
 template <class B>
-BLOCQ_INLINE constexpr std::uint16_t get_d(const B& b) noexcept {
-  return load(b.d);
+BLOCQ_INLINE constexpr void get_run(const B& b, int k, std::int8_t* v) noexcept {
+  using traits = format_traits<B>;
+  constexpr int dimensions = element_t<B>::dimensions, bits = dimensions == 8 ? 2 : 3;
+  for (int i = 0; i < 8; i += dimensions) {
+    const int packed = traits::grid[get_index(b, (8 * k + i) / dimensions)];
+    for (int j = 0; j < dimensions; ++j) v[i + j] = traits::levels[(packed >> (bits * j)) & ((1 << bits) - 1)];
+  }
+  if constexpr (requires { get_signs(b, k); }) {
+    const int signs = get_signs(b, k);
+    for (int j = 0; j < 8; ++j) v[j] = static_cast<std::int8_t>(((signs >> j) & 1) != 0 ? -v[j] : v[j]);
+  } else {
+    const int shift = get_shift(b, k) ? -1 : 1;
+    for (int j = 0; j < 8; ++j) v[j] = static_cast<std::int8_t>(8 * v[j] + shift);
+  }
 }
-
-namespace impl {
-// The coordinates of a packed point of 8 (two bits each) or 4 (three bits).
-template <int Dimensions>
-BLOCQ_INLINE constexpr void unpack_point(int packed, const std::int8_t* levels, std::int8_t* v) noexcept {
-  constexpr int bits = Dimensions == 8 ? 2 : 3;
-  for (int j = 0; j < Dimensions; ++j) v[j] = levels[(packed >> (bits * j)) & ((1 << bits) - 1)];
-}
-
-inline constexpr std::int8_t iq1_levels[] = {-1, 0, 1, 0};  // no table holds the fourth level of two bits
-inline constexpr std::int8_t iq2_levels[] = {8, 25, 43, 0};
-inline constexpr std::int8_t iq3_xxs_levels[] = {4, 12, 20, 28, 36, 44, 52, 62};
-inline constexpr std::int8_t iq3_s_levels[] = {1, 3, 5, 7, 9, 11, 13, 15};
-}  // namespace impl
 
 }  // namespace blocq::inline v0
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
-// True if a decoder gets finite numbers from the block: its scale is finite.
-constexpr bool is_valid(const iq1_s& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq1_m& b) noexcept { return is_finite(f16_to_f32(get_d(b))); }
-constexpr bool is_valid(const iq2_xxs& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq2_xs& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq2_s& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq3_xxs& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq3_s& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq4_nl& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const iq4_xs& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-
 namespace detail {
-// The integers of run k, in units of the group's scale.
-template <int Dimensions, class B, class T>
-constexpr void decode_signed_run(const B& b, int k, const T& grid, const std::int8_t* levels, std::int8_t* v) noexcept {
-  for (int j = 0; j < 8; j += Dimensions)
-    impl::unpack_point<Dimensions>(grid[get_index(b, (8 * k + j) / Dimensions)], levels, v + j);
-  const int signs = get_signs(b, k);
-  for (int j = 0; j < 8; ++j) v[j] = static_cast<std::int8_t>((signs >> j & 1) != 0 ? -v[j] : v[j]);
-}
 template <class B>
-constexpr void decode_shifted_run(const B& b, int k, std::int8_t* v) noexcept {
-  impl::unpack_point<8>(iq1_grid[get_index(b, k)], impl::iq1_levels, v);
-  for (int j = 0; j < 8; ++j) v[j] = static_cast<std::int8_t>(8 * v[j] + (get_shift(b, k) ? -1 : 1));
-}
-
-constexpr void decode_run(const iq1_s& b, int k, std::int8_t* v) noexcept { decode_shifted_run(b, k, v); }
-constexpr void decode_run(const iq1_m& b, int k, std::int8_t* v) noexcept { decode_shifted_run(b, k, v); }
-constexpr void decode_run(const iq2_xxs& b, int k, std::int8_t* v) noexcept {
-  decode_signed_run<8>(b, k, iq2_xxs_grid, impl::iq2_levels, v);
-}
-constexpr void decode_run(const iq2_xs& b, int k, std::int8_t* v) noexcept {
-  decode_signed_run<8>(b, k, iq2_xs_grid, impl::iq2_levels, v);
-}
-constexpr void decode_run(const iq2_s& b, int k, std::int8_t* v) noexcept {
-  decode_signed_run<8>(b, k, iq2_s_grid, impl::iq2_levels, v);
-}
-constexpr void decode_run(const iq3_xxs& b, int k, std::int8_t* v) noexcept {
-  decode_signed_run<4>(b, k, iq3_xxs_grid, impl::iq3_xxs_levels, v);
-}
-constexpr void decode_run(const iq3_s& b, int k, std::int8_t* v) noexcept {
-  decode_signed_run<4>(b, k, iq3_s_grid, impl::iq3_s_levels, v);
-}
-
-template <class B>
-constexpr void decode_runs(const B& b, float* y) noexcept {
-  using traits = format_traits<B>;
-  const float d = f16_to_f32(get_d(b)) * traits::unit;
+constexpr void decode_runs(const B& b, float d, float* y) noexcept {
   for (int k = 0; k < 32; ++k) {
-    const float scale = d * static_cast<float>(2 * get_scale(b, 8 * k / traits::group_size) + 1);
-    std::int8_t v[8] = {};
-    decode_run(b, k, v);
-    for (int j = 0; j < 8; ++j) y[8 * k + j] = scale * static_cast<float>(v[j]);
+    std::int8_t v[8];
+    get_run(b, k, v);
+    const int scale = 2 * get_scale(b, 8 * k / format_traits<B>::group_size) + 1;
+    const float step = d * format_traits<B>::unit * static_cast<float>(scale);
+    for (int j = 0; j < 8; ++j) y[8 * k + j] = step * static_cast<float>(v[j]);
   }
 }
 }  // namespace detail
 
-constexpr void decode(const iq1_s& b, float* y) noexcept { detail::decode_runs(b, y); }
-constexpr void decode(const iq1_m& b, float* y) noexcept { detail::decode_runs(b, y); }
-constexpr void decode(const iq2_xxs& b, float* y) noexcept { detail::decode_runs(b, y); }
-constexpr void decode(const iq2_xs& b, float* y) noexcept { detail::decode_runs(b, y); }
-constexpr void decode(const iq2_s& b, float* y) noexcept { detail::decode_runs(b, y); }
-constexpr void decode(const iq3_xxs& b, float* y) noexcept { detail::decode_runs(b, y); }
-constexpr void decode(const iq3_s& b, float* y) noexcept { detail::decode_runs(b, y); }
+constexpr void decode(const iq1_s& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(b.d), y); }
+constexpr void decode(const iq1_m& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(get_d(b)), y); }
+constexpr void decode(const iq2_xxs& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(b.d), y); }
+constexpr void decode(const iq2_xs& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(b.d), y); }
+constexpr void decode(const iq2_s& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(b.d), y); }
+constexpr void decode(const iq3_xxs& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(b.d), y); }
+constexpr void decode(const iq3_s& b, float* y) noexcept { detail::decode_runs(b, f16_to_f32(b.d), y); }
+constexpr void decode(const iq4_nl& b, float* y) noexcept { detail::decode_scaled(b, y); }
+constexpr void decode(const iq4_xs& b, float* y) noexcept { detail::decode_groups_scaled(b, y); }
 
-constexpr void decode(const iq4_nl& b, float* y) noexcept {
-  std::uint8_t q[32];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d);
-  for (int i = 0; i < 32; ++i) y[i] = d * static_cast<float>(iq4_table[q[i]]);
-}
-constexpr void decode(const iq4_xs& b, float* y) noexcept {
-  std::uint8_t q[256];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d);
-  for (int i = 0; i < 256; ++i)
-    y[i] = d * static_cast<float>(get_scale(b, i / 32)) * static_cast<float>(iq4_table[q[i]]);
-}
+constexpr bool is_valid(const iq1_m& b) noexcept { return is_finite(f16_to_f32(get_d(b))); }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 

@@ -4,9 +4,8 @@
 #ifndef BLOCQ_FORMAT_Q_K_HPP
 #define BLOCQ_FORMAT_Q_K_HPP
 
-#include <blocq/core/bits.hpp>
 #include <blocq/elem/integer.hpp>
-#include <blocq/format/planes.hpp>
+#include <blocq/format/decode.hpp>
 
 namespace blocq::inline v0 {
 
@@ -74,6 +73,7 @@ struct q8_k {
 };
 static_assert(sizeof(q8_k) == 292);
 
+// Beyond the usual members: group_size, the elements that share an integer scale.
 template <>
 struct format_traits<q8_k> : impl::gguf_traits<15, 256, packed_int<8, 0>, q8_k, false> {
   static constexpr const char* name = "q8_k";
@@ -81,26 +81,31 @@ struct format_traits<q8_k> : impl::gguf_traits<15, 256, packed_int<8, 0>, q8_k, 
 template <>
 struct format_traits<q2_k> : impl::gguf_traits<10, 256, packed_int<2, 0>, q8_k, true> {
   static constexpr const char* name = "q2_k";
+  static constexpr int group_size = 16;
   using codes = planes<plane<&q2_k::qs, 2, 32>>;
 };
 template <>
 struct format_traits<q3_k> : impl::gguf_traits<11, 256, packed_int<3, 4>, q8_k, true> {
   static constexpr const char* name = "q3_k";
+  static constexpr int group_size = 16;
   using codes = planes<plane<&q3_k::qs, 2, 32>, plane<&q3_k::hmask, 1, 32, 2>>;
 };
 template <>
 struct format_traits<q4_k> : impl::gguf_traits<12, 256, packed_int<4, 0>, q8_k, true> {
   static constexpr const char* name = "q4_k";
+  static constexpr int group_size = 32;
   using codes = planes<plane<&q4_k::qs, 4, 32>>;
 };
 template <>
 struct format_traits<q5_k> : impl::gguf_traits<13, 256, packed_int<5, 0>, q8_k, true> {
   static constexpr const char* name = "q5_k";
+  static constexpr int group_size = 32;
   using codes = planes<plane<&q5_k::qs, 4, 32>, plane<&q5_k::qh, 1, 32, 4>>;
 };
 template <>
 struct format_traits<q6_k> : impl::gguf_traits<14, 256, packed_int<6, 32>, q8_k, true> {
   static constexpr const char* name = "q6_k";
+  static constexpr int group_size = 16;
   using codes = planes<plane<&q6_k::ql, 4, 64>, plane<&q6_k::qh, 2, 32, 4>>;
 };
 
@@ -161,51 +166,15 @@ BLOCQ_INLINE constexpr void set_scale(q6_k& b, int g, int s) noexcept { b.scales
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
-namespace detail {
-// y = (d * scale) * q - dmin * min, in `Groups` groups.
-template <int Groups, class B>
-constexpr void decode_groups_affine(const B& b, float* y) noexcept {
-  std::uint8_t q[256];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d), dmin = f16_to_f32(b.dmin);
-  for (int g = 0; g < Groups; ++g) {
-    const scale_min s = get_scale(b, g);
-    const float scale = d * static_cast<float>(s.scale), min = dmin * static_cast<float>(s.min);
-    for (int i = g * (256 / Groups); i < (g + 1) * (256 / Groups); ++i) y[i] = scale * static_cast<float>(q[i]) - min;
-  }
-}
+constexpr void decode(const q2_k& b, float* y) noexcept { detail::decode_groups_affine(b, y); }
+constexpr void decode(const q3_k& b, float* y) noexcept { detail::decode_groups_scaled(b, y); }
+constexpr void decode(const q4_k& b, float* y) noexcept { detail::decode_groups_affine(b, y); }
+constexpr void decode(const q5_k& b, float* y) noexcept { detail::decode_groups_affine(b, y); }
+constexpr void decode(const q6_k& b, float* y) noexcept { detail::decode_groups_scaled(b, y); }
+constexpr void decode(const q8_k& b, float* y) noexcept { detail::decode_bytes(b.qs, from_bits(load(b.d)), y); }
 
-// y = (d * scale) * (q - offset), in 16 groups.
-template <class B>
-constexpr void decode_groups_symmetric(const B& b, int offset, float* y) noexcept {
-  std::uint8_t q[256];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d);
-  for (int g = 0; g < 16; ++g) {
-    const float scale = d * static_cast<float>(get_scale(b, g));
-    for (int i = g * 16; i < g * 16 + 16; ++i) y[i] = scale * static_cast<float>(q[i] - offset);
-  }
-}
-}  // namespace detail
-
-constexpr void decode(const q2_k& b, float* y) noexcept { detail::decode_groups_affine<16>(b, y); }
-constexpr void decode(const q4_k& b, float* y) noexcept { detail::decode_groups_affine<8>(b, y); }
-constexpr void decode(const q5_k& b, float* y) noexcept { detail::decode_groups_affine<8>(b, y); }
-constexpr void decode(const q3_k& b, float* y) noexcept { detail::decode_groups_symmetric(b, 4, y); }
-constexpr void decode(const q6_k& b, float* y) noexcept { detail::decode_groups_symmetric(b, 32, y); }
-
-constexpr void decode(const q8_k& b, float* y) noexcept {
-  const float d = from_bits(load(b.d));
-  for (int i = 0; i < 256; ++i) y[i] = d * static_cast<float>(b.qs[i]);
-}
-
-// True if a decoder gets finite numbers from the block: its scales are finite.
-constexpr bool is_valid(const q2_k& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.dmin)); }
-constexpr bool is_valid(const q3_k& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const q4_k& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.dmin)); }
-constexpr bool is_valid(const q5_k& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.dmin)); }
-constexpr bool is_valid(const q6_k& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const q8_k& b) noexcept { return is_finite(from_bits(load(b.d))); }
+// |d| < 2^121, so that 128 * d is finite.
+constexpr bool is_valid(const q8_k& b) noexcept { return (load(b.d) & 0x7fffffffu) < 248u << 23; }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 

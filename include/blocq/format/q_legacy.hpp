@@ -3,10 +3,9 @@
 #ifndef BLOCQ_FORMAT_Q_LEGACY_HPP
 #define BLOCQ_FORMAT_Q_LEGACY_HPP
 
-#include <blocq/core/bits.hpp>
 #include <blocq/elem/grid.hpp>
 #include <blocq/elem/integer.hpp>
-#include <blocq/format/planes.hpp>
+#include <blocq/format/decode.hpp>
 
 namespace blocq::inline v0 {
 
@@ -124,57 +123,14 @@ struct format_traits<q2_0> : impl::gguf_traits<42, 64, packed_int<2, 1>, q8_0, f
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
-namespace detail {
-// y = (q - offset) * d for all codes of a block.
-template <class B>
-constexpr void decode_symmetric(const B& b, int offset, float* y) noexcept {
-  std::uint8_t q[block_size<B>];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d);
-  for (std::size_t i = 0; i < block_size<B>; ++i) y[i] = static_cast<float>(q[i] - offset) * d;
-}
-
-// y = q * d + m
-template <class B>
-constexpr void decode_affine(const B& b, float* y) noexcept {
-  std::uint8_t q[block_size<B>];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d), m = f16_to_f32(b.m);
-  for (std::size_t i = 0; i < block_size<B>; ++i) y[i] = static_cast<float>(q[i]) * d + m;
-}
-}  // namespace detail
-
-constexpr void decode(const q4_0& b, float* y) noexcept { detail::decode_symmetric(b, 8, y); }
-constexpr void decode(const q5_0& b, float* y) noexcept { detail::decode_symmetric(b, 16, y); }
-constexpr void decode(const q2_0& b, float* y) noexcept { detail::decode_symmetric(b, 1, y); }
+constexpr void decode(const q4_0& b, float* y) noexcept { detail::decode_scaled(b, y); }
 constexpr void decode(const q4_1& b, float* y) noexcept { detail::decode_affine(b, y); }
+constexpr void decode(const q5_0& b, float* y) noexcept { detail::decode_scaled(b, y); }
 constexpr void decode(const q5_1& b, float* y) noexcept { detail::decode_affine(b, y); }
-
-constexpr void decode(const q8_0& b, float* y) noexcept {
-  const float d = f16_to_f32(b.d);
-  for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(b.qs[j]) * d;
-}
-constexpr void decode(const q8_1& b, float* y) noexcept {
-  const float d = f16_to_f32(b.d);
-  for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(b.qs[j]) * d;
-}
-
-constexpr void decode(const q1_0& b, float* y) noexcept {
-  const std::uint32_t d = to_bits(f16_to_f32(b.d));
-  std::uint8_t q[128];
-  get_codes(b, q);
-  for (int i = 0; i < 128; ++i) y[i] = from_bits(d ^ (q[i] != 0 ? 0u : 0x80000000u));
-}
-
-// True if a decoder gets finite numbers from the block: its scales are finite.
-constexpr bool is_valid(const q4_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const q4_1& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.m)); }
-constexpr bool is_valid(const q5_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const q5_1& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.m)); }
-constexpr bool is_valid(const q8_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const q8_1& b) noexcept { return is_finite(f16_to_f32(b.d)) && is_finite(f16_to_f32(b.s)); }
-constexpr bool is_valid(const q1_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const q2_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
+constexpr void decode(const q8_0& b, float* y) noexcept { detail::decode_bytes(b.qs, f16_to_f32(b.d), y); }
+constexpr void decode(const q8_1& b, float* y) noexcept { detail::decode_bytes(b.qs, f16_to_f32(b.d), y); }
+constexpr void decode(const q1_0& b, float* y) noexcept { detail::decode_scaled(b, y); }
+constexpr void decode(const q2_0& b, float* y) noexcept { detail::decode_scaled(b, y); }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 

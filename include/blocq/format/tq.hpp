@@ -3,10 +3,9 @@
 #ifndef BLOCQ_FORMAT_TQ_HPP
 #define BLOCQ_FORMAT_TQ_HPP
 
-#include <blocq/core/bits.hpp>
 #include <blocq/elem/grid.hpp>
 #include <blocq/elem/integer.hpp>
-#include <blocq/format/planes.hpp>
+#include <blocq/format/decode.hpp>
 #include <blocq/format/q_k.hpp>
 
 namespace blocq::inline v0 {
@@ -77,22 +76,8 @@ BLOCQ_INLINE constexpr void set_codes(tq1_0& b, const std::uint8_t* codes) noexc
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
-constexpr void decode(const tq1_0& b, float* y) noexcept {
-  std::uint8_t t[256];
-  get_codes(b, t);
-  const float d = f16_to_f32(b.d);
-  for (int i = 0; i < 256; ++i) y[i] = static_cast<float>(t[i] - 1) * d;
-}
-constexpr void decode(const tq2_0& b, float* y) noexcept {
-  std::uint8_t q[256];
-  get_codes(b, q);
-  const float d = f16_to_f32(b.d);
-  for (int i = 0; i < 256; ++i) y[i] = static_cast<float>(q[i] - 1) * d;
-}
-
-// True if a decoder gets finite numbers from the block: its scale is finite.
-constexpr bool is_valid(const tq1_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
-constexpr bool is_valid(const tq2_0& b) noexcept { return is_finite(f16_to_f32(b.d)); }
+constexpr void decode(const tq1_0& b, float* y) noexcept { detail::decode_scaled(b, y); }
+constexpr void decode(const tq2_0& b, float* y) noexcept { detail::decode_scaled(b, y); }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 
