@@ -64,15 +64,15 @@ BLOCQ_INLINE float square_root(float x) noexcept {
 #endif
 }
 
+// An integer that orders floats as their values do.
+BLOCQ_INLINE constexpr std::int32_t order_of(std::uint32_t bits) noexcept {
+  const auto magnitude = static_cast<std::int32_t>(bits & 0x7fffffffu);
+  return (bits >> 31) != 0 ? -magnitude : magnitude;
+}
+
 // IEEE comparison from the bit patterns: a < b, false if either is a NaN.
 BLOCQ_INLINE constexpr bool less_by_bits(float a, float b) noexcept {
-  const std::uint32_t x = to_bits(a), y = to_bits(b);
-  if ((x & 0x7fffffffu) > 0x7f800000u || (y & 0x7fffffffu) > 0x7f800000u) return false;
-  const auto key = [](std::uint32_t bits) {
-    const auto magnitude = static_cast<std::int32_t>(bits & 0x7fffffffu);
-    return (bits >> 31) != 0 ? -magnitude : magnitude;
-  };
-  return key(x) < key(y);
+  return !is_nan(a) && !is_nan(b) && order_of(to_bits(a)) < order_of(to_bits(b));
 }
 }  // namespace impl
 

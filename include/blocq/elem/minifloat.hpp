@@ -164,8 +164,8 @@ class std::numeric_limits<blocq::minifloat<ExponentBits, MantissaBits, Specials,
   static constexpr int min_exponent10 = (min_exponent - 1) * 30103 / 100000;
   static constexpr int max_exponent10 = decades(number(T::max_code).to_float());
 
-  BLOCQ_INLINE static constexpr T min() noexcept { return number(MantissaBits == 0 ? 0u : 1u << MantissaBits); }
-  BLOCQ_INLINE static constexpr T max() noexcept { return number(T::max_code); }
+  BLOCQ_INLINE static constexpr T(min)() noexcept { return number(MantissaBits == 0 ? 0u : 1u << MantissaBits); }
+  BLOCQ_INLINE static constexpr T(max)() noexcept { return number(T::max_code); }
   BLOCQ_INLINE static constexpr T lowest() noexcept { return number(Signed ? T::sign_code | T::max_code : 0u); }
   BLOCQ_INLINE static constexpr T denorm_min() noexcept { return number(MantissaBits == 0 ? 0u : 1u); }
   BLOCQ_INLINE static constexpr T epsilon() noexcept {

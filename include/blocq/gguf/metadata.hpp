@@ -85,7 +85,7 @@ struct [[nodiscard]] maybe {
   T content{};
   bool present = false;
 
-  constexpr maybe() = default;
+  BLOCQ_INLINE constexpr maybe() noexcept = default;
   BLOCQ_INLINE constexpr maybe(T x) noexcept : content(x), present(true) {}
   BLOCQ_INLINE constexpr explicit operator bool() const noexcept { return present; }
   BLOCQ_INLINE constexpr const T& operator*() const noexcept {
@@ -109,7 +109,7 @@ BLOCQ_INLINE constexpr std::uint64_t load_uint(const std::byte* p, std::size_t s
 // long as those bytes do. Arrays of arrays do not occur: the reader refuses them.
 class value {
  public:
-  value() = default;
+  BLOCQ_INLINE value() noexcept = default;
   // `data`: the `size` bytes of the value as they lie in the file after its type; of an array, after its count.
   BLOCQ_INLINE constexpr value(value_type type, value_type element, std::uint64_t count, const std::byte* data,
                                std::size_t size, bool big_endian) noexcept

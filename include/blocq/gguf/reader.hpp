@@ -34,8 +34,6 @@ class parser;
 
 class reader {
  public:
-  reader() = default;  // of a file without anything; parse gives a useful one
-
   // `file` is not copied and must outlive the reader. Errors name the key, the tensor or the offset concerned:
   //   truncated      the bytes end before what they announce      bad_magic, bad_version, bad_endian
   //   too_large      a count or a product that cannot be          bad_type       a value or tensor type that is not
@@ -88,6 +86,7 @@ class reader {
 
  private:
   friend class detail::parser;
+  reader() = default;
 
   std::span<const std::byte> file_;
   detail::growing_array<key_value> metadata_;
@@ -133,9 +132,7 @@ inline bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) n
 
 class parser {
  public:
-  // `planning`: the bytes are a header that is still to be written, without the padding that follows it.
-  parser(std::span<const std::byte> file, parse_options options, bool planning = false) noexcept
-      : options_(options), planning_(planning) {
+  parser(std::span<const std::byte> file, parse_options options) noexcept : options_(options) {
     to_.file_ = file;
     to_.header_only_ = options.header_only;
   }
@@ -245,7 +242,7 @@ class parser {
   bool metadata() noexcept {
     for (std::uint64_t i = 0; i < n_keys_; ++i) {
       item_ = {"key ", i, {}};
-      key_value kv;
+      key_value kv{};
       if (!read_name(kv.key, max_key) || !read_value(kv.value)) return false;
       if (kv.key == std::string_view("general.alignment") && !set_alignment(kv.value)) return false;
       if (!to_.metadata_.append(kv)) return fail(errc::no_memory, "there is not enough memory");
@@ -295,7 +292,7 @@ class parser {
   bool tensors() noexcept {
     for (std::uint64_t i = 0; i < n_tensors_; ++i) {
       item_ = {"tensor ", i, {}};
-      tensor_info t;
+      tensor_info t{};
       if (!read_tensor(t)) return false;
       if (!to_.tensors_.append(t)) return fail(errc::no_memory, "there is not enough memory");
     }
@@ -347,7 +344,6 @@ class parser {
     if (n_tensors_ == 0) return true;
     if (!pad(to_.data_offset_) || to_.data_size_ > static_cast<std::uint64_t>(INT64_MAX) - to_.data_offset_)
       return fail(errc::too_large, "the size of the file has more than 63 bits");
-    if (planning_) return true;
     if (!need(to_.data_offset_ - at_, "the padding before the data")) return false;
     at_ = static_cast<std::size_t>(to_.data_offset_);
     if (options_.header_only) return true;
@@ -379,7 +375,6 @@ class parser {
 
   reader to_;
   parse_options options_;
-  bool planning_;
   std::size_t at_ = 0;  // <= file_.size()
   std::uint64_t n_tensors_ = 0;
   std::uint64_t n_keys_ = 0;

@@ -130,7 +130,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
 
   const fp_environment modes;
   auto* out = reinterpret_cast<wire_t<B>*>(blocks.data());
-  encode_context context;
+  encode_context context{};
   context.rule = options.rule;
   if (columns == 0 || !format_traits<B>::importance) {
     detail::encode_with_native_lanes(src.data(), blocks.size(), context, out);
