@@ -4,5 +4,8 @@
 #define BLOCQ_GGUF_ALL_HPP
 
 #include <blocq/gguf/reader.hpp>
+#include <blocq/gguf/split.hpp>
+#include <blocq/gguf/validate.hpp>
+#include <blocq/gguf/writer.hpp>
 
 #endif

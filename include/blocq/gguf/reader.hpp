@@ -34,6 +34,8 @@ class parser;
 
 class reader {
  public:
+  reader() = default;  // of a file without anything; parse gives a useful one
+
   // `file` is not copied and must outlive the reader. Errors name the key, the tensor or the offset concerned:
   //   truncated      the bytes end before what they announce      bad_magic, bad_version, bad_endian
   //   too_large      a count or a product that cannot be          bad_type       a value or tensor type that is not
@@ -86,7 +88,6 @@ class reader {
 
  private:
   friend class detail::parser;
-  reader() = default;
 
   std::span<const std::byte> file_;
   detail::growing_array<key_value> metadata_;
@@ -132,7 +133,9 @@ inline bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) n
 
 class parser {
  public:
-  parser(std::span<const std::byte> file, parse_options options) noexcept : options_(options) {
+  // `planning`: the bytes are a header that is still to be written, without the padding that follows it.
+  parser(std::span<const std::byte> file, parse_options options, bool planning = false) noexcept
+      : options_(options), planning_(planning) {
     to_.file_ = file;
     to_.header_only_ = options.header_only;
   }
@@ -344,6 +347,7 @@ class parser {
     if (n_tensors_ == 0) return true;
     if (!pad(to_.data_offset_) || to_.data_size_ > static_cast<std::uint64_t>(INT64_MAX) - to_.data_offset_)
       return fail(errc::too_large, "the size of the file has more than 63 bits");
+    if (planning_) return true;
     if (!need(to_.data_offset_ - at_, "the padding before the data")) return false;
     at_ = static_cast<std::size_t>(to_.data_offset_);
     if (options_.header_only) return true;
@@ -375,6 +379,7 @@ class parser {
 
   reader to_;
   parse_options options_;
+  bool planning_;
   std::size_t at_ = 0;  // <= file_.size()
   std::uint64_t n_tensors_ = 0;
   std::uint64_t n_keys_ = 0;
