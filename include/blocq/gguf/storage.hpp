@@ -56,10 +56,9 @@ class growing_array {
 
  private:
   bool grow(std::size_t more) noexcept {
-    constexpr std::size_t most = PTRDIFF_MAX / sizeof(T);
-    if (more > most - size_) return false;
     std::size_t wanted = size_ + more;
-    if (capacity_ <= most / 2 && wanted < 2 * capacity_) wanted = 2 * capacity_;
+    if (wanted < 2 * capacity_) wanted = 2 * capacity_;
+    if (wanted < more || wanted > PTRDIFF_MAX / sizeof(T)) return false;
     T* moved = static_cast<T*>(::operator new(wanted * sizeof(T), std::nothrow));
     if (moved == nullptr) return false;
     if (size_ != 0) std::memcpy(static_cast<void*>(moved), data_, size_ * sizeof(T));
