@@ -67,7 +67,7 @@ TEST_CASE_TEMPLATE("golden conversions", T, float4_e2m1fn, float6_e2m3fn, float6
 }
 
 TEST_CASE_TEMPLATE("a number survives the way there and back", T, float4_e2m1fn, float6_e2m3fn, float6_e3m2fn,
-                   float8_e4m3fn, float8_e5m2, float8_e8m0fnu, float8_ue4m3fn, float16, bfloat16) {
+                   float8_e4m3fn, float8_e5m2, float8_e8m0fnu, float8_ue4m3, float16, bfloat16) {
   for (std::uint32_t code = 0; code < 1u << T::bits; ++code) {
     if ((code & T::magnitude_code) > T::max_code) continue;
     CHECK(T::from_float(from_code<T>(code).to_float()).code == code);
@@ -76,7 +76,7 @@ TEST_CASE_TEMPLATE("a number survives the way there and back", T, float4_e2m1fn,
 }
 
 TEST_CASE_TEMPLATE("limits", T, float4_e2m1fn, float6_e2m3fn, float6_e3m2fn, float8_e4m3fn, float8_e5m2, float8_e8m0fnu,
-                   float8_ue4m3fn, float16, bfloat16) {
+                   float8_ue4m3, float16, bfloat16) {
   using limits = std::numeric_limits<T>;
   const float max = limits::max().to_float(), min = limits::min().to_float();
   float highest = 0, lowest = 0, smallest = infinity;
@@ -125,10 +125,9 @@ TEST_CASE("what has no code of its own") {
   CHECK(float16::from_float(a_nan).code == 0x7e00);
   CHECK(bfloat16::from_float(from_bits(0x7f7fffff)).code == 0x7f7f);
   CHECK(bfloat16::from_float<special>(from_bits(0x7f7fffff)).code == 0x7f80);
-  CHECK(float8_ue4m3fn::from_float(-1.0f).code == 0);
-  CHECK(float8_ue4m3fn::from_float<special>(-1.0f).code == 0x7f);
-  CHECK(float8_ue4m3fn::from_float<special>(-0.0f).code == 0);
-  CHECK(float8_ue4m3fn::from_float(-a_nan).code == 0x7f);
+  CHECK(float8_ue4m3::from_float(-1.0f).code == 0);
+  CHECK(float8_ue4m3::from_float(a_nan).code == 0);
+  CHECK(float8_ue4m3::from_float(1e9f).to_float() == 480.0f);
 }
 
 TEST_CASE("e8m0 rounds to the nearest power of two") {

@@ -79,7 +79,7 @@ std::uint64_t fnv1a(std::span<const T> values) {
   return h;
 }
 
-// Inputs of the `stream` records: nsb times 256 values, and as many importance weights.
+// Inputs of the `stream` records: nsb times 256 values, and the importance weights of 256 columns.
 struct stream {
   std::vector<float> values, weights;
 
@@ -98,10 +98,10 @@ struct stream {
         const float v = uniform();
         values.push_back((k % 2 != 0 ? v * v * v : v) * scale);
       }
-      for (int i = 0; i < 256; ++i) {
-        const float v = uniform();
-        weights.push_back(v * v + 0.0078125f);
-      }
+    }
+    for (int i = 0; i < 256; ++i) {
+      const float v = uniform();
+      weights.push_back(v * v + 0.0078125f);
     }
   }
 };

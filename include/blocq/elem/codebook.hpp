@@ -51,6 +51,8 @@ struct bnb_fp4_code {
 // The table of iq4_nl and iq4_xs, in units of the block scale.
 struct iq4_nl_code {
   static constexpr int bits = 4;
+  static constexpr int lowest = -127;
+  static constexpr int highest = 113;
   static constexpr std::int8_t values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 };
 
@@ -58,6 +60,8 @@ struct iq4_nl_code {
 // for it. Code 8 is 0, not -0.
 struct e2m1_doubled_code {
   static constexpr int bits = 4;
+  static constexpr int lowest = -12;
+  static constexpr int highest = 12;
   static constexpr std::int8_t values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 };
 

@@ -31,6 +31,13 @@ enum class specials : unsigned char {
 
 enum class overflow : unsigned char { saturate, special };
 
+namespace impl {
+// x / 2^shift to the nearest integer, ties to even; 1 <= shift < 32 and no carry beyond bit 31.
+BLOCQ_INLINE constexpr std::uint32_t shift_to_even(std::uint32_t x, std::uint32_t shift) noexcept {
+  return (x + (1u << (shift - 1u)) - 1u + (x >> shift & 1u)) >> shift;
+}
+}  // namespace impl
+
 template <int ExponentBits, int MantissaBits, specials Specials, bool Signed = true>
 struct minifloat {
   static constexpr int exponent_bits = ExponentBits;
@@ -54,6 +61,8 @@ struct minifloat {
                                             : Specials == specials::nan ? magnitude_code - 1u
                                                                         : magnitude_code;
 
+  static constexpr int emax = static_cast<int>(max_code >> MantissaBits) - bias;  // floor(log2(highest number))
+
   storage code;
 
   // Exact. A NaN becomes the quiet NaN 0x7fc00000 whatever its sign and payload; the 16-bit types keep both.
@@ -63,14 +72,15 @@ struct minifloat {
     } else {
       const std::uint32_t magnitude = code & magnitude_code;
       const std::uint32_t sign = (code & sign_code) << (32 - bits);
-      if (magnitude > max_code)
-        return from_bits(Specials == specials::ieee && magnitude == infinity_code ? sign | 0x7f800000u
-                                                                                  : quiet_nan_bits);
-      if (MantissaBits == 0) return from_bits(magnitude == 0 ? 0x00400000u : magnitude << 23);
-      if (magnitude == 0) return from_bits(sign);
-      std::uint32_t shift = 0;  // moves the leading one of a subnormal number to the lowest bit of the exponent
-      while ((magnitude << shift) >> MantissaBits == 0) ++shift;
-      return from_bits(sign | (((127u - bias - shift) << 23) + (magnitude << (shift + 23 - MantissaBits))));
+      if constexpr (mantissa_bits == 0)
+        return from_bits(magnitude == nan_code ? quiet_nan_bits : magnitude == 0 ? 0x00400000u : magnitude << 23);
+      constexpr float step =
+          from_bits(static_cast<std::uint32_t>(128 - bias - mantissa_bits) << 23);  // of subnormal numbers
+      const std::uint32_t subnormal = to_bits(static_cast<float>(static_cast<int>(magnitude)) * step);
+      const std::uint32_t normal = (static_cast<std::uint32_t>(127 - bias) << 23) + (magnitude << (23 - mantissa_bits));
+      const std::uint32_t number = sign | (magnitude >> mantissa_bits == 0 ? subnormal : normal);
+      const bool infinite = Specials == specials::ieee && magnitude == infinity_code;
+      return from_bits(magnitude <= max_code ? number : infinite ? sign | 0x7f800000u : quiet_nan_bits);
     }
   }
 
@@ -102,15 +112,14 @@ struct minifloat {
   BLOCQ_INLINE static constexpr std::uint32_t round_magnitude(std::uint32_t magnitude) noexcept {
     if constexpr (mantissa_bits == 0) {
       if (magnitude < 0x00800000u) return magnitude > 0x00600000u ? 1u : 0u;
-      return (magnitude + 0x3fffffu + (magnitude >> 23 & 1u)) >> 23;
+      return impl::shift_to_even(magnitude, 23);
     } else {
       const int exponent = static_cast<int>(magnitude >> 23) - (128 - bias);  // 0 is that of the smallest normal number
       const int up = exponent > 0 ? exponent : 0;
       const int down = exponent >= 0 ? 0 : exponent > -(mantissa_bits + 2) ? -exponent : mantissa_bits + 2;
       const std::uint32_t significand = (magnitude & 0x7fffffu) | 0x800000u;
       const std::uint32_t shift = static_cast<std::uint32_t>(23 - mantissa_bits + down);
-      const std::uint32_t rounding = (1u << (shift - 1u)) - 1u + (significand >> shift & 1u);
-      return (static_cast<std::uint32_t>(up) << mantissa_bits) + ((significand + rounding) >> shift);
+      return (static_cast<std::uint32_t>(up) << mantissa_bits) + impl::shift_to_even(significand, shift);
     }
   }
 };
@@ -121,7 +130,7 @@ using float6_e3m2fn = minifloat<3, 2, specials::none>;
 using float8_e4m3fn = minifloat<4, 3, specials::nan>;
 using float8_e5m2 = minifloat<5, 2, specials::ieee>;
 using float8_e8m0fnu = minifloat<8, 0, specials::nan, false>;
-using float8_ue4m3fn = minifloat<4, 3, specials::nan, false>;  // float8_e4m3fn without its sign: scales of NVFP4
+using float8_ue4m3 = minifloat<4, 3, specials::none, false>;  // 7 bits, all of them numbers: scales of GGUF's nvfp4
 using float16 = minifloat<5, 10, specials::ieee>;
 using bfloat16 = minifloat<8, 7, specials::ieee>;
 
@@ -160,7 +169,7 @@ class std::numeric_limits<blocq::minifloat<ExponentBits, MantissaBits, Specials,
   static constexpr int digits10 = MantissaBits * 30103 / 100000;
   static constexpr int max_digits10 = 2 + digits * 30103 / 100000;
   static constexpr int min_exponent = (MantissaBits == 0 ? 1 : 2) - T::bias;
-  static constexpr int max_exponent = static_cast<int>(T::max_code >> MantissaBits) - T::bias + 1;
+  static constexpr int max_exponent = T::emax + 1;
   static constexpr int min_exponent10 = (min_exponent - 1) * 30103 / 100000;
   static constexpr int max_exponent10 = decades(number(T::max_code).to_float());
 

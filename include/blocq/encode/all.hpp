@@ -2,6 +2,8 @@
 #ifndef BLOCQ_ENCODE_ALL_HPP
 #define BLOCQ_ENCODE_ALL_HPP
 
+#include <blocq/encode/float16.hpp>
+#include <blocq/encode/mx.hpp>
 #include <blocq/encode/q_legacy.hpp>
 
 #endif

@@ -4,7 +4,9 @@
 #define BLOCQ_FORMAT_ALL_HPP
 
 #include <blocq/core/type_list.hpp>
+#include <blocq/format/float16.hpp>
 #include <blocq/format/iq.hpp>
+#include <blocq/format/mx.hpp>
 #include <blocq/format/q_k.hpp>
 #include <blocq/format/q_legacy.hpp>
 #include <blocq/format/tq.hpp>
@@ -15,8 +17,10 @@ using legacy_formats = type_list<q4_0, q4_1, q5_0, q5_1, q8_0, q8_1, q1_0, q2_0>
 using k_formats = type_list<q2_k, q3_k, q4_k, q5_k, q6_k, q8_k>;
 using iq_formats = type_list<iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, iq4_xs>;
 using ternary_formats = type_list<tq1_0, tq2_0>;
+using float_formats = type_list<f16, bf16>;
+using mx_formats = type_list<mxfp4, mxfp4_ocp, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint8>;
 
-using all_formats = concat_t<legacy_formats, k_formats, iq_formats, ternary_formats>;
+using all_formats = concat_t<legacy_formats, k_formats, iq_formats, ternary_formats, float_formats, mx_formats>;
 
 }  // namespace blocq::inline v0
 

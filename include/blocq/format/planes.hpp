@@ -49,6 +49,41 @@ struct plane {
   }
 };
 
+namespace impl {
+// n codes of Width bits, one after the other without a gap from bit 0 of the first byte on; n is a multiple of 8.
+template <int Width>
+BLOCQ_INLINE constexpr void unpack_dense(const std::uint8_t* bytes, std::uint8_t* codes, int n) noexcept {
+  for (int i = 0; i < n; i += 8, bytes += Width) {
+    std::uint64_t eight = 0;
+    for (int k = 0; k < Width; ++k) eight |= static_cast<std::uint64_t>(bytes[k]) << (8 * k);
+    for (int j = 0; j < 8; ++j) codes[i + j] = static_cast<std::uint8_t>(eight >> (Width * j) & ((1u << Width) - 1u));
+  }
+}
+template <int Width>
+BLOCQ_INLINE constexpr void pack_dense(const std::uint8_t* codes, int n, std::uint8_t* bytes) noexcept {
+  for (int i = 0; i < n; i += 8, bytes += Width) {
+    std::uint64_t eight = 0;
+    for (int j = 0; j < 8; ++j) eight |= static_cast<std::uint64_t>(codes[i + j] & ((1u << Width) - 1u)) << (Width * j);
+    for (int k = 0; k < Width; ++k) bytes[k] = static_cast<std::uint8_t>(eight >> (8 * k));
+  }
+}
+}  // namespace impl
+
+// The whole codes of a block without a gap between them, across bytes where Width does not divide 8:
+//
+//   Width 6   byte 0 [ 1: bits 1-0 | 0: bits 5-0 ]   byte 1 [ 2: 3-0 | 1: 5-2 ]   byte 2 [ 3: 5-0 | 2: 5-4 ]
+template <auto Member, int Width>
+struct dense {
+  template <class B>
+  BLOCQ_INLINE static constexpr void unpack(const B& b, std::uint8_t* codes, int n) noexcept {
+    impl::unpack_dense<Width>(b.*Member, codes, n);
+  }
+  template <class B>
+  BLOCQ_INLINE static constexpr void pack(const std::uint8_t* codes, int n, B& b) noexcept {
+    impl::pack_dense<Width>(codes, n, b.*Member);
+  }
+};
+
 template <class... Planes>
 struct planes {
   template <class B>
