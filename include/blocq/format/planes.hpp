@@ -18,6 +18,7 @@ namespace blocq::inline v0 {
 //   Width 1, Stride 1    byte k   [ 8k + 7 | ... | 8k + 1 | 8k ]
 template <auto Member, int Width, int Stride, int Lowest = 0>
 struct plane {
+  static constexpr auto member = Member;
   static constexpr int width = Width;
   static constexpr int stride = Stride;
   static constexpr int lowest = Lowest;

@@ -2,6 +2,7 @@
 #ifndef BLOCQ_OP_DEQUANTIZE_HPP
 #define BLOCQ_OP_DEQUANTIZE_HPP
 
+#include <blocq/codec/codec.hpp>
 #include <blocq/core/error.hpp>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/format/concept.hpp>
@@ -11,9 +12,31 @@
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
+// A block through the codec: the same floats as decode(b, y), 32 at a time.
+template <chunked_format B>
+BLOCQ_INLINE void decode_chunks(const B& b, float* y) noexcept {
+  constexpr int size = static_cast<int>(block_size<B>), group = step_group<B>;
+  const float d = block_scale(b), dmin = block_offset(b);
+  for (int c = 0; c < size / 32; ++c) {
+    const vec::bytes values = chunk_values(b, c);
+    step_offset s{};
+    for (int q = 0; q < 4; ++q) {
+      if ((32 * c + 8 * q) % group == 0 || q == 0) s = group_step(b, d, dmin, (32 * c + 8 * q) / group);
+      vec::floats v = vec::to_floats(values, q) * vec::fill_floats(s.step);
+      if constexpr (has_offset<B>) v = v + vec::fill_floats(s.offset);
+      vec::store_floats(y + 32 * c + 8 * q, v);
+    }
+  }
+}
+
 template <class B>
 BLOCQ_NOINLINE void dequantize_blocks(const B* blocks, std::size_t count, float* out) noexcept {
-  for (std::size_t i = 0; i < count; ++i) decode(blocks[i], out + i * block_size<B>);
+  for (std::size_t i = 0; i < count; ++i) {
+    if constexpr (chunked_format<B>)
+      decode_chunks(blocks[i], out + i * block_size<B>);
+    else
+      decode(blocks[i], out + i * block_size<B>);
+  }
 }
 }  // namespace detail
 

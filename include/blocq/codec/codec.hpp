@@ -1,0 +1,202 @@
+// Blocks in registers. A codec turns 32 consecutive elements of a block, a chunk, into 32 signed bytes, and the block's
+// scales into one step for each group of elements:
+//
+//   element = step * value                (formats with a minimum: step * value + offset)
+//
+// `chunk_values` and `group_step` are all that an operation needs to know of a format. Both follow from the format's
+// planes, element and scale accessors; only the formats with tables of points and base-3 digits say more.
+#ifndef BLOCQ_CODEC_CODEC_HPP
+#define BLOCQ_CODEC_CODEC_HPP
+
+#include <blocq/format/all.hpp>
+#include <blocq/simd/vec.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+namespace vec = simd::native;
+
+// The bits of one plane for chunk c, in place.
+template <class Plane, class B>
+BLOCQ_INLINE vec::bytes plane_bits(const B& b, int c) noexcept {
+  const std::uint8_t* p = b.*Plane::member;
+  if constexpr (Plane::stride % 32 == 0) {
+    const int run = 32 * c / Plane::stride, start = 32 * c % Plane::stride;
+    const vec::bytes bits = vec::field<Plane::width>(vec::load_bytes(p + run / Plane::per_byte * Plane::stride + start),
+                                                     run % Plane::per_byte * Plane::width);
+    return Plane::lowest == 0 ? bits : vec::shift_left(bits, Plane::lowest);
+  } else if constexpr (Plane::width == 1) {
+    static_assert(Plane::stride == 1, "planes of single bits are consecutive or in runs of 32");
+    return vec::spread_bits(p + 4 * c, 1 << Plane::lowest);
+  } else {
+    static_assert(Plane::lowest == 0, "no format has its upper bits in such a plane");
+    if constexpr (Plane::width == 4 && Plane::stride == 16) return vec::split_nibbles(p + 16 * c);
+    if constexpr (Plane::width == 4 && Plane::stride == 8)
+      return vec::swap_middle_quarters(vec::split_nibbles(p + 16 * c));
+    if constexpr (Plane::width == 4 && Plane::stride == 1) return vec::spread_nibbles(p + 16 * c);
+    if constexpr (Plane::width == 2 && Plane::stride == 1) return vec::spread_pairs(p + 8 * c);
+  }
+}
+
+template <class B, class... Planes>
+BLOCQ_INLINE vec::bytes plane_codes(planes<Planes...>, const B& b, int c) noexcept {
+  vec::bytes codes = vec::fill_bytes(0);
+  ((codes = codes | plane_bits<Planes>(b, c)), ...);
+  return codes;
+}
+
+// The integers that codes stand for.
+template <class B>
+BLOCQ_INLINE vec::bytes code_values(vec::bytes codes) noexcept {
+  using element = element_t<B>;
+  if constexpr (requires { element::values; })
+    return vec::lookup16(vec::load_halves(element::values), codes);
+  else if constexpr (element::value(0) == 0)
+    return codes;
+  else if constexpr (element::value(1) - element::value(0) == 2)
+    return codes + codes + vec::fill_bytes(element::value(0));
+  else
+    return codes + vec::fill_bytes(element::value(0));
+}
+
+// The points of a grid as integers in 8 or 4 bytes, multiplied where the format shifts them by a fraction.
+template <class B>
+struct point_table {
+  static constexpr int dimensions = element_t<B>::dimensions, bits = dimensions == 8 ? 2 : 3;
+  static constexpr int factor = dimensions == 8 && element_t<B>::highest == 9 ? 8 : 1;
+  std::int8_t entry[element_t<B>::entries][static_cast<std::size_t>(dimensions)] = {};
+
+  constexpr point_table() noexcept {
+    for (int i = 0; i < element_t<B>::entries; ++i)
+      for (int j = 0; j < dimensions; ++j) {
+        const int field = (format_traits<B>::grid[i] >> (bits * j)) & ((1 << bits) - 1);
+        entry[i][j] = static_cast<std::int8_t>(factor * format_traits<B>::levels[field]);
+      }
+  }
+};
+template <class B>
+inline constexpr point_table<B> points{};
+
+inline constexpr std::int8_t shifts[2][8] = {{1, 1, 1, 1, 1, 1, 1, 1}, {-1, -1, -1, -1, -1, -1, -1, -1}};
+
+template <class B>
+BLOCQ_INLINE vec::bytes point_values(const B& b, int c) noexcept {
+  vec::bytes v;
+  if constexpr (element_t<B>::dimensions == 8) {
+    const auto* table = points<B>.entry;
+    v = vec::load_quarters(table + get_index(b, 4 * c), table + get_index(b, 4 * c + 1),
+                           table + get_index(b, 4 * c + 2), table + get_index(b, 4 * c + 3));
+  } else {
+    int index[8];
+    for (int i = 0; i < 8; ++i) index[i] = get_index(b, 8 * c + i);
+    v = vec::load_eighths(points<B>.entry, index);
+  }
+  if constexpr (requires { get_signs(b, c); }) {
+    le32 signs;
+    for (int k = 0; k < 4; ++k) signs.bytes[k] = static_cast<std::uint8_t>(get_signs(b, 4 * c + k));
+    return vec::negate_where(v, vec::spread_bits(&signs, 255));
+  } else {
+    const auto shift = [&](int k) { return shifts + (get_shift(b, 4 * c + k) ? 1 : 0); };
+    return v + vec::load_quarters(shift(0), shift(1), shift(2), shift(3));
+  }
+}
+
+// Base-3 digits: chunk c < 5 is digit c of the first 32 bytes, the rest are halves and quarters of a chunk.
+BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept {
+  static constexpr std::uint8_t powers[5] = {1, 3, 9, 27, 81};
+  vec::bytes digits;
+  if (c < 5) {
+    digits = vec::load_bytes(b.qs) * vec::fill_bytes(powers[c]);
+  } else {
+    std::uint8_t source[32], power[32];
+    for (int i = 0; i < 32; ++i) {
+      const int element = 32 * (c - 5) + i;  // of the 96 after the first 160
+      source[i] = element < 80 ? b.qs[32 + element % 16] : b.qh[element % 4];
+      power[i] = element < 80 ? powers[element / 16] : powers[(element - 80) / 4];
+    }
+    digits = vec::load_bytes(source) * vec::load_bytes(power);
+  }
+  return vec::carry_of_thrice(digits) - vec::fill_bytes(1);
+}
+
+}  // namespace detail
+
+// The formats that chunk_values and group_step serve.
+template <class B>
+concept chunked_format = block_format<B> && block_size<B>
+% 32 == 0 && (
+                 std::is_same_v<B, tq1_0> || requires { format_traits<B>::grid; } ||
+                 requires(const B& b) {
+                   typename format_traits<B>::codes;
+                   { b.d } -> std::same_as<const le16&>;
+                 } ||
+                 requires(const B& b) {
+                   { b.qs[0] } -> std::same_as<const std::int8_t&>;
+                 });
+
+// Elements that share a step.
+template <class B>
+inline constexpr int step_group = [] {
+  if constexpr (requires { format_traits<B>::group_size; })
+    return static_cast<int>(format_traits<B>::group_size);
+  else
+    return static_cast<int>(block_size<B>);
+}();
+
+// Elements 32 c to 32 c + 31 of the block as signed bytes, in units of their group's step.
+template <class B>
+BLOCQ_INLINE detail::vec::bytes chunk_values(const B& b, int c) noexcept {
+  if constexpr (std::is_same_v<B, tq1_0>)
+    return detail::digit_values(b, c);
+  else if constexpr (requires { format_traits<B>::grid; })
+    return detail::point_values(b, c);
+  else if constexpr (requires { typename format_traits<B>::codes; })
+    return detail::code_values<B>(detail::plane_codes(typename format_traits<B>::codes{}, b, c));
+  else
+    return detail::vec::load_bytes(b.qs + 32 * c);
+}
+
+// The scale of the whole block, and what its offsets are multiples of: a minimum's scale, or the offset itself.
+template <class B>
+BLOCQ_INLINE constexpr float block_scale(const B& b) noexcept {
+  if constexpr (std::is_same_v<B, iq1_m>)
+    return f16_to_f32(get_d(b));
+  else if constexpr (std::is_same_v<B, q8_k>)
+    return from_bits(load(b.d));
+  else
+    return f16_to_f32(b.d);
+}
+template <class B>
+BLOCQ_INLINE constexpr float block_offset(const B& b) noexcept {
+  if constexpr (requires { b.dmin; })
+    return f16_to_f32(b.dmin);
+  else if constexpr (requires { b.m; })
+    return f16_to_f32(b.m);
+  else
+    return 0.0f;
+}
+template <class B>
+inline constexpr bool has_offset = requires(const B& b) {
+  b.dmin;
+}
+|| requires(const B& b) { b.m; };
+
+// The step of group g, and its offset where the format has one.
+struct step_offset {
+  float step, offset;
+};
+template <class B>
+BLOCQ_INLINE step_offset group_step(const B& b, float d, float dmin, int g) noexcept {
+  if constexpr (requires { format_traits<B>::grid; })
+    return {d * format_traits<B>::unit * static_cast<float>(2 * get_scale(b, g) + 1), 0.0f};
+  else if constexpr (requires { get_scale(b, g).min; })
+    return {d * static_cast<float>(get_scale(b, g).scale), -(dmin * static_cast<float>(get_scale(b, g).min))};
+  else if constexpr (requires { get_scale(b, g); })
+    return {d * static_cast<float>(get_scale(b, g)), 0.0f};
+  else
+    return {d, dmin};
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif

@@ -1,0 +1,137 @@
+// The primitives in AVX2. Meanings: common.hpp. Instructions per vector of 32 bytes and where they go (Zen 3: FP0-FP3):
+//
+//   & | ^              vpand, vpor, vpxor         1 cycle, 4 a cycle
+//   + -                vpaddb, vpsubb             1 cycle, 3 a cycle
+//   field              vpsrlw, vpand              1 + 1 cycles; the shift 2 a cycle
+//   lookup16           vpshufb                    1 cycle, 2 a cycle
+//   split_nibbles      vinserti128, vpsrlvq, vpand
+//   to_floats          vpmovsxbd, vcvtdq2ps       from memory or a register half
+#ifndef BLOCQ_SIMD_PRIMITIVE_AVX2_HPP
+#define BLOCQ_SIMD_PRIMITIVE_AVX2_HPP
+
+#include <blocq/core/bits.hpp>
+
+#include <immintrin.h>
+
+#include <cstring>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx2 {
+
+struct bytes {
+  __m256i v;
+};
+struct words {
+  __m256i v;
+};
+struct ints {
+  __m256i v;
+};
+struct floats {
+  __m256 v;
+};
+
+BLOCQ_INLINE __m128i half(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+BLOCQ_INLINE __m128i quarter(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+
+BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm256_loadu_si256(static_cast<const __m256i*>(p))}; }
+BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm256_set1_epi8(static_cast<char>(b))}; }
+BLOCQ_INLINE bytes load_halves(const void* p) noexcept { return {_mm256_broadcastsi128_si256(half(p))}; }
+BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
+  const __m128i low = _mm_unpacklo_epi64(quarter(a), quarter(b));
+  const __m128i high = _mm_unpacklo_epi64(quarter(c), quarter(d));
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1)};
+}
+BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
+  const auto entry = [&](int i) {
+    int e;
+    std::memcpy(&e, static_cast<const std::uint8_t*>(table) + 4 * index[i], 4);
+    return e;
+  };
+  return {_mm256_setr_epi32(entry(0), entry(1), entry(2), entry(3), entry(4), entry(5), entry(6), entry(7))};
+}
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a.v); }
+
+BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {_mm256_or_si256(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {_mm256_xor_si256(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {_mm256_add_epi8(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator-(bytes a, bytes b) noexcept { return {_mm256_sub_epi8(a.v, b.v)}; }
+
+BLOCQ_INLINE bytes operator*(bytes a, bytes b) noexcept {
+  const __m256i even = _mm256_mullo_epi16(a.v, b.v);
+  const __m256i odd = _mm256_mullo_epi16(_mm256_srli_epi16(a.v, 8), _mm256_srli_epi16(b.v, 8));
+  return {_mm256_or_si256(_mm256_and_si256(even, _mm256_set1_epi16(0xff)), _mm256_slli_epi16(odd, 8))};
+}
+BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
+  const __m256i one = _mm256_set1_epi8(1);
+  const __m256i from_86 = _mm256_min_epu8(_mm256_subs_epu8(a.v, _mm256_set1_epi8(85)), one);
+  const __m256i from_171 = _mm256_min_epu8(_mm256_subs_epu8(a.v, _mm256_set1_epi8(static_cast<char>(170))), one);
+  return {_mm256_add_epi8(from_86, from_171)};
+}
+
+template <int Width>
+BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
+  return {_mm256_and_si256(_mm256_srli_epi16(a.v, shift), _mm256_set1_epi8((1 << Width) - 1))};
+}
+BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
+  return {_mm256_and_si256(_mm256_slli_epi16(a.v, shift), _mm256_set1_epi8(static_cast<char>(0xff << shift)))};
+}
+BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
+  const __m128i a = half(p);
+  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), _mm_srli_epi16(a, 4), 1);
+  return {_mm256_and_si256(both, _mm256_set1_epi8(15))};
+}
+BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
+  const __m256i wide = _mm256_cvtepu8_epi16(half(p));  // 0h l: put h above l
+  return {_mm256_and_si256(_mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)), _mm256_set1_epi8(15))};
+}
+BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
+  const __m256i wide = _mm256_cvtepu8_epi32(quarter(p));  // each byte at the bottom of four
+  const __m256i two = _mm256_or_si256(wide, _mm256_slli_epi32(wide, 12));
+  const __m256i four = _mm256_or_si256(two, _mm256_slli_epi32(two, 6));
+  return {_mm256_and_si256(four, _mm256_set1_epi8(3))};
+}
+BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
+  int word;
+  std::memcpy(&word, p, 4);
+  const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+  const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), source), bit);
+  return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), _mm256_set1_epi8(static_cast<char>(set)))};
+}
+BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
+  // Three bytes to each dword, then its four fields to its four bytes.
+  const auto* b = static_cast<const std::uint8_t*>(p);
+  const __m128i low = half(b), high = _mm_srli_si128(half(b + 8), 4);  // bytes 0 .. 15 and 12 .. 23
+  const __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+  const __m256i triple = _mm256_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, 0, 1, 2, -1, 3, 4, 5,
+                                          -1, 6, 7, 8, -1, 9, 10, 11, -1);
+  const __m256i x = _mm256_shuffle_epi8(all, triple);
+  const auto bits = [](int mask) { return _mm256_set1_epi32(mask); };
+  const __m256i first = _mm256_and_si256(x, bits(0x3f));
+  const __m256i second = _mm256_and_si256(_mm256_slli_epi32(x, 2), bits(0x3f00));
+  const __m256i third = _mm256_and_si256(_mm256_slli_epi32(x, 4), bits(0x3f0000));
+  const __m256i fourth = _mm256_and_si256(_mm256_slli_epi32(x, 6), bits(0x3f000000));
+  return {_mm256_or_si256(_mm256_or_si256(first, second), _mm256_or_si256(third, fourth))};
+}
+BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept { return {_mm256_permute4x64_epi64(a.v, 0xd8)}; }
+BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
+  return {_mm256_shuffle_epi8(table.v, _mm256_and_si256(index.v, _mm256_set1_epi8(15)))};
+}
+BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
+
+BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
+  const __m128i h = q < 2 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(q % 2 == 0 ? h : _mm_unpackhi_epi64(h, h)))};
+}
+
+BLOCQ_INLINE floats load_floats(const float* p) noexcept { return {_mm256_loadu_ps(p)}; }
+BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { _mm256_storeu_ps(p, a.v); }
+BLOCQ_INLINE floats fill_floats(float x) noexcept { return {_mm256_set1_ps(x)}; }
+BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm256_mul_ps(a.v, b.v)}; }
+BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm256_add_ps(a.v, b.v)}; }
+BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm256_sub_ps(a.v, b.v)}; }
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx2
+
+#endif

@@ -1,0 +1,195 @@
+// The primitives as plain loops: what each of them means, on every machine. An instruction set gives the same
+// functions for its registers (avx2.hpp beside this file); tests hold it to this model.
+//
+// Vectors have fixed sizes: 32 bytes, 16 words, 8 integers or floats. A primitive is verb and unit; where it works
+// within halves of 16 bytes its name says so. Integer arithmetic wraps unless a function says otherwise.
+#ifndef BLOCQ_SIMD_PRIMITIVE_COMMON_HPP
+#define BLOCQ_SIMD_PRIMITIVE_COMMON_HPP
+
+#include <blocq/core/bits.hpp>
+
+#include <cstring>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::simd::common {
+
+struct bytes {
+  std::uint8_t v[32];
+};
+struct words {
+  std::int16_t v[16];
+};
+struct ints {
+  std::int32_t v[8];
+};
+struct floats {
+  float v[8];
+};
+
+BLOCQ_INLINE bytes load_bytes(const void* p) noexcept {
+  bytes r;
+  std::memcpy(r.v, p, 32);
+  return r;
+}
+BLOCQ_INLINE bytes fill_bytes(int b) noexcept {
+  bytes r;
+  for (std::uint8_t& v : r.v) v = static_cast<std::uint8_t>(b);
+  return r;
+}
+// 16 bytes, twice.
+BLOCQ_INLINE bytes load_halves(const void* p) noexcept {
+  bytes r;
+  std::memcpy(r.v, p, 16);
+  std::memcpy(r.v + 16, p, 16);
+  return r;
+}
+// 8 bytes each from four addresses.
+BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
+  bytes r;
+  std::memcpy(r.v, a, 8);
+  std::memcpy(r.v + 8, b, 8);
+  std::memcpy(r.v + 16, c, 8);
+  std::memcpy(r.v + 24, d, 8);
+  return r;
+}
+// 4 bytes each: entry index[i] of a table of such entries.
+BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
+  bytes r;
+  for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, static_cast<const std::uint8_t*>(table) + 4 * index[i], 4);
+  return r;
+}
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, a.v, 32); }
+
+BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] & b.v[i]);
+  return a;
+}
+BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] | b.v[i]);
+  return a;
+}
+BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] ^ b.v[i]);
+  return a;
+}
+BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] + b.v[i]);
+  return a;
+}
+BLOCQ_INLINE bytes operator-(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] - b.v[i]);
+  return a;
+}
+
+BLOCQ_INLINE bytes operator*(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] * b.v[i]);
+  return a;
+}
+// byte * 3 / 256
+BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
+  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(v * 3 >> 8);
+  return a;
+}
+
+// (byte >> shift) & (2^Width - 1), in every byte.
+template <int Width>
+BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
+  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>((v >> shift) & ((1 << Width) - 1));
+  return a;
+}
+// byte << shift, without what leaves the byte.
+BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
+  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(v << shift);
+  return a;
+}
+// From 16 bytes: their low nibbles, then their high nibbles.
+BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
+  bytes r = load_halves(p);
+  for (int i = 0; i < 16; ++i) {
+    r.v[i] = static_cast<std::uint8_t>(r.v[i] & 15);
+    r.v[i + 16] = static_cast<std::uint8_t>(r.v[i + 16] >> 4);
+  }
+  return r;
+}
+// From 16 bytes: the two nibbles of each, low before high.
+BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
+  const bytes a = load_halves(p);
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>((a.v[i / 2] >> (i % 2 * 4)) & 15);
+  return r;
+}
+// From 8 bytes: the four fields of two bits of each, lowest first.
+BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
+  std::uint8_t a[8];
+  std::memcpy(a, p, 8);
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>((a[i / 4] >> (i % 4 * 2)) & 3);
+  return r;
+}
+// From 4 bytes: byte i is `set` if bit i of them is set and 0 if not, bit 0 first.
+BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
+  std::uint8_t a[4];
+  std::memcpy(a, p, 4);
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(((a[i / 8] >> (i % 8)) & 1) != 0 ? set : 0);
+  return r;
+}
+// From 24 bytes: 32 fields of six bits, lowest first.
+BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
+  std::uint8_t a[25] = {};
+  std::memcpy(a, p, 24);
+  bytes r;
+  for (int i = 0; i < 32; ++i) {
+    const unsigned two = a[6 * i / 8] | static_cast<unsigned>(a[6 * i / 8 + 1]) << 8;
+    r.v[i] = static_cast<std::uint8_t>((two >> (6 * i % 8)) & 63u);
+  }
+  return r;
+}
+// Swaps the second and the third quarter (of 8 bytes each).
+BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
+  bytes r = a;
+  std::memcpy(r.v + 8, a.v + 16, 8);
+  std::memcpy(r.v + 16, a.v + 8, 8);
+  return r;
+}
+// table[index] for table indices 0 to 15; table is given twice (load_halves).
+BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
+  for (std::uint8_t& v : index.v) v = table.v[v & 15];
+  return index;
+}
+// Negated where the mask byte is 255, unchanged where it is 0.
+BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
+
+// Bytes 8q to 8q + 7 as signed numbers.
+BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(static_cast<std::int8_t>(a.v[8 * q + i]));
+  return r;
+}
+
+BLOCQ_INLINE floats load_floats(const float* p) noexcept {
+  floats r;
+  std::memcpy(r.v, p, 32);
+  return r;
+}
+BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { std::memcpy(p, a.v, 32); }
+BLOCQ_INLINE floats fill_floats(float x) noexcept {
+  floats r;
+  for (float& v : r.v) v = x;
+  return r;
+}
+BLOCQ_INLINE floats operator*(floats a, floats b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+BLOCQ_INLINE floats operator+(floats a, floats b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] += b.v[i];
+  return a;
+}
+BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] -= b.v[i];
+  return a;
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::common
+
+#endif
