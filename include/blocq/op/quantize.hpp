@@ -25,6 +25,12 @@ struct quantize_options {
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
+// A format that can be written. Every format can be read.
+template <class B>
+concept encodable_format = block_format<B> && requires(const float* x, wire_t<B>* out) {
+  encode(x, std::size_t{1}, encode_context{}, out);
+};
+
 namespace detail {
 
 BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
@@ -123,6 +129,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   using B = typename decltype(blocks)::element_type;
   static_assert(!std::is_const_v<B> && block_format<B>,
                 "quantize(src, dst): dst is a mutable range of blocks, a type with a blocq::format_traits");
+  static_assert(encodable_format<B>, "quantize(src, dst): the format of dst can be read but not written");
   const std::size_t columns = options.importance.size();
   if (src.size() % block_size<B> != 0) return {errc::ragged, 0};
   if (columns != 0 && (src.size() % columns != 0 || columns % block_size<B> != 0)) return {errc::ragged, 0};
