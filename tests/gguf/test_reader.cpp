@@ -12,38 +12,18 @@
 //   t_dim_overflow, t_dim_wrap      the product of the dimensions wraps to a small one: reading past the end
 // The other way round there is none: what blocq accepts, the reference accepts.
 #include <doctest/doctest.h>
+#include <allocations.hpp>
 #include <gguf_builder.hpp>
 #include <gguf_walk.hpp>
 #include <golden.hpp>
 
 #include <chrono>
-#include <cstdlib>
-#include <new>
 #include <set>
 
 namespace gguf = blocq::gguf;
 using blocq::errc;
 
-// Allocations of this program: how many bytes in all, and one to refuse.
-namespace {
-std::size_t allocated = 0;
-long allocations_left = -1;  // before one fails; negative: none does
-
-void* allocate(std::size_t size) noexcept {
-  allocated += size;
-  if (allocations_left == 0) return nullptr;
-  if (allocations_left > 0) --allocations_left;
-  return std::malloc(size);
-}
-}  // namespace
-
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
-void* operator new(std::size_t size) {
-  if (void* p = allocate(size)) return p;
-  std::abort();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+BLOCQ_TEST_COUNT_ALLOCATIONS
 
 namespace {
 
@@ -51,9 +31,9 @@ std::string key70000() { return gguf_builder().u32(std::string(70000, 'k'), 0).b
 
 // Parses the file in every way and gives what is wrong with the reader's behaviour: nothing, or a sentence.
 std::string examine(const std::string& file) {
-  const std::size_t before = allocated;
+  const std::size_t before = allocations::bytes;
   const auto head = gguf::reader::parse(bytes_of(file), {.header_only = true, .allow_big_endian = true});
-  const std::size_t used = allocated - before;
+  const std::size_t used = allocations::bytes - before;
   if (used > 24 * file.size() + 1024) return std::to_string(used) + " bytes allocated";
   const auto full = gguf::reader::parse(bytes_of(file), {.allow_big_endian = true});
   for (const auto* r : {&head, &full})
@@ -353,10 +333,10 @@ TEST_CASE("every integer of a header may be anything") {
 
 TEST_CASE("a count alone allocates nothing") {
   const auto used = [](const std::string& file) {
-    const std::size_t before = allocated;
+    const std::size_t before = allocations::bytes;
     const auto r = gguf::reader::parse(bytes_of(file));
     CHECK_FALSE(r);
-    return allocated - before;
+    return allocations::bytes - before;
   };
   const std::string megabyte(1 << 20, '\0');
   CHECK(used(gguf_builder().counts(1ull << 40, 1ull << 40).build()) == 0);
@@ -369,15 +349,11 @@ TEST_CASE("a count alone allocates nothing") {
 
 TEST_CASE("a failed allocation is an error like any other") {
   const std::string file = everything().build();
-  bool done = false;
-  for (long n = 0; !done; ++n) {
-    allocations_left = n;
+  const int failures = allocations::fail_each(errc::ok, errc::no_memory, [&] {
     const auto r = gguf::reader::parse(bytes_of(file));
-    allocations_left = -1;
-    done = bool(r);
-    if (!r) CHECK(r.error().code == errc::no_memory);
-    REQUIRE(n < 100);
-  }
+    return r ? errc::ok : r.error().code;
+  });
+  CHECK(failures >= 6);
 }
 
 TEST_CASE("a hundred thousand keys and tensors are read, searched and checked for duplicates in no time") {
@@ -389,9 +365,9 @@ TEST_CASE("a hundred thousand keys and tensors are read, searched and checked fo
     for (std::uint32_t i = 0; i < n; ++i) b.record(std::string("t") + std::to_string(i), 24, {32}, 32ull * i);
     const std::string file = b.data(std::string(32ull * n, 'x')).build();
     const auto start = std::chrono::steady_clock::now();
-    const std::size_t before = allocated;
+    const std::size_t before = allocations::bytes;
     const auto r = gguf::reader::parse(bytes_of(file));
-    CHECK(allocated - before < 24 * file.size());
+    CHECK(allocations::bytes - before < 24 * file.size());
     CHECK(bool(r) == !twice);
     if (!r) CHECK(std::string(r.message()).find("4711'") != std::string::npos);
     if (r)

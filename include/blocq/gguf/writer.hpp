@@ -249,6 +249,7 @@ inline result<void> writer::parse(std::span<const std::byte> header) noexcept {
   const parse_options options{.header_only = true, .allow_big_endian = metadata_.big_endian};
   result<reader> parsed = detail::parser(header, options, true).run();
   if (!parsed) return parsed.error();
+  if (parsed->big_endian() != metadata_.big_endian) return error(errc::bad_version);  // its bytes swapped are one
   layout_ = std::move(*parsed);
   return {};
 }
