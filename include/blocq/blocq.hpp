@@ -5,6 +5,7 @@
 #include <blocq/core/view.hpp>
 #include <blocq/format/all.hpp>
 #include <blocq/op/dequantize.hpp>
+#include <blocq/op/dot.hpp>
 #include <blocq/op/quantize.hpp>
 
 #endif

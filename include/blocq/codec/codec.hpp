@@ -125,7 +125,7 @@ BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept {
 template <class B>
 concept chunked_format = block_format<B> && block_size<B>
 % 32 == 0 && (
-                 std::is_same_v<B, tq1_0> || requires { format_traits<B>::grid; } ||
+                 std::is_same_v<B, tq1_0> || std::is_same_v<B, mxfp4> || requires { format_traits<B>::grid; } ||
                  requires(const B& b) {
                    typename format_traits<B>::codes;
                    { b.d } -> std::same_as<const le16&>;
@@ -161,6 +161,8 @@ template <class B>
 BLOCQ_INLINE constexpr float block_scale(const B& b) noexcept {
   if constexpr (std::is_same_v<B, iq1_m>)
     return f16_to_f32(get_d(b));
+  else if constexpr (std::is_same_v<B, mxfp4>)
+    return impl::half_e8m0(b.e);
   else if constexpr (std::is_same_v<B, q8_k>)
     return from_bits(load(b.d));
   else
@@ -195,6 +197,40 @@ BLOCQ_INLINE step_offset group_step(const B& b, float d, float dmin, int g) noex
     return {d * static_cast<float>(get_scale(b, g)), 0.0f};
   else
     return {d, dmin};
+}
+
+// The integers that a value can be; a code of two bits may be one more than a ternary digit.
+struct value_range {
+  int lowest, highest;
+};
+template <class B>
+inline constexpr value_range values_of = [] {
+  using element = element_t<B>;
+  value_range r{0, 0};
+  if constexpr (requires { element::bits; }) {
+    for (int c = 0; c < 1 << element::bits; ++c) {
+      const int v = detail::code_value<B>(c);
+      r = {v < r.lowest ? v : r.lowest, v > r.highest ? v : r.highest};
+    }
+  } else {
+    r = {element::lowest, element::highest + (std::is_same_v<B, tq2_0> ? 1 : 0)};
+  }
+  return r;
+}();
+
+// True if values need all 8 bits; otherwise value - values_of<B>.lowest fits in 7 and meets signed bytes in maddubs.
+template <class B>
+inline constexpr bool full_bytes = values_of<B>.highest - values_of<B>.lowest > 127;
+
+// The chunk as unsigned bytes: value - values_of<B>.lowest.
+template <class B>
+BLOCQ_INLINE detail::vec::bytes chunk_codes(const B& b, int c) noexcept {
+  if constexpr (
+      requires { typename format_traits<B>::codes; } && !requires { element_t<B>::values; } &&
+      !std::is_same_v<element_t<B>, binary>)
+    return detail::plane_codes(typename format_traits<B>::codes{}, b, c);
+  else
+    return chunk_values(b, c) - detail::vec::fill_bytes(values_of<B>.lowest);
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA

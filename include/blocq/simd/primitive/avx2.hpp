@@ -132,6 +132,43 @@ BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm256_mul_
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm256_add_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm256_sub_ps(a.v, b.v)}; }
 
+BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
+#ifdef __FMA__
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+#else
+  return a * b + c;
+#endif
+}
+BLOCQ_INLINE floats fill_two(float low, float high) noexcept {
+  return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_set1_ps(low)), _mm_set1_ps(high), 1)};
+}
+BLOCQ_INLINE float sum(floats a) noexcept {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
+BLOCQ_INLINE words fill_words(int w) noexcept { return {_mm256_set1_epi16(static_cast<short>(w))}; }
+BLOCQ_INLINE words fill_two(std::int16_t low, std::int16_t high) noexcept {
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(low)), _mm_set1_epi16(high), 1)};
+}
+BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm256_add_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm256_sub_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept { return {_mm256_maddubs_epi16(u.v, s.v)}; }
+BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
+  return {_mm256_cvtepi8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
+}
+BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {_mm256_madd_epi16(a.v, b.v)}; }
+BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept { return {_mm256_set1_epi32(x)}; }
+BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(a.v, b.v)}; }
+BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
+BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm256_mullo_epi32(a.v, b.v)}; }
+BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
+BLOCQ_INLINE void prefetch(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
+
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx2
 
 #endif

@@ -190,6 +190,94 @@ BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
   return a;
 }
 
+// a * b + c; whether the product is rounded first is the machine's choice.
+BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
+// `low` four times, then `high` four times.
+BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {{low, low, low, low, high, high, high, high}}; }
+// The sum of all elements: halves, then quarters, then eighths are added to each other.
+BLOCQ_INLINE float sum(floats a) noexcept {
+  for (int n = 4; n > 0; n /= 2)
+    for (int i = 0; i < n; ++i) a.v[i] += a.v[i + n];
+  return a.v[0];
+}
+
+BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
+  words r;
+  std::memcpy(r.v, p, 32);
+  return r;
+}
+BLOCQ_INLINE words fill_words(int w) noexcept {
+  words r;
+  for (std::int16_t& v : r.v) v = static_cast<std::int16_t>(w);
+  return r;
+}
+// `low` eight times, then `high` eight times.
+BLOCQ_INLINE words fill_two(std::int16_t low, std::int16_t high) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = i < 8 ? low : high;
+  return r;
+}
+BLOCQ_INLINE words operator+(words a, words b) noexcept {
+  for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] + b.v[i]);
+  return a;
+}
+BLOCQ_INLINE words operator-(words a, words b) noexcept {
+  for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] - b.v[i]);
+  return a;
+}
+// Unsigned times signed bytes, two neighbouring products in each word. The caller keeps the sums within 16 bits.
+BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i)
+    r.v[i] = static_cast<std::int16_t>(u.v[2 * i] * static_cast<std::int8_t>(s.v[2 * i]) +
+                                       u.v[2 * i + 1] * static_cast<std::int8_t>(s.v[2 * i + 1]));
+  return r;
+}
+// Half h (16 bytes) as signed words.
+BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[16 * h + i]);
+  return r;
+}
+// Products of words, two neighbouring ones in each integer.
+BLOCQ_INLINE ints madd2(words a, words b) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i)
+    r.v[i] =
+        static_cast<std::int32_t>(a.v[2 * i]) * b.v[2 * i] + static_cast<std::int32_t>(a.v[2 * i + 1]) * b.v[2 * i + 1];
+  return r;
+}
+BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
+  ints r;
+  for (std::int32_t& v : r.v) v = x;
+  return r;
+}
+BLOCQ_INLINE ints operator+(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] += b.v[i];
+  return a;
+}
+BLOCQ_INLINE ints operator-(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] -= b.v[i];
+  return a;
+}
+BLOCQ_INLINE ints operator*(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] *= b.v[i];
+  return a;
+}
+BLOCQ_INLINE floats to_floats(ints a) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(a.v[i]);
+  return r;
+}
+// Asks for the cache line at p, which need not be readable.
+BLOCQ_INLINE void prefetch(const void* p) noexcept {
+#ifdef __GNUC__
+  __builtin_prefetch(p);
+#else
+  static_cast<void>(p);
+#endif
+}
+
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::common
 
 #endif

@@ -1,0 +1,174 @@
+// Dot products of two rows: blocks with blocks of their operand format, and blocks with floats.
+#ifndef BLOCQ_OP_DOT_HPP
+#define BLOCQ_OP_DOT_HPP
+
+#include <blocq/codec/codec.hpp>
+#include <blocq/core/error.hpp>
+
+#include <span>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+
+// sum of value * x over a chunk in eight integers, exact. The unsigned codes are those of chunk_codes, unless the
+// format has full bytes: then they are its values.
+template <class B>
+BLOCQ_INLINE vec::ints wide_products(vec::bytes values, vec::bytes x) noexcept {
+  return vec::madd2(vec::widen_half(values, 0), vec::widen_half(x, 0)) +
+         vec::madd2(vec::widen_half(values, 1), vec::widen_half(x, 1));
+}
+template <class B>
+BLOCQ_INLINE vec::ints chunk_products(const B& b, int c, vec::bytes x) noexcept {
+  if constexpr (full_bytes<B>) {
+    return wide_products<B>(chunk_values(b, c), x);
+  } else {
+    vec::words pairs = vec::maddubs(chunk_codes(b, c), x);
+    if constexpr (values_of<B>.lowest != 0) pairs = pairs - vec::maddubs(vec::fill_bytes(-values_of<B>.lowest), x);
+    return vec::madd2(pairs, vec::fill_words(1));
+  }
+}
+
+// Formats of 256 elements with integer group scales, against q8_k: integers all the way, two floats per block.
+template <class B>
+concept superblock_format = chunked_format<B> && block_size<B>
+== 256 && std::is_same_v<operand_t<B>, q8_k> && !std::is_same_v<B, q8_k>;
+
+template <superblock_format B>
+struct superblock_scales {
+  // Per 16 elements. What `min` is a multiple of: dmin where the format has it, else d.
+  std::int16_t scale[16], min[16];
+
+  BLOCQ_INLINE explicit superblock_scales(const B& b) noexcept {
+    for (int i = 0; i < 16; ++i) {
+      const int g = 16 * i / step_group<B>;
+      if constexpr (requires { get_scale(b, g).min; }) {
+        scale[i] = static_cast<std::int16_t>(get_scale(b, g).scale);
+        min[i] = static_cast<std::int16_t>(get_scale(b, g).min);
+      } else {
+        int s = 1;
+        if constexpr (requires { format_traits<B>::grid; })
+          s = 2 * get_scale(b, g) + 1;
+        else if constexpr (requires { get_scale(b, g); })
+          s = get_scale(b, g);
+        scale[i] = static_cast<std::int16_t>(s);
+        min[i] = static_cast<std::int16_t>(-values_of<B>.lowest * s);
+      }
+    }
+  }
+};
+
+template <superblock_format B>
+BLOCQ_INLINE constexpr float superblock_scale(const B& b) noexcept {
+  if constexpr (requires { format_traits<B>::unit; })
+    return block_scale(b) * format_traits<B>::unit;
+  else
+    return block_scale(b);
+}
+
+BLOCQ_INLINE vec::words load_sums(const q8_k& x) noexcept {
+  std::int16_t sums[16];
+  for (int i = 0; i < 16; ++i) sums[i] = load(x.bsums[i]);
+  return vec::load_words(sums);
+}
+
+template <superblock_format B>
+BLOCQ_INLINE vec::floats add_dot(const B& w, const q8_k& x, vec::floats sum) noexcept {
+  const superblock_scales<B> s(w);
+  vec::ints products = vec::fill_ints(0);
+  for (int c = 0; c < 8; ++c) {
+    const vec::bytes xs = vec::load_bytes(x.qs + 32 * c);
+    if constexpr (full_bytes<B>)
+      products = products + wide_products<B>(chunk_values(w, c), xs) * vec::fill_ints(s.scale[2 * c]);
+    else
+      products =
+          products + vec::madd2(vec::maddubs(chunk_codes(w, c), xs), vec::fill_two(s.scale[2 * c], s.scale[2 * c + 1]));
+  }
+  const float dx = from_bits(load(x.d)), d = superblock_scale(w) * dx;
+  if constexpr (has_offset<B>) {
+    const vec::ints mins = vec::madd2(vec::load_words(s.min), load_sums(x));
+    sum = vec::fma(vec::to_floats(mins), vec::fill_floats(-(block_offset(w) * dx)), sum);
+  } else if constexpr (!full_bytes<B> && values_of<B>.lowest != 0) {
+    products = products - vec::madd2(vec::load_words(s.min), load_sums(x));
+  }
+  return vec::fma(vec::to_floats(products), vec::fill_floats(d), sum);
+}
+
+// Formats with float steps, against one or more q8_0 or q8_1 blocks.
+template <class B>
+concept float_step_format = chunked_format<B> &&
+    (std::is_same_v<operand_t<B>, q8_0> || std::is_same_v<operand_t<B>, q8_1>);
+
+template <float_step_format B>
+BLOCQ_INLINE vec::floats add_dot(const B& w, const operand_t<B>* x, vec::floats sum) noexcept {
+  constexpr int chunks = static_cast<int>(block_size<B>) / 32;
+  const float d = block_scale(w);
+  for (int c = 0; c < chunks; ++c) {
+    const vec::ints products = chunk_products(w, c, vec::load_bytes(x[c].qs));
+    const float dx = f16_to_f32(x[c].d);
+    sum = vec::fma(vec::to_floats(products), vec::fill_floats(d * dx), sum);
+    if constexpr (has_offset<B>) sum = sum + vec::fill_floats(0.125f * (block_offset(w) * f16_to_f32(x[c].s)));
+  }
+  return sum;
+}
+
+// q8_k with itself.
+BLOCQ_INLINE vec::floats add_dot(const q8_k& w, const q8_k& x, vec::floats sum) noexcept {
+  vec::ints products = vec::fill_ints(0);
+  for (int c = 0; c < 8; ++c) products = products + chunk_products(w, c, vec::load_bytes(x.qs + 32 * c));
+  return vec::fma(vec::to_floats(products), vec::fill_floats(block_scale(w) * from_bits(load(x.d))), sum);
+}
+
+template <class B>
+float dot_blocks(const B* w, const operand_t<B>* x, std::size_t blocks) noexcept {
+  vec::floats sum = vec::fill_floats(0.0f);
+  for (std::size_t i = 0; i < blocks; ++i) {
+    if constexpr (block_size<operand_t<B>> == block_size<B> && block_size<B> == 256)
+      sum = add_dot(w[i], x[i], sum);
+    else
+      sum = add_dot(w[i], x + i * (block_size<B> / block_size<operand_t<B>>), sum);
+  }
+  return vec::sum(sum);
+}
+
+// Blocks with floats: nothing is rounded but the products and sums.
+template <class B>
+float dot_floats(const B* w, const float* x, std::size_t blocks) noexcept {
+  vec::floats sum = vec::fill_floats(0.0f);
+  for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
+    float y[block_size<B>];
+    decode(w[i], y);
+    for (std::size_t k = 0; k < block_size<B>; k += 8)
+      sum = vec::fma(vec::load_floats(y + k), vec::load_floats(x + k), sum);
+  }
+  return vec::sum(sum);
+}
+
+}  // namespace detail
+
+// The dot product of a row of blocks with a row of its operand format. The integers are exact; a float step scales
+// them once per block (32 elements, or 256 for the formats whose operand is q8_k), and the scaled sums are added in
+// eight lanes. Precondition: both rows have the same number of elements.
+template <class W, class X>
+requires requires(const W& w, const X& x) { std::span(w), std::span(x); }
+float dot(const W& weights, const X& activations) noexcept {
+  const std::span w(weights);
+  const std::span x(activations);
+  using B = std::remove_cv_t<typename decltype(w)::element_type>;
+  using A = std::remove_cv_t<typename decltype(x)::element_type>;
+  static_assert(block_format<B>, "dot(weights, activations): weights is a range of blocks");
+  static_assert(std::is_same_v<A, float> || std::is_same_v<wire_t<A>, operand_t<wire_t<B>>>,
+                "dot(weights, activations): activations are floats or blocks of operand_t<the weights' format>");
+  const auto* blocks = reinterpret_cast<const wire_t<B>*>(w.data());
+  if constexpr (std::is_same_v<A, float>) {
+    BLOCQ_ASSERT(x.size() == w.size() * block_size<B>);
+    return detail::dot_floats(blocks, x.data(), w.size());
+  } else {
+    BLOCQ_ASSERT(x.size() * block_size<A> == w.size() * block_size<B>);
+    return detail::dot_blocks(blocks, reinterpret_cast<const wire_t<A>*>(x.data()), w.size());
+  }
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif
