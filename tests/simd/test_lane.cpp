@@ -67,6 +67,9 @@ TEST_CASE("arithmetic of the SIMD lane is that of the model") {
   compare([](auto a, auto b) { return -a * b - abs(b); });
   compare([](auto a, auto) { return sqrt(a); });
   compare([](auto a, auto) { return nearest_int(a); });
+  compare([](auto a, auto) { return round_half_away(a); });
+  compare([](auto a, auto) { return to_i8(a); });
+  compare([](auto a, auto) { return to_u8(a); });
   compare([](auto a, auto b) { return max_of(a, b) + min_of(b, a); });
   compare([](auto a, auto) { return clamp_to(a, -3.0f, 4.0f); });
 }

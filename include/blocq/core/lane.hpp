@@ -7,7 +7,8 @@
 // Comparisons mean what IEEE 754 says under -ffinite-math-only too.
 //
 // What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
-// mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, gather and scatter.
+// mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, round_half_away, to_i8, to_u8, gather and
+// scatter.
 // Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
 #ifndef BLOCQ_CORE_LANE_HPP
 #define BLOCQ_CORE_LANE_HPP
@@ -145,6 +146,10 @@ BLOCQ_INLINE constexpr float round_half_away(float x) noexcept {
   return from_bits(to_bits(rounded) | (bits & 0x80000000u));
 }
 
+BLOCQ_INLINE lane to_i8(lane x) noexcept { return static_cast<float>(to_i8(x.v)); }
+BLOCQ_INLINE lane to_u8(lane x) noexcept { return static_cast<float>(to_u8(x.v)); }
+BLOCQ_INLINE lane round_half_away(lane x) noexcept { return round_half_away(x.v); }
+
 BLOCQ_INLINE lane select(lane_mask m, lane a, lane b) noexcept { return m ? a : b; }
 BLOCQ_INLINE bool any(lane_mask m) noexcept { return m.v; }
 BLOCQ_INLINE bool all(lane_mask m) noexcept { return m.v; }
@@ -163,6 +168,16 @@ using mask_t = typename lane_traits<L>::mask;
 // Lane i holds p[i * stride]; scatter is the inverse. Lanes from `count` on repeat the last one and are not stored.
 BLOCQ_INLINE void gather(lane& to, const float* p, std::size_t, std::size_t) noexcept { to = *p; }
 BLOCQ_INLINE void scatter(lane from, float* p, std::size_t, std::size_t) noexcept { *p = from.v; }
+
+// A tile, N consecutive floats for each lane: to[j] of lane i is p[i * stride + j].
+template <class L, std::size_t N>
+BLOCQ_INLINE void gather(L (&to)[N], const float* p, std::size_t stride, std::size_t count) noexcept {
+  for (std::size_t j = 0; j < N; ++j) gather(to[j], p + j, stride, count);
+}
+template <class L, std::size_t N>
+BLOCQ_INLINE void scatter(const L (&from)[N], float* p, std::size_t stride, std::size_t count) noexcept {
+  for (std::size_t j = 0; j < N; ++j) scatter(from[j], p + j, stride, count);
+}
 
 // b unless a > b, and b unless a < b: with a NaN the result is b, as in the reference's macros.
 template <class L>

@@ -99,11 +99,32 @@ struct batch_lane {
     const ints bits = simd::bit_cast<std::int32_t>((x + batch_lane(12582912.0f)).v);
     return opaque(xsimd::to_float((bits & ints(0x7fffff)) - ints(0x400000)));
   }
+
+  // Integer part of x as a 32-bit integer; 0 where it does not fit, which has the low byte of INT32_MIN.
+  static BLOCQ_INLINE ints truncated(batch_lane x) noexcept {
+    return xsimd::to_int(select(abs(x) < batch_lane(2147483648.0f), x, batch_lane(0.0f)).v);
+  }
+  friend BLOCQ_INLINE batch_lane to_i8(batch_lane x) noexcept {
+    const ints low = truncated(x) & ints(0xff);
+    return opaque(xsimd::to_float((low ^ ints(0x80)) - ints(0x80)));
+  }
+  friend BLOCQ_INLINE batch_lane to_u8(batch_lane x) noexcept {
+    return opaque(xsimd::to_float(truncated(x) & ints(0xff)));
+  }
+  friend BLOCQ_INLINE batch_lane round_half_away(batch_lane x) noexcept {
+    const batch_lane magnitude = abs(x), whole = opaque(xsimd::to_float(truncated(x)));
+    const batch_lane up = select(magnitude - abs(whole) >= batch_lane(0.5f), batch_lane(1.0f), batch_lane(0.0f));
+    const batch_lane rounded = abs(whole) + up;
+    const ints sign = simd::bit_cast<std::int32_t>(x.v) & ints(INT32_MIN);
+    const batch_lane result = opaque(simd::bit_cast<float>(simd::bit_cast<std::int32_t>(rounded.v) | sign));
+    return select(magnitude < batch_lane(8388608.0f), result, x);  // from 2^23 on x is an integer
+  }
+
+  friend BLOCQ_INLINE batch_lane select(mask m, batch_lane a, batch_lane b) noexcept {
+    return batch_lane(xsimd::select(m, a.v, b.v));
+  }
 };
 
-BLOCQ_INLINE batch_lane select(batch_lane::mask m, batch_lane a, batch_lane b) noexcept {
-  return batch_lane(xsimd::select(m, a.v, b.v));
-}
 BLOCQ_INLINE bool any(batch_lane::mask m) noexcept { return xsimd::any(m); }
 BLOCQ_INLINE bool all(batch_lane::mask m) noexcept { return xsimd::all(m); }
 
