@@ -9,8 +9,10 @@
 #define BLOCQ_ENCODE_REFERENCE_HPP
 
 #include <blocq/core/lane.hpp>
+#include <blocq/format/planes.hpp>
 
 #include <cstddef>
+#include <cstdint>
 
 namespace blocq::inline v0 {
 
@@ -24,5 +26,53 @@ struct encode_context {
 };
 
 }  // namespace blocq::inline v0
+
+namespace blocq::inline v0::inline BLOCQ_ISA::detail {
+
+// Calls f(first, count, x) for the problems first .. first + count - 1, as many as L has lanes at a time; x[j] holds
+// element j of each of them. Problem k is the N floats from p + k * N.
+template <class L, std::size_t N, class F>
+void for_each_tile(const float* p, std::size_t problems, F&& f) {
+  for (std::size_t first = 0; first < problems; first += lane_traits<L>::size) {
+    const std::size_t left = problems - first, count = left < lane_traits<L>::size ? left : lane_traits<L>::size;
+    L x[N];
+    gather(x, p + first * N, N, count);
+    f(first, count, x);
+  }
+}
+
+// Integer-valued codes into the planes of a block.
+template <class B>
+void store_codes(const float* code, B& out) noexcept {
+  std::uint8_t q[block_size<B>];
+  for (std::size_t i = 0; i < block_size<B>; ++i) q[i] = static_cast<std::uint8_t>(static_cast<int>(code[i]));
+  set_codes(out, q);
+}
+
+// One block in each lane.
+template <class L, std::size_t N, class B>
+void store_codes(const L (&code)[N], B* out, std::size_t count) noexcept {
+  float q[lane_traits<L>::size * N];
+  scatter(code, q, N, count);
+  for (std::size_t b = 0; b < count; ++b) store_codes(q + b * N, out[b]);
+}
+
+// Signed bytes, for formats that keep them as they are.
+template <class L, std::size_t N, class B>
+void store_bytes(const L (&code)[N], B* out, std::size_t count) noexcept {
+  float q[lane_traits<L>::size * N];
+  scatter(code, q, N, count);
+  for (std::size_t b = 0; b < count; ++b)
+    for (std::size_t i = 0; i < N; ++i) out[b].qs[i] = static_cast<std::int8_t>(q[b * N + i]);
+}
+
+template <class L, class B>
+void store_f16(L x, le16 B::*field, B* out, std::size_t count) noexcept {
+  float v[lane_traits<L>::size];
+  scatter(x, v, 1, count);
+  for (std::size_t b = 0; b < count; ++b) store(out[b].*field, f32_to_f16(v[b]));
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::detail
 
 #endif

@@ -35,10 +35,14 @@ namespace detail {
 
 BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
 
-inline bool all_finite(const float* x, std::size_t n) noexcept {
-  std::uint32_t bad = 0;
-  for (std::size_t i = 0; i < n; ++i) bad |= static_cast<std::uint32_t>((to_bits(x[i]) & 0x7f800000u) == 0x7f800000u);
-  return bad == 0;
+// The largest magnitude as bits, which order as the magnitudes do, infinity and NaN last.
+inline std::uint32_t peak_bits(const float* x, std::size_t n) noexcept {
+  std::uint32_t peak = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::uint32_t magnitude = to_bits(x[i]) & 0x7fffffffu;
+    peak = magnitude > peak ? magnitude : peak;
+  }
+  return peak;
 }
 
 // Mean of x * x in the reference's order of summation. What is not finite is left out, so that it stays a matter of
@@ -101,12 +105,23 @@ void encode_weighted_row(const float* x, std::size_t blocks, const float* weight
   }
 }
 
+// False if nothing in the block comes near the largest magnitude that was encoded: where the sums of a reference
+// encoder overflow, what it leaves is a block of zeros.
+template <class B>
+bool reaches(const B& block, std::uint32_t peak) noexcept {
+  float y[block_size<B>];
+  decode(block, y);
+  return peak_bits(y, block_size<B>) >= peak - 0x00800000u;  // half of it
+}
+
 // The first block that is not what a decoder can use, and why.
 template <class B>
 status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
+  constexpr std::uint32_t suspicious = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
   for (std::size_t i = 0; i < count; ++i) {
-    if (!all_finite(x + i * block_size<B>, block_size<B>)) return {errc::not_finite, i};
-    if (!is_valid(blocks[i])) return {errc::scale_range, i};
+    const std::uint32_t peak = peak_bits(x + i * block_size<B>, block_size<B>);
+    if (peak >= 0x7f800000u) return {errc::not_finite, i};
+    if (!is_valid(blocks[i]) || (peak >= suspicious && !reaches(blocks[i], peak))) return {errc::scale_range, i};
   }
   return {};
 }

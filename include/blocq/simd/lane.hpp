@@ -9,6 +9,14 @@
 #include <blocq/core/lane.hpp>
 #include <blocq/simd/xsimd.hpp>
 
+// The conversion intrinsics of g++ 12 for AVX-512 start from a register that is undefined on purpose, and it warns
+// about that wherever they end up.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 #if BLOCQ_HAS_XSIMD
@@ -155,6 +163,10 @@ struct lane_traits<batch_lane> {
   using mask = batch_lane::mask;
 };
 }  // namespace blocq::inline v0
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
 #endif
 
 #endif
