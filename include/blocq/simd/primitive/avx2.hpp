@@ -11,6 +11,8 @@
 
 #include <blocq/core/bits.hpp>
 
+#ifdef __AVX2__
+
 #include <immintrin.h>
 
 #include <cstring>
@@ -170,5 +172,7 @@ BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)
 BLOCQ_INLINE void prefetch(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx2
+
+#endif  // __AVX2__
 
 #endif
