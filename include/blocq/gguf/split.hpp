@@ -50,7 +50,7 @@ struct name_tail {
 
 // Reads a shard's name; nothing if `path` is not one.
 inline maybe<split_name> parse_split_name(std::string_view path) noexcept {
-  split_name name;
+  split_name name{};
   detail::name_tail tail{path};
   if (!tail.drop(".gguf") || !tail.drop_number(name.count) || !tail.drop("-of-") || !tail.drop_number(name.number) ||
       !tail.drop("-") || name.number == 0 || name.number > name.count)
