@@ -1,0 +1,60 @@
+// The six commands, as functions of their options. main.cpp fills the options from the command line.
+#ifndef BLOCQ_EXAMPLES_COMMAND_HPP
+#define BLOCQ_EXAMPLES_COMMAND_HPP
+
+#include "parallel.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+// Exit codes, as diff(1) and cmp(1) have them; docs/cli.md says what leads to which. After a signal it is 128 plus the
+// number of the signal.
+inline constexpr int exit_done = 0;
+inline constexpr int exit_different = 1;
+inline constexpr int exit_failed = 2;
+
+// What ends a command: one sentence for the user.
+struct failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct formats_options {
+  bool json = false;
+};
+int formats(const formats_options& o);
+
+struct inspect_options {
+  std::string file;
+  bool json = false, full = false;
+};
+int inspect(const inspect_options& o);
+
+struct quantize_options {
+  std::string in, out, type, importance, include, exclude;
+  unsigned threads = default_threads();
+};
+int quantize(const quantize_options& o);
+
+struct dequantize_options {
+  std::string in, out, type = "f32";
+  unsigned threads = default_threads();
+};
+int dequantize(const dequantize_options& o);
+
+struct diff_options {
+  std::string a, b;
+  bool json = false;
+  unsigned threads = default_threads();
+};
+int diff(const diff_options& o);
+
+struct compare_options {
+  std::string in, csv, svg;
+  std::optional<std::size_t> rows;
+  unsigned threads = default_threads();
+};
+int compare(const compare_options& o);
+
+#endif

@@ -1,0 +1,208 @@
+// blocq compare: what every format costs and what it loses, on the weights of one model.
+#include "command.hpp"
+#include "measure.hpp"
+#include "model.hpp"
+#include "plot.hpp"
+#include "terminal.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <fstream>
+#include <iostream>
+#include <optional>
+
+namespace {
+
+using blocq::gguf::tensor_info;
+
+// Without --rows about so many weights are measured, spread evenly over the file.
+constexpr std::uint64_t default_sample = std::uint64_t{1} << 21;
+constexpr std::size_t chunk_elements = std::size_t{1} << 18;
+
+struct result_line {
+  const format_entry* format;
+  error_sums sums;
+  std::uint64_t elements = 0;
+  double encode_seconds = 0, decode_seconds = 0;  // of all threads together
+  std::string out_of_range;                       // the first tensor that the format cannot hold
+
+  double encode_speed() const { return static_cast<double>(elements) / encode_seconds / 1e6; }
+  double decode_speed() const { return static_cast<double>(elements) / decode_seconds / 1e6; }
+};
+
+std::size_t sample_size(const compare_options& o, const tensor_info& t, std::uint64_t all_elements) {
+  const std::size_t rows = t.rows();
+  if (o.rows) return *o.rows == 0 ? rows : std::min(rows, *o.rows);
+  const double share = std::min(1.0, static_cast<double>(default_sample) / static_cast<double>(all_elements));
+  return std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(rows)));
+}
+
+// Encodes and decodes `weights`, whole rows of `columns`, and adds what came of it.
+void run_format(result_line& line, std::span<const float> weights, std::size_t columns, const tensor_info& tensor,
+                unsigned threads) {
+  using clock = std::chrono::steady_clock;
+  const format_entry& f = *line.format;
+  const std::size_t rows = weights.size() / columns;
+  struct part {
+    error_sums sums;
+    double encode = 0, decode = 0;
+    blocq::errc code = blocq::errc::ok;
+  };
+  std::vector<part> parts(rows);  // one per row, so that their order of summation is always the same
+  parallel_ranges(threads, rows, [&](std::size_t begin, std::size_t end) {
+    std::vector<std::byte> blocks(f.bytes_for(columns));
+    std::vector<float> decoded(columns);
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto row = weights.subspan(i * columns, columns);
+      const auto t0 = clock::now();
+      parts[i].code = f.encode(row, blocks.data(), {}).code;
+      const auto t1 = clock::now();
+      static_cast<void>(f.decode(blocks.data(), decoded));
+      const auto t2 = clock::now();
+      parts[i].sums = measure(row, decoded);
+      parts[i].encode = std::chrono::duration<double>(t1 - t0).count();
+      parts[i].decode = std::chrono::duration<double>(t2 - t1).count();
+    }
+  });
+  for (const part& p : parts) {
+    if (p.code == blocq::errc::not_finite)
+      throw failure("tensor '" + printable(tensor.name) + "' contains a weight that is not finite");
+    if (p.code != blocq::errc::ok && line.out_of_range.empty()) line.out_of_range = tensor.name;
+    line.sums += p.sums;
+    line.encode_seconds += p.encode;
+    line.decode_seconds += p.decode;
+  }
+  line.elements += weights.size();
+}
+
+std::vector<result_line> measure_all(const compare_options& o, const std::vector<const tensor_info*>& tensors,
+                                     std::uint64_t& sampled) {
+  std::vector<result_line> lines;
+  for (const format_entry& f : catalog())
+    if (f.encode != nullptr && f.name != "f32") lines.push_back({&f, {}, 0, 0, 0, {}});
+
+  std::uint64_t all = 0;
+  for (const tensor_info* t : tensors) all += t->elements();
+  for (const tensor_info* t : tensors) sampled += sample_size(o, *t, all) * t->row_elements();
+  progress bar("measuring", sampled * lines.size());
+  std::vector<float> weights;
+  for (const tensor_info* t : tensors) {
+    const std::size_t columns = t->row_elements(), rows = sample_size(o, *t, all);
+    const std::size_t step = std::max<std::size_t>(1, chunk_elements / columns);
+    for (std::size_t first = 0; first < rows; first += step) {
+      const std::size_t count = std::min(step, rows - first);
+      weights.resize(count * columns);
+      for (std::size_t i = 0; i < count; ++i) {
+        // The middle of each of `rows` equal parts of the tensor.
+        const auto row = static_cast<std::size_t>((static_cast<double>(first + i) + 0.5) *
+                                                  static_cast<double>(t->rows()) / static_cast<double>(rows));
+        read_rows(*t, row, row + 1, std::span(weights).subspan(i * columns, columns));
+      }
+      for (result_line& line : lines) {
+        check_interrupt();
+        if (columns % line.format->block_size == 0) run_format(line, weights, columns, *t, o.threads);
+        bar.advance(weights.size());
+      }
+    }
+  }
+  return lines;
+}
+
+void save(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  if (!(file << text).flush()) throw failure(printable(path) + ": cannot be written");
+}
+
+std::string csv_text(const std::vector<result_line>& lines) {
+  std::string text =
+      "format,gguf_id,block_size,block_bytes,bits_per_weight,relative_rmse,snr_db,encode_melem_s,decode_melem_s,"
+      "weights\n";
+  for (const result_line& l : lines) {
+    const format_entry& f = *l.format;
+    text += std::string(f.name) + ',' + (f.gguf_id ? std::to_string(*f.gguf_id) : "") + ',' +
+            std::to_string(f.block_size) + ',' + std::to_string(f.block_bytes) + ',' +
+            significant_text(f.bits_per_weight(), 7) + ',' + significant_text(l.sums.relative_rmse(), 6) + ',' +
+            significant_text(l.sums.snr_db(), 6) + ',' + significant_text(l.encode_speed(), 4) + ',' +
+            significant_text(l.decode_speed(), 4) + ',' + std::to_string(l.elements) + '\n';
+  }
+  return text;
+}
+
+std::string family_of(std::string_view name) {
+  const auto starts = [&](const char* s) { return name.starts_with(s); };
+  if (starts("mx")) return "OCP MX";
+  if (starts("nv")) return "NVFP4";
+  if (starts("nf") || starts("fp") || starts("bnb")) return "bitsandbytes";
+  if (starts("iq")) return "GGUF IQ";
+  if (starts("tq") || starts("q1_") || starts("q2_0")) return "GGUF, 1 and 2 bits";
+  if (name.ends_with("_k")) return "GGUF K";
+  return "GGUF, one scale";
+}
+
+std::string plot_label(std::string_view name) {
+  std::string text;
+  for (const char c : name) text += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  if (text.starts_with("MX"))
+    if (const auto gap = text.find('_'); gap != std::string::npos) text[gap] = ' ';
+  return text;
+}
+
+}  // namespace
+
+int compare(const compare_options& o) {
+  const model source(o.in);
+  std::vector<const tensor_info*> tensors;
+  std::uint64_t all = 0, sampled = 0;
+  for (const tensor_info& t : source.tensors()) {
+    if (!is_weight_matrix(t)) continue;
+    tensors.push_back(&t);
+    all += t.elements();
+  }
+  if (tensors.empty()) throw failure(printable(o.in) + ": has no weight matrix");
+  std::vector<result_line> lines = measure_all(o, tensors, sampled);
+
+  std::vector<std::string> notes;
+  std::erase_if(lines, [&](const result_line& l) {
+    if (!l.out_of_range.empty())
+      notes.push_back(std::string(l.format->name) + ": left out, tensor '" + printable(l.out_of_range) +
+                      "' is outside its range");
+    else if (l.elements == 0)
+      notes.push_back(std::string(l.format->name) + ": left out, no row is a multiple of " +
+                      std::to_string(l.format->block_size));
+    return !l.out_of_range.empty() || l.elements == 0;
+  });
+  std::stable_sort(lines.begin(), lines.end(), [](const result_line& a, const result_line& b) {
+    return a.format->bits_per_weight() != b.format->bits_per_weight()
+               ? a.format->bits_per_weight() > b.format->bits_per_weight()
+               : a.sums.noise < b.sums.noise;
+  });
+
+  const std::string sample = count_text(sampled) + (sampled < all ? " of " + count_text(all) : "") + " weights in " +
+                             std::to_string(tensors.size()) + (tensors.size() == 1 ? " tensor" : " tensors");
+  std::cout << printable(o.in) << ": " << sample << "\n\n";
+  table t({"format", ">bits/weight", ">relative RMSE", ">SNR dB", ">encode Melem/s", ">decode Melem/s", ">weights"});
+  for (const result_line& l : lines) {
+    const bool exact = l.sums.noise == 0;
+    t.row({std::string(l.format->name), number_text(l.format->bits_per_weight(), 4),
+           exact ? "0" : number_text(100 * l.sums.relative_rmse(), 3) + " %",
+           exact ? "exact" : number_text(l.sums.snr_db(), 2), number_text(l.encode_speed(), 1),
+           number_text(l.decode_speed(), 1),
+           number_text(100 * static_cast<double>(l.elements) / static_cast<double>(sampled), 0) + " %"});
+  }
+  std::cout << t << "\nSpeeds are per thread.\n";
+  for (const std::string& note : notes) std::cout << note << '\n';
+
+  if (!o.csv.empty()) save(o.csv, csv_text(lines));
+  if (!o.svg.empty()) {
+    std::vector<plot_point> points;
+    for (const result_line& l : lines)
+      if (l.format->block_size > 1 && l.sums.noise > 0)
+        points.push_back({plot_label(l.format->name), family_of(l.format->name), l.format->bits_per_weight(),
+                          l.sums.relative_rmse()});
+    const std::string name = std::filesystem::path(o.in).filename().string();
+    save(o.svg,
+         plot_svg("Error against size: " + printable(name, 48), sample + "; lower and further left is better", points));
+  }
+  return exit_done;
+}

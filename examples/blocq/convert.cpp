@@ -1,0 +1,133 @@
+#include "convert.hpp"
+
+#include "command.hpp"
+#include "terminal.hpp"
+
+#include <blocq/core/bits.hpp>
+#include <blocq/gguf/file.hpp>
+#include <blocq/gguf/writer.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace {
+
+using blocq::gguf::tensor_info;
+
+// Rows that go to the encoder at once, and to the file at once.
+constexpr std::size_t batch_elements = std::size_t{1} << 15;
+constexpr std::size_t chunk_elements = std::size_t{1} << 19;
+
+std::string place_of(const tensor_info& tensor, std::size_t row, std::size_t column) {
+  return "tensor '" + printable(tensor.name) + "', row " + std::to_string(row) + ", column " + std::to_string(column);
+}
+
+// `rows` are those from first_row on; `s` is what the encoder said about them.
+[[noreturn]] void refuse(const blocq::status& s, const tensor_info& tensor, const format_entry& target,
+                         std::span<const float> rows, std::size_t first_row) {
+  const std::size_t columns = tensor.row_elements();
+  const auto block =
+      rows.subspan(std::min(s.at * target.block_size, rows.size() - target.block_size), target.block_size);
+  const auto worst =
+      s.code == blocq::errc::not_finite
+          ? std::find_if_not(block.begin(), block.end(), [](float x) { return blocq::is_finite(x); })
+          : std::max_element(block.begin(), block.end(), [](float a, float b) { return std::abs(a) < std::abs(b); });
+  const std::size_t element = static_cast<std::size_t>(&*worst - rows.data());
+  throw failure(place_of(tensor, first_row + element / columns, element % columns) + ": " +
+                significant_text(static_cast<double>(*worst), 6) + " cannot be written as " + std::string(target.name) +
+                ": " + s.message());
+}
+
+// Rows [first, last) of a tensor in the target's format, at `out`.
+void convert_rows(const conversion& c, std::size_t first, std::size_t last, const importance_table* importance,
+                  std::byte* out) {
+  const tensor_info& tensor = *c.source;
+  const std::size_t columns = tensor.row_elements();
+  const std::size_t matrix_rows = tensor.dims[1];  // a tensor of experts is a stack of matrices
+  const std::size_t batch = std::max<std::size_t>(1, batch_elements / columns);
+  std::vector<float> floats(std::min(batch, last - first) * columns);
+  for (std::size_t row = first; row < last;) {
+    const std::size_t end = std::min({row + batch, last, (row / matrix_rows + 1) * matrix_rows});
+    const std::span rows(floats.data(), (end - row) * columns);
+    read_rows(tensor, row, end, rows);
+    std::span<const float> weights;
+    if (importance != nullptr && c.target->importance) weights = importance->find(tensor, row / matrix_rows);
+    if (const auto s = c.target->encode(rows, out, weights); !s) refuse(s, tensor, *c.target, rows, row);
+    out += c.target->bytes_for(rows.size());
+    row = end;
+  }
+}
+
+}  // namespace
+
+std::uint64_t convert(const model& source, const conversion_job& job, const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  for (const auto& file : source.files())
+    if (fs::equivalent(file, path, ignored)) throw failure("the output is the input: " + printable(path));
+
+  blocq::gguf::writer out;
+  auto missing = job.metadata;
+  for (const auto& [key, value] : source.metadata()) {
+    const auto set = missing.find(std::string(key));
+    if (set == missing.end()) {
+      out.add(key, value);
+    } else {
+      out.add(key, set->second);
+      missing.erase(set);
+    }
+  }
+  for (const auto& [key, value] : missing) out.add(key, value);
+  std::uint64_t elements = 0;
+  for (const conversion& c : job.tensors) {
+    const tensor_info& t = *c.source;
+    elements += t.elements();
+    out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims});
+  }
+  if (const auto planned = out.plan(); !planned) throw failure(printable(path) + ": " + planned.message());
+
+  auto file = blocq::gguf::output_file::create(path.c_str());
+  if (!file) throw failure(file.message());
+  const auto check = [&](const blocq::result<void>& r) {  // commit says why a write failed
+    if (!r) throw failure(r.error().code == blocq::errc::io ? file->commit().message() : r.message());
+  };
+  check(out.begin(*file));
+  progress bar(job.verb, elements);
+  std::vector<std::byte> chunk;
+  for (std::size_t i = 0; i < job.tensors.size(); ++i) {
+    const conversion& c = job.tensors[i];
+    const tensor_info& t = *c.source;
+    const std::size_t step = std::max<std::size_t>(1, chunk_elements * job.threads / t.row_elements());
+    for (std::size_t first = 0; first < t.rows(); first += step) {
+      check_interrupt();
+      const std::size_t rows = std::min<std::size_t>(step, t.rows() - first);
+      if (c.target == nullptr) {
+        check(out.write(i, t.data.subspan(first * t.row_bytes(), rows * t.row_bytes())));
+      } else {
+        const std::size_t row_bytes = c.target->bytes_for(t.row_elements());
+        chunk.resize(rows * row_bytes);
+        parallel_ranges(job.threads, rows, [&](std::size_t begin, std::size_t end) {
+          convert_rows(c, first + begin, first + end, job.importance, chunk.data() + begin * row_bytes);
+        });
+        check(out.write(i, chunk));
+      }
+      bar.advance(rows * t.row_elements());
+    }
+  }
+  check(out.finish());
+  check(file->commit());
+  return out.file_size();
+}
+
+std::uint32_t file_type_of(const format_entry& format) {
+  // The numbers that llama.cpp gives to file types (llama_ftype, not ggml_ftype). Where it has several for one block
+  // format, the one whose mix adds least to it.
+  static const std::map<std::string_view, std::uint32_t> types = {
+      {"f32", 0},      {"f16", 1},    {"q4_0", 2},    {"q4_1", 3},   {"q8_0", 7},   {"q5_0", 8},     {"q5_1", 9},
+      {"q2_k", 10},    {"q3_k", 11},  {"q4_k", 14},   {"q5_k", 16},  {"q6_k", 18},  {"iq2_xxs", 19}, {"iq2_xs", 20},
+      {"iq3_xxs", 23}, {"iq1_s", 24}, {"iq4_nl", 25}, {"iq3_s", 26}, {"iq2_s", 28}, {"iq4_xs", 30},  {"iq1_m", 31},
+      {"bf16", 32},    {"tq1_0", 36}, {"tq2_0", 37},  {"mxfp4", 38}, {"nvfp4", 39}, {"q1_0", 40},    {"q2_0", 41}};
+  const auto found = types.find(format.name);
+  if (found == types.end()) throw failure("no file type is known for " + std::string(format.name));
+  return found->second;
+}

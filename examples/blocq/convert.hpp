@@ -1,0 +1,36 @@
+// Writing a copy of a model with some tensors in another format: what `quantize` and `dequantize` share.
+#ifndef BLOCQ_EXAMPLES_CONVERT_HPP
+#define BLOCQ_EXAMPLES_CONVERT_HPP
+
+#include "catalog.hpp"
+#include "importance.hpp"
+#include "model.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+// One tensor of the output: in `target`'s format, or byte for byte as it is if that is null.
+struct conversion {
+  const blocq::gguf::tensor_info* source;
+  const format_entry* target = nullptr;
+};
+
+struct conversion_job {
+  std::string verb;  // for the progress line
+  unsigned threads = 1;
+  const importance_table* importance = nullptr;
+  std::vector<conversion> tensors = {};                // one for each tensor of the model, in its order
+  std::map<std::string, std::uint32_t> metadata = {};  // keys to set; all others are copied
+};
+
+// Streams the model through the job into a file, a bounded number of rows at a time. The bytes do not depend on the
+// number of threads. The file appears when it is complete; after a failure there is none. Returns its size.
+// Throws failure, naming tensor and element if a weight cannot be held.
+std::uint64_t convert(const model& source, const conversion_job& job, const std::string& path);
+
+// The value of general.file_type for a file whose matrices are mostly of this format.
+std::uint32_t file_type_of(const format_entry& format);
+
+#endif

@@ -1,0 +1,27 @@
+// blocq dequantize: a model with every block-format tensor as plain floats.
+#include "command.hpp"
+#include "convert.hpp"
+#include "terminal.hpp"
+
+#include <iostream>
+
+namespace {}  // namespace
+
+int dequantize(const dequantize_options& o) {
+  const model source(o.in);
+  const format_entry& target = *find_format(o.type);
+  conversion_job job{"dequantizing", o.threads};
+  job.metadata["general.file_type"] = file_type_of(target);
+  std::size_t changed = 0;
+  for (const auto& t : source.tensors()) {
+    const format_entry* const format = format_of(t);
+    const bool blocks = format != nullptr && format->block_size > 1;
+    job.tensors.push_back({&t, blocks ? &target : nullptr});
+    changed += blocks ? 1u : 0u;
+  }
+  if (changed == 0) throw failure(printable(o.in) + ": no tensor is in a block format");
+  const std::uint64_t size = convert(source, job, o.out);
+  std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " decoded to "
+            << target.name << "; " << bytes_text(size) << ", was " << bytes_text(source.file_bytes()) << '\n';
+  return exit_done;
+}

@@ -1,0 +1,100 @@
+// blocq diff: how far the weights of one model are from those of another, tensor by tensor.
+#include "command.hpp"
+#include "measure.hpp"
+#include "model.hpp"
+#include "terminal.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using blocq::gguf::tensor_info;
+
+struct comparison {
+  std::string name, type_a, type_b;
+  error_sums sums;
+};
+
+error_sums compare_tensors(const tensor_info& a, const tensor_info& b, unsigned threads, progress& bar) {
+  const std::size_t columns = a.row_elements(), rows = a.rows();
+  const std::size_t step = std::max<std::size_t>(1, (std::size_t{1} << 20) / columns);
+  error_sums total;
+  for (std::size_t first = 0; first < rows; first += step) {
+    check_interrupt();
+    const std::size_t count = std::min(step, rows - first);
+    std::vector<error_sums> sums(count);  // one per row, so that their order of summation is always the same
+    parallel_ranges(threads, count, [&](std::size_t begin, std::size_t end) {
+      std::vector<float> x(columns), y(columns);
+      for (std::size_t i = begin; i < end; ++i) {
+        read_rows(a, first + i, first + i + 1, x);
+        read_rows(b, first + i, first + i + 1, y);
+        sums[i] = measure(x, y);
+      }
+    });
+    for (const error_sums& s : sums) total += s;
+    bar.advance(count * columns);
+  }
+  return total;
+}
+
+}  // namespace
+
+int diff(const diff_options& o) {
+  const model a(o.a), b(o.b);
+  std::vector<comparison> equal_shapes;
+  std::vector<std::string> differences;
+  std::uint64_t elements = 0;
+  for (const tensor_info& t : a.tensors()) elements += t.elements();
+  {
+    progress bar("comparing", elements);
+    for (const tensor_info& t : a.tensors()) {
+      const std::string name = printable(t.name);
+      const tensor_info* const other = b.find(t.name);
+      if (other == nullptr) {
+        differences.push_back("tensor '" + name + "' is only in " + printable(o.a));
+      } else if (!std::equal(std::begin(t.dims), std::end(t.dims), std::begin(other->dims))) {
+        differences.push_back("tensor '" + name + "' is " + shape_text(t) + " in one file and " + shape_text(*other) +
+                              " in the other");
+      } else if (format_of(t) != nullptr && format_of(*other) != nullptr) {
+        equal_shapes.push_back({name, t.type_name(), other->type_name(), compare_tensors(t, *other, o.threads, bar)});
+      } else if (t.type != other->type || !std::ranges::equal(t.data, other->data)) {
+        differences.push_back("tensor '" + name + "' (" + t.type_name() + ", " + other->type_name() + ") is different");
+      }
+    }
+  }
+  for (const tensor_info& t : b.tensors())
+    if (a.find(t.name) == nullptr)
+      differences.push_back("tensor '" + printable(t.name) + "' is only in " + printable(o.b));
+
+  error_sums total;
+  for (const comparison& c : equal_shapes) total += c.sums;
+  if (o.json) {
+    auto tensors = nlohmann::ordered_json::array();
+    const auto numbers = [](const error_sums& s) {  // a ratio that is not finite is null
+      return nlohmann::ordered_json{
+          {"relative_rmse", s.relative_rmse()}, {"snr_db", s.snr_db()}, {"max_error", s.largest}};
+    };
+    for (const comparison& c : equal_shapes) {
+      nlohmann::ordered_json entry = {{"name", c.name}, {"type_a", c.type_a}, {"type_b", c.type_b}};
+      entry.update(numbers(c.sums));
+      tensors.push_back(std::move(entry));
+    }
+    const nlohmann::ordered_json out = {{"tensors", tensors}, {"total", numbers(total)}, {"differences", differences}};
+    std::cout << out.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
+  } else {
+    table t({"tensor", "type A", "type B", ">relative RMSE", ">SNR dB", ">max error"});
+    const auto row = [&](std::vector<std::string> names, const error_sums& s) {
+      const bool exact = s.noise == 0;
+      names.insert(names.end(), {exact ? "0" : number_text(100 * s.relative_rmse(), 4) + " %",
+                                 exact ? "exact" : number_text(s.snr_db(), 2), significant_text(s.largest, 4)});
+      t.row(std::move(names));
+    };
+    for (const comparison& c : equal_shapes) row({c.name, c.type_a, c.type_b}, c.sums);
+    row({"all of them", "", ""}, total);
+    if (!equal_shapes.empty()) std::cout << t;
+    for (const std::string& d : differences) std::cout << d << '\n';
+  }
+  return differences.empty() ? exit_done : exit_different;
+}

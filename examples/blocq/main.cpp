@@ -1,0 +1,115 @@
+// blocq: look into GGUF files and turn their weights into block formats. The command line is here; each command is in a
+// file of its own.
+#include "command.hpp"
+#include "terminal.hpp"
+
+#include <blocq/version.hpp>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <new>
+
+namespace {
+
+std::string version() {
+  return "blocq " + std::to_string(BLOCQ_VERSION_MAJOR) + "." + std::to_string(BLOCQ_VERSION_MINOR) + "." +
+         std::to_string(BLOCQ_VERSION_PATCH);
+}
+
+constexpr const char* model_help = "GGUF file; of a split set, any of its files";
+constexpr const char* output_help = "File to write; it appears when it is complete";
+
+void add_threads(CLI::App* command, unsigned& threads) {
+  command->add_option("--threads", threads, "Threads; results do not depend on their number")
+      ->check(CLI::Range(1u, 1024u))
+      ->capture_default_str();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Block-quantized number formats: look into GGUF files, convert their weights, measure what it costs.",
+               "blocq"};
+  app.set_version_flag("--version", version());
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::simple);
+  app.footer("'blocq COMMAND --help' explains a command. Examples and exit codes: docs/cli.md");
+  std::function<int()> chosen;
+  const auto add = [&](const char* name, const char* help, std::function<int()> work) {
+    return app.add_subcommand(name, help)->callback([&chosen, work] { chosen = work; });
+  };
+
+  formats_options f;
+  auto* command = add("formats", "List the block formats", [&] { return formats(f); });
+  command->add_flag("--json", f.json, "Print JSON instead of a table");
+
+  inspect_options i;
+  command = add("inspect", "Show metadata and tensors", [&] { return inspect(i); });
+  command->add_option("FILE", i.file, model_help)->required();
+  command->add_flag("--json", i.json, "Print JSON instead of tables");
+  command->add_flag("--full", i.full, "Show long strings and arrays whole");
+
+  quantize_options q;
+  command = add("quantize", "Write a copy with its matrices in a block format", [&] { return quantize(q); });
+  command->add_option("IN", q.in, model_help)->required();
+  command->add_option("OUT", q.out, output_help)->required();
+  command->add_option("-t,--type", q.type, "Format, for example q4_k; 'blocq formats' lists them")->required();
+  command->add_option("--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
+  command->add_option("--include", q.include, "Only tensors whose name contains a match of this regular expression");
+  command->add_option("--exclude", q.exclude, "Not those whose name contains a match of this one");
+  add_threads(command, q.threads);
+  command->footer(
+      "Vectors, norms, expert routers and convolutions stay as they are. A tensor whose rows are not whole\n"
+      "blocks gets a fallback type and is listed.");
+
+  dequantize_options d;
+  command =
+      add("dequantize", "Write a copy with its block-format tensors as plain floats", [&] { return dequantize(d); });
+  command->add_option("IN", d.in, model_help)->required();
+  command->add_option("OUT", d.out, output_help)->required();
+  command->add_option("-t,--type", d.type, "f32, f16 or bf16")
+      ->transform(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case))
+      ->capture_default_str();
+  add_threads(command, d.threads);
+
+  diff_options x;
+  command = add("diff", "Measure how far the weights of B are from those of A", [&] { return diff(x); });
+  command->add_option("A", x.a, "GGUF file whose weights count as exact")->required();
+  command->add_option("B", x.b, "GGUF file")->required();
+  command->add_flag("--json", x.json, "Print JSON instead of a table");
+  add_threads(command, x.threads);
+  command->footer("Exit code 1 if the files do not have the same tensors in the same shapes.");
+
+  compare_options c;
+  command = add("compare", "Measure every format on the file's weights", [&] { return compare(c); });
+  command->add_option("IN", c.in, model_help)->required();
+  command->add_option("--csv", c.csv, "Write the figures to this file too");
+  command->add_option("--svg", c.svg, "Write a plot of error against bits per weight to this file");
+  command->add_option("--rows", c.rows, "Rows of each tensor to measure, 0 for all; else about two million weights");
+  add_threads(command, c.threads);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? exit_done : exit_failed;
+  }
+  const int code = chosen();
+  if (!std::cout.flush()) throw failure("standard output cannot be written");
+  return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  stop_on_interrupt();
+  try {
+    return run(argc, argv);
+  } catch (const interrupted& e) {
+    std::cerr << "blocq: interrupted\n";
+    return 128 + e.signal;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "blocq: not enough memory\n";
+  } catch (const std::exception& e) {
+    std::cerr << "blocq: " << e.what() << '\n';
+  }
+  return exit_failed;
+}

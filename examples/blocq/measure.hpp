@@ -1,0 +1,37 @@
+// How far numbers are from those that they stand for.
+#ifndef BLOCQ_EXAMPLES_MEASURE_HPP
+#define BLOCQ_EXAMPLES_MEASURE_HPP
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+
+struct error_sums {
+  double signal = 0;   // sum of squares of the exact numbers
+  double noise = 0;    // sum of squares of the differences
+  double largest = 0;  // largest difference
+
+  error_sums& operator+=(const error_sums& other) {
+    signal += other.signal;
+    noise += other.noise;
+    largest = std::isnan(other.largest) ? other.largest : std::max(largest, other.largest);
+    return *this;
+  }
+  double relative_rmse() const { return noise == 0 ? 0 : std::sqrt(noise / signal); }
+  double snr_db() const { return 10 * std::log10(signal / noise); }
+};
+
+inline error_sums measure(std::span<const float> exact, std::span<const float> approximate) {
+  error_sums sums;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double x = static_cast<double>(exact[i]), difference = x - static_cast<double>(approximate[i]);
+    sums.signal += x * x;
+    sums.noise += difference * difference;
+    sums.largest = std::max(sums.largest, std::abs(difference));
+  }
+  if (std::isnan(sums.noise)) sums.largest = sums.noise;
+  return sums;
+}
+
+#endif

@@ -1,0 +1,264 @@
+#include "plot.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <numbers>
+
+namespace {
+
+constexpr double width = 1000, height = 680;
+constexpr double left = 84, right = 940, top = 76, bottom = 606;
+constexpr double font = 12.5, marker = 4.6;
+
+struct box {
+  double x0, y0, x1, y1;
+};
+double overlap(const box& a, const box& b) {
+  const double w = std::min(a.x1, b.x1) - std::max(a.x0, b.x0), h = std::min(a.y1, b.y1) - std::max(a.y0, b.y0);
+  return w > 0 && h > 0 ? w * h : 0;
+}
+
+// Half of the digits' and letters' widths in Helvetica are close to 0.55 em; a label is a handful of them.
+double text_width(std::string_view s) {
+  double em = 0;
+  for (const char c : s) em += c == 'm' || c == 'M' ? 0.85 : c == 'i' || c == 'l' || c == '1' || c == 'I' ? 0.45 : 0.62;
+  return em * font;
+}
+
+struct label {
+  double px, py;  // the point
+  double w;       // width of the text
+  double x, y;    // left end and middle of the text
+  box area() const { return {x - 2, y - font * 0.6, x + w + 2, y + font * 0.6}; }
+  // Where the leader meets the text.
+  double end_x() const { return std::clamp(px, x - 3, x + w + 3); }
+  double end_y() const { return std::clamp(py, y - font * 0.45, y + font * 0.45); }
+  double distance() const { return std::hypot(end_x() - px, end_y() - py); }
+};
+
+// Length of the piece of the leader of `a` that runs through box `b`, by sampling.
+double crossing(const label& a, const box& b) {
+  int inside = 0;
+  for (int i = 1; i <= 16; ++i) {
+    const double t = i / 16.0, x = a.px + t * (a.end_x() - a.px), y = a.py + t * (a.end_y() - a.py);
+    inside += x > b.x0 && x < b.x1 && y > b.y0 && y < b.y1 ? 1 : 0;
+  }
+  return inside * a.distance() / 16;
+}
+
+double orientation(double ax, double ay, double bx, double by, double cx, double cy) {
+  return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax);
+}
+bool leaders_cross(const label& a, const label& b) {
+  const double ax = a.end_x(), ay = a.end_y(), bx = b.end_x(), by = b.end_y();
+  return orientation(a.px, a.py, ax, ay, b.px, b.py) * orientation(a.px, a.py, ax, ay, bx, by) < 0 &&
+         orientation(b.px, b.py, bx, by, a.px, a.py) * orientation(b.px, b.py, bx, by, ax, ay) < 0;
+}
+
+// How bad the position of labels[i] is. Covering something outweighs any distance.
+double cost(const std::vector<label>& labels, std::size_t i, const std::vector<box>& obstacles) {
+  const label& a = labels[i];
+  const box area = a.area();
+  double sum = a.distance() + 0.02 * std::max(0.0, a.py - a.y) + (a.x + a.w < a.px ? 1.5 : 0);
+  if (area.x0 < left + 4 || area.x1 > right - 4 || area.y0 < top + 4 || area.y1 > bottom - 4) sum += 1e5;
+  for (const box& b : obstacles) sum += 100 * overlap(area, b);
+  for (std::size_t j = 0; j < labels.size(); ++j) {
+    const label& b = labels[j];
+    const box point = {b.px - marker - 1.5, b.py - marker - 1.5, b.px + marker + 1.5, b.py + marker + 1.5};
+    sum += 100 * overlap(area, point);
+    if (j == i) continue;
+    const bool same_place = std::hypot(a.px - b.px, a.py - b.py) < 2 * marker;
+    if (!same_place) sum += 20 * crossing(a, point);
+    sum += 100 * overlap(area, b.area()) + 30 * crossing(a, b.area()) + 30 * crossing(b, area);
+    if (leaders_cross(a, b)) sum += 400;
+  }
+  return sum;
+}
+
+// Every label tries a fan of positions around its point and keeps the cheapest, until nothing moves.
+void place(std::vector<label>& labels, const std::vector<box>& obstacles) {
+  for (int pass = 0; pass < 30; ++pass) {
+    bool moved = false;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      label best = labels[i];
+      double least = cost(labels, i, obstacles) - 1e-9;
+      const label before = best;
+      for (double radius = marker + 4; radius < 150; radius += 6) {
+        for (int step = 0; step < 24; ++step) {
+          const double angle = step * std::numbers::pi / 12;
+          const double x = before.px + radius * std::cos(angle), y = before.py + radius * std::sin(angle);
+          labels[i].x = x - before.w * (1 - std::cos(angle)) / 2;
+          labels[i].y = y;
+          const double c = cost(labels, i, obstacles);
+          if (c < least) best = labels[i], least = c;
+        }
+      }
+      labels[i] = best;
+      moved |= best.x != before.x || best.y != before.y;
+    }
+    if (!moved) return;
+  }
+}
+
+std::string escape_xml(std::string_view text) {
+  std::string out;
+  for (const char c : text)
+    out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : std::string(1, c);
+  return out;
+}
+
+class svg {
+ public:
+  template <class... Args>
+  void add(const char* pattern, Args... args) {
+    char line[512];
+    std::snprintf(line, sizeof line, pattern, args...);
+    text_ += line;
+  }
+  void words(double x, double y, const char* style, std::string_view words) {
+    add("<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, style);
+    text_ += escape_xml(words) + "</text>\n";
+  }
+  // The sign of family number f: four shapes, eight colours that can be told apart without colour vision.
+  void sign(std::size_t f, double x, double y) {
+    static const char* const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                          "#56b4e9", "#b8860b", "#444444", "#882255"};
+    const char* const colour = colours[f % std::size(colours)];
+    const double r = marker;
+    if (f % 4 == 0) add("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\"/>\n", x, y, r, colour);
+    if (f % 4 == 1)
+      add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x - r * 0.9, y - r * 0.9,
+          1.8 * r, 1.8 * r, colour);
+    if (f % 4 == 2)
+      add("<path d=\"M%.1f %.1fl%.1f %.1fh%.1fz\" fill=\"%s\"/>\n", x, y - 1.2 * r, 1.1 * r, 2 * r, -2.2 * r, colour);
+    if (f % 4 == 3)
+      add("<path d=\"M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz\" fill=\"%s\"/>\n", x, y - 1.3 * r, 1.3 * r, 1.3 * r,
+          -1.3 * r, 1.3 * r, -1.3 * r, -1.3 * r, colour);
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace
+
+std::string plot_svg(std::string_view title, std::string_view subtitle, const std::vector<plot_point>& points) {
+  double x_low = 1e9, x_high = 0, y_low = 1e9, y_high = 0;
+  for (const plot_point& p : points) {
+    x_low = std::min(x_low, p.bits_per_weight), x_high = std::max(x_high, p.bits_per_weight);
+    y_low = std::min(y_low, p.error), y_high = std::max(y_high, p.error);
+  }
+  x_low = std::floor(x_low - 0.25), x_high = std::ceil(x_high + 0.5);
+  y_low = std::log10(y_low) - 0.12, y_high = std::log10(y_high) + 0.12;
+  const auto to_x = [&](double bits) { return left + (bits - x_low) / (x_high - x_low) * (right - left); };
+  const auto to_y = [&](double error) {
+    return bottom - (std::log10(error) - y_low) / (y_high - y_low) * (bottom - top);
+  };
+
+  svg out;
+  out.add("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" ", width,
+          height, width, height);
+  out.add("font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\" font-size=\"%.1f\" fill=\"#222\">\n", font);
+  out.add("<style>.label{stroke:#fff;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}</style>\n");
+  out.add("<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n");
+  out.words(left, 34, "font-size=\"19\" font-weight=\"bold\"", title);
+  out.words(left, 56, "fill=\"#555\"", subtitle);
+
+  // Grid: whole bits, and 1 2 5 of each decade of the error with the signal-to-noise ratio on the right.
+  for (double bits = x_low; bits <= x_high; bits += x_high - x_low > 20 ? 2 : 1) {
+    out.add("<path d=\"M%.1f %.1fV%.1f\" stroke=\"#e6e6e6\"/>\n", to_x(bits), top, bottom);
+    char text[16];
+    std::snprintf(text, sizeof text, "%.0f", bits);
+    out.words(to_x(bits), bottom + 20, "text-anchor=\"middle\"", text);
+  }
+  for (int decade = static_cast<int>(std::floor(y_low)); decade <= static_cast<int>(y_high) + 1; ++decade) {
+    for (const int digit : {1, 2, 5}) {
+      const double error = digit * std::pow(10.0, decade);
+      if (std::log10(error) < y_low || std::log10(error) > y_high) continue;
+      out.add("<path d=\"M%.1f %.1fH%.1f\" stroke=\"%s\"/>\n", left, to_y(error), right, digit == 1 ? "#ccc" : "#eee");
+      char text[32];
+      std::snprintf(text, sizeof text, "%g %%", error * 100);
+      out.words(left - 8, to_y(error) + 4.5, "text-anchor=\"end\"", text);
+    }
+  }
+  for (int decibels = -20; decibels <= 200; decibels += 10) {
+    const double error = std::pow(10.0, -decibels / 20.0);
+    if (std::log10(error) < y_low || std::log10(error) > y_high) continue;
+    out.add("<path d=\"M%.1f %.1fh6\" stroke=\"#888\"/>\n", right, to_y(error));
+    out.words(right + 10, to_y(error) + 4.5, "fill=\"#555\"", std::to_string(decibels));
+  }
+  out.add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"#888\"/>\n", left, top,
+          right - left, bottom - top);
+  out.words((left + right) / 2, bottom + 46, "text-anchor=\"middle\" font-size=\"14\"", "bits per weight");
+  out.add("<g transform=\"translate(24 %.1f) rotate(-90)\">", (top + bottom) / 2);
+  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\"", "relative RMS error (log scale)");
+  out.add("</g>\n<g transform=\"translate(%.1f %.1f) rotate(90)\">", right + 48, (top + bottom) / 2);
+  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\" fill=\"#555\"", "signal-to-noise ratio (dB)");
+  out.add("</g>\n");
+
+  // The staircase of formats that no other beats in both size and error.
+  std::vector<std::size_t> order(points.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const plot_point &p = points[a], &q = points[b];
+    return p.bits_per_weight != q.bits_per_weight ? p.bits_per_weight < q.bits_per_weight : p.error < q.error;
+  });
+  std::string stairs;
+  double best = std::numeric_limits<double>::infinity();
+  for (const std::size_t i : order) {
+    if (points[i].error >= best) continue;
+    best = points[i].error;
+    char step[64];
+    std::snprintf(step, sizeof step, stairs.empty() ? "M%.1f %.1f" : "H%.1fV%.1f", to_x(points[i].bits_per_weight),
+                  to_y(best));
+    stairs += step;
+  }
+  out.add("<path d=\"");
+  std::string best_path = stairs + "\" fill=\"none\" stroke=\"#bbb\" stroke-width=\"1.4\" stroke-dasharray=\"5 4\"/>\n";
+  std::string text = out.take() + best_path;
+
+  // The legend lies where few points are: few bits and a small error.
+  std::vector<std::string> families;
+  for (const plot_point& p : points)
+    if (std::find(families.begin(), families.end(), p.family) == families.end()) families.push_back(p.family);
+  double legend_width = text_width("not beaten in size and error");
+  for (const auto& family : families) legend_width = std::max(legend_width, text_width(family));
+  const double legend_height = 20.0 * static_cast<double>(families.size() + 1) + 10;
+  const box legend = {left + 14, bottom - 14 - legend_height, left + 14 + legend_width + 46, bottom - 14};
+  out.add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fff\" stroke=\"#ddd\"/>\n", legend.x0,
+          legend.y0, legend.x1 - legend.x0, legend.y1 - legend.y0);
+  double y = legend.y0 + 18;
+  for (std::size_t f = 0; f < families.size(); ++f, y += 20) {
+    out.sign(f, legend.x0 + 20, y - 4);
+    out.words(legend.x0 + 36, y, "", families[f]);
+  }
+  out.add("<path d=\"M%.1f %.1fh20\" stroke=\"#bbb\" stroke-width=\"1.4\" stroke-dasharray=\"5 4\"/>\n", legend.x0 + 10,
+          y - 4);
+  out.words(legend.x0 + 36, y, "fill=\"#555\"", "not beaten in size and error");
+
+  std::vector<label> labels;
+  for (const plot_point& p : points) {
+    const double px = to_x(p.bits_per_weight), py = to_y(p.error);
+    labels.push_back({px, py, text_width(p.label), px + marker + 4, py});
+  }
+  place(labels, {legend});
+  for (const label& l : labels)
+    if (l.distance() > marker + 7)
+      out.add("<path d=\"M%.1f %.1fL%.1f %.1f\" stroke=\"#999\" stroke-width=\"0.8\"/>\n", l.px, l.py, l.end_x(),
+              l.end_y());
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const auto family = std::find(families.begin(), families.end(), points[i].family);
+    out.sign(static_cast<std::size_t>(family - families.begin()), labels[i].px, labels[i].py);
+  }
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const label& l = labels[i];
+    const bool on_the_left = l.x + l.w < l.px;
+    out.words(on_the_left ? l.x + l.w : l.x, l.y + font * 0.35,
+              on_the_left ? "class=\"label\" text-anchor=\"end\"" : "class=\"label\"", points[i].label);
+  }
+  out.add("</svg>\n");
+  return text + out.take();
+}

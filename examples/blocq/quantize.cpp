@@ -1,0 +1,79 @@
+// blocq quantize: a model with its matrices in one block format.
+#include "command.hpp"
+#include "convert.hpp"
+#include "terminal.hpp"
+
+#include <iostream>
+#include <optional>
+#include <regex>
+
+namespace {
+
+using blocq::gguf::tensor_info;
+
+// What a tensor gets whose rows are not whole blocks of `wanted`.
+const format_entry& fallback_for(const format_entry& wanted, std::size_t columns) {
+  std::string_view name = "f16";
+  if (columns % 32 == 0) {
+    if (wanted.name.starts_with("iq")) name = "iq4_nl";
+    if (wanted.name.starts_with("tq") || wanted.name == "q2_k" || wanted.name == "q3_k") name = "q4_0";
+    if (wanted.name == "q4_k") name = "q5_0";
+    if (wanted.name == "q5_k") name = "q5_1";
+    if (wanted.name == "q6_k") name = "q8_0";
+  }
+  return *find_format(name);
+}
+
+std::regex compile(const std::string& pattern) {
+  try {
+    return std::regex(pattern);
+  } catch (const std::regex_error& e) {
+    throw failure("the pattern '" + printable(pattern) + "' is not a regular expression: " + e.what());
+  }
+}
+
+}  // namespace
+
+int quantize(const quantize_options& o) {
+  const format_entry& wanted = output_type(o.type);
+  const std::regex include = compile(o.include), exclude = compile(o.exclude);
+  const model source(o.in);
+  std::optional<importance_table> importance;
+  if (!o.importance.empty()) importance.emplace(o.importance);
+
+  conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr};
+  job.metadata["general.file_type"] = file_type_of(wanted);
+  if (wanted.block_size > 1) job.metadata["general.quantization_version"] = 2;
+
+  std::size_t kept = 0, changed = 0, weighted = 0;
+  table fallbacks({"  tensor", ">shape", "instead"});
+  for (const tensor_info& t : source.tensors()) {
+    const auto matches = [&](const std::regex& r) { return std::regex_search(t.name.begin(), t.name.end(), r); };
+    conversion c{&t};
+    if (is_weight_matrix(t) && matches(include) && (o.exclude.empty() || !matches(exclude))) {
+      c.target = &wanted;
+      if (t.row_elements() % wanted.block_size != 0) {
+        c.target = &fallback_for(wanted, t.row_elements());
+        fallbacks.row({"  " + printable(t.name), shape_text(t), std::string(c.target->name)});
+      }
+      if (c.target == format_of(t)) c.target = nullptr;  // it is that already
+    }
+    if (c.target != nullptr && importance && c.target->importance) {
+      importance->check(t);
+      weighted += importance->contains(t) ? 1u : 0u;
+    }
+    ++(c.target != nullptr ? changed : kept);
+    job.tensors.push_back(c);
+  }
+  if (changed == 0) throw failure("no tensor would change");
+  if (importance && weighted == 0 && wanted.importance)
+    throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
+
+  const std::uint64_t size = convert(source, job, o.out);
+  std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " quantized to "
+            << wanted.name << ", " << kept << " kept; " << bytes_text(size) << ", was "
+            << bytes_text(source.file_bytes()) << '\n';
+  if (importance) std::cout << "importance weights for " << weighted << " of them\n";
+  if (!fallbacks.empty()) std::cout << "rows that are not whole blocks of " << wanted.name << ":\n" << fallbacks;
+  return exit_done;
+}

@@ -1,0 +1,29 @@
+. "${0%/*}/lib.sh"
+
+expect 0 compare "$DEMO" --rows 8 --csv c.csv --svg c.svg
+says "20,480 of 917,504 weights in 8 tensors"
+head -1 c.csv | grep -q '^format,gguf_id,block_size,block_bytes,bits_per_weight,relative_rmse,snr_db,encode' || fail "CSV"
+# Every format that can be encoded takes part, with and without a GGUF id.
+for type in $("$BLOCQ" formats | awk '$0 ~ "reference" && $1 != "f32" { print $1 }'); do
+  grep -qE "^$type " out || fail "the table lacks $type"
+  grep -q "^$type," c.csv || fail "the CSV lacks $type"
+done
+[ "$(awk -F, 'NF != 10' c.csv)" = "" ] || fail "a line of the CSV has other than ten fields"
+awk -F, 'NR > 1 && $3 > 1 && !($6 > 0 && $6 < 1.1) { exit 1 }' c.csv || fail "an error is out of bounds"
+grep -q '</svg>' c.svg || fail "the SVG is not complete"
+grep -q '>Q8_0</text>' c.svg || fail "the SVG lacks a label"
+
+# Formats whose blocks do not fit are named, values out of a format's range too.
+expect 0 compare "$F/ragged.gguf" --rows 0
+says "q8_0"
+expect 0 compare "$F/huge.gguf"
+says "q8_0: left out, tensor 'only' is outside its range"
+says "bf16"
+
+expect 2 compare "$F/nan.gguf"
+complains "'second'"
+expect 2 compare "$F/integers.gguf"
+complains "no weight matrix"
+expect 2 compare "$DEMO" --rows 1 --csv missing/c.csv
+complains "missing/c.csv"
+expect 2 compare "$DEMO" --rows 1 --svg /dev/full

@@ -1,0 +1,192 @@
+// What the tests of the command-line program need and a shell does not have:
+//   helper files DIRECTORY   writes small GGUF and importance files, ordinary and hostile ones
+//   helper json POINTER      reads JSON from standard input and prints the value at that JSON pointer
+#include <blocq/gguf/all.hpp>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace {
+
+namespace gguf = blocq::gguf;
+using dims = std::vector<std::uint64_t>;
+
+void require(bool ok, const std::string& what) {
+  if (ok) return;
+  std::cerr << "helper: " << what << '\n';
+  std::exit(1);
+}
+
+// Numbers of about the size of weights, the same in every run.
+float number(std::uint32_t i) {
+  i = (i ^ 61u ^ (i >> 16)) * 9u;
+  i = (i ^ (i >> 4)) * 0x27d4eb2du;
+  return static_cast<float>(static_cast<std::int32_t>(i ^ (i >> 15))) * 0x1p-35f;
+}
+
+std::uint64_t elements_of(const dims& shape) {
+  std::uint64_t n = 1;
+  for (const std::uint64_t d : shape) n *= d;
+  return n;
+}
+
+std::vector<float> numbers(const dims& shape) {
+  std::vector<float> x(elements_of(shape));
+  for (std::uint32_t i = 0; i < x.size(); ++i) x[i] = number(i);
+  return x;
+}
+
+class file {
+ public:
+  explicit file(std::string path, gguf::write_options options = {}) : path_(std::move(path)), out_(options) {
+    out_.add("general.architecture", "llama");
+  }
+  template <class T>
+  file& key(std::string_view name, const T& value) {
+    out_.add(name, value);
+    return *this;
+  }
+  file& floats(std::string_view name, const dims& shape, const std::vector<float>& values) {
+    return tensor(name, 0, shape, values.data(), values.size() * 4);
+  }
+  file& floats(std::string_view name, const dims& shape) { return floats(name, shape, numbers(shape)); }
+  file& tensor(std::string_view name, int type, const dims& shape, const void* data, std::size_t size) {
+    out_.add_tensor(name, type, shape);
+    const auto* bytes = static_cast<const std::byte*>(data);
+    data_.emplace_back(bytes, bytes + size);
+    return *this;
+  }
+  ~file() {
+    std::ofstream stream(path_, std::ios::binary);
+    auto sink = [&](const void* data, std::size_t size) {
+      return bool(stream.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)));
+    };
+    const auto check = [&](const auto& r) { require(bool(r), path_ + ": " + r.message()); };
+    check(out_.plan());
+    check(out_.begin(sink));
+    for (std::size_t i = 0; i < data_.size(); ++i) check(out_.write(i, data_[i]));
+    check(out_.finish());
+    require(bool(stream.flush()), path_ + ": cannot be written");
+  }
+
+ private:
+  std::string path_;
+  gguf::writer out_;
+  std::vector<std::vector<std::byte>> data_;
+};
+
+std::vector<float> with(const dims& shape, std::size_t at, float value) {
+  auto x = numbers(shape);
+  x[at] = value;
+  return x;
+}
+
+template <class T>
+void put(std::ofstream& out, T x) {
+  out.write(reinterpret_cast<const char*>(&x), sizeof x);
+}
+void put(std::ofstream& out, std::string_view text) {
+  put(out, static_cast<std::int32_t>(text.size()));
+  out.write(text.data(), static_cast<std::streamsize>(text.size()));
+}
+
+// The legacy importance file: mean squares times the number of calls.
+void legacy_importance(const std::string& path, std::string_view name, const std::vector<float>& weights) {
+  std::ofstream out(path, std::ios::binary);
+  put(out, std::int32_t{1});
+  put(out, name);
+  put(out, std::int32_t{2});
+  put(out, static_cast<std::int32_t>(weights.size()));
+  for (const float w : weights) put(out, w * 2);
+  put(out, std::int32_t{2});
+  put(out, std::string_view("text"));
+}
+
+void gguf_importance(const std::string& path, std::string_view name, std::uint64_t columns,
+                     const std::vector<float>& weights, float count) {
+  auto sums = weights;
+  for (float& x : sums) x *= count;
+  const std::uint64_t matrices = weights.size() / columns;
+  file(path)
+      .key("general.type", "imatrix")
+      .floats(std::string(name) + ".in_sum2", {columns, matrices}, sums)
+      .floats(std::string(name) + ".counts", {1, matrices}, std::vector<float>(matrices, count));
+}
+
+void write_files(const std::string& dir) {
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  file(dir + "/model.gguf")
+      .key("general.file_type", std::uint32_t{0})
+      .key("test.last", std::int8_t{-5})
+      .floats("token_embd.weight", {256, 40})
+      .floats("blk.0.attn_norm.weight", {256})
+      .floats("blk.0.attn_q.weight", {512, 24})
+      .floats("blk.0.ffn_gate_inp.weight", {256, 4})
+      .floats("blk.0.ffn_norm.weight", {256, 2})
+      .floats("blk.1.attn_q.weight", {512, 24});
+  file(dir + "/ragged.gguf").floats("by256", {256, 3}).floats("by32", {160, 5}).floats("by4", {172, 7});
+  file(dir + "/experts.gguf").floats("blk.0.ffn_up_exps.weight", {256, 6, 3});
+  file(dir + "/nan.gguf").floats("first", {256, 4}).floats("second", {256, 9}, with({256, 9}, 256 * 7 + 33, nan));
+  file(dir + "/infinite.gguf").floats("only", {256, 9}, with({256, 9}, 256 * 7 + 33, -infinity));
+  file(dir + "/huge.gguf").floats("only", {256, 9}, with({256, 9}, 256 * 7 + 33, -1e30f));
+  {
+    const std::vector<std::int32_t> integers(256 * 2, 7);
+    file(dir + "/integers.gguf").tensor("table", 26, {256, 2}, integers.data(), integers.size() * 4);
+  }
+  {
+    const std::string escape =
+        "\x1b[2J\xc2\x9b"
+        "1m\r\n\t\\ \xff\xfe \xe2\x80\xae text \xc3\xa9";
+    file f(dir + "/escape.gguf");
+    f.key("test.\xc3\xa9\xe2\x80\xaekey", std::string_view(escape)).floats("na\x1b[31mme", {32, 2});
+  }
+  {
+    file f(dir + "/types.gguf");
+    f.key("test.bool", true).key("test.i64", std::int64_t{-9000000000}).key("test.u64", ~std::uint64_t{0});
+    f.key("test.f64", 0.1).key("test.nan", nan).floats("x", {32, 2});
+  }
+  for (std::uint16_t i = 0; i < 2; ++i)
+    file(dir + "/split-0000" + std::to_string(i + 1) + "-of-00002.gguf")
+        .key("split.no", i)
+        .key("split.count", std::uint16_t{2})
+        .key("split.tensors.count", std::int32_t{4})
+        .floats(i == 0 ? "a" : "c", {256, 3})
+        .floats(i == 0 ? "b" : "d", {256, 5});
+  file(dir + "/whole.gguf").floats("a", {256, 3}).floats("b", {256, 5}).floats("c", {256, 3}).floats("d", {256, 5});
+  file(dir + "/other_shape.gguf").floats("a", {256, 3}).floats("b", {256, 6}).floats("e", {256, 1});
+  file(dir + "/big_endian.gguf", {.big_endian = true}).key("test.number", std::uint32_t{77}).floats("x", {32, 2});
+
+  std::vector<float> weights(512);
+  for (std::uint32_t i = 0; i < weights.size(); ++i)
+    weights[i] = 1.0f + static_cast<float>(i % 37) * static_cast<float>(i % 5);
+  legacy_importance(dir + "/q.dat", "blk.0.attn_q.weight", weights);
+  gguf_importance(dir + "/q.imatrix.gguf", "blk.0.attn_q.weight", 512, weights, 4);
+  legacy_importance(dir + "/stranger.dat", "blk.9.attn_q.weight", weights);
+  legacy_importance(dir + "/short.dat", "blk.0.attn_q.weight", std::vector<float>(256, 1.0f));
+  legacy_importance(dir + "/poison.dat", "blk.0.attn_q.weight", std::vector<float>(512, nan));
+  std::vector<float> experts(256 * 3);
+  for (std::uint32_t i = 0; i < experts.size(); ++i) experts[i] = 1.0f + static_cast<float>(i % 41);
+  gguf_importance(dir + "/experts.imatrix.gguf", "blk.0.ffn_up_exps.weight", 256, experts, 1);
+  legacy_importance(dir + "/experts.dat", "blk.0.ffn_up_exps.weight", experts);
+  legacy_importance(dir + "/experts_short.dat", "blk.0.ffn_up_exps.weight", std::vector<float>(256, 1.0f));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string verb = argc == 3 ? argv[1] : "";
+  if (verb == "files") {
+    write_files(argv[2]);
+  } else if (verb == "json") {
+    const auto value = nlohmann::json::parse(std::cin).at(nlohmann::json::json_pointer(argv[2]));
+    std::cout << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+  } else {
+    require(false, "files DIRECTORY or json POINTER");
+  }
+}

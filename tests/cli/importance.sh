@@ -1,0 +1,50 @@
+. "${0%/*}/lib.sh"
+
+# Both kinds of importance file say the same, change what they name and nothing else.
+expect 0 quantize "$F/model.gguf" plain.gguf -t q4_k
+expect 0 quantize "$F/model.gguf" dat.gguf -t q4_k --importance "$F/q.dat"
+says "importance weights for 1 of them"
+expect 0 quantize "$F/model.gguf" gguf.gguf -t q4_k --importance "$F/q.imatrix.gguf" --threads 3
+same dat.gguf gguf.gguf
+differ plain.gguf dat.gguf
+expect 0 diff plain.gguf dat.gguf
+grep -qE '^blk.1.attn_q.weight .* exact' out || fail "a tensor without weights changed"
+grep -qE '^blk.0.attn_q.weight .* exact' out && fail "a tensor with weights did not change"
+
+# Formats without a use for weights are quantized without.
+expect 0 quantize "$F/model.gguf" plain.gguf -t q8_0
+expect 0 quantize "$F/model.gguf" dat.gguf -t q8_0 --importance "$F/q.dat"
+same plain.gguf dat.gguf
+
+# Weights that are not numbers count for nothing.
+expect 0 quantize "$F/model.gguf" plain.gguf -t q4_k
+expect 0 quantize "$F/model.gguf" poison.gguf -t q4_k --importance "$F/poison.dat"
+same plain.gguf poison.gguf
+
+# A stack of experts has weights for each of them.
+expect 0 quantize "$F/experts.gguf" plain.gguf -t q4_k
+expect 0 quantize "$F/experts.gguf" dat.gguf -t q4_k --importance "$F/experts.dat"
+expect 0 quantize "$F/experts.gguf" gguf.gguf -t q4_k --importance "$F/experts.imatrix.gguf" --threads 7
+same dat.gguf gguf.gguf
+differ plain.gguf dat.gguf
+
+# What does not fit is refused.
+mkdir left
+expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance "$F/short.dat"
+complains "blk.0.attn_q.weight"
+complains "needs 512"
+expect 2 quantize "$F/experts.gguf" left/x.gguf -t q4_k --importance "$F/experts_short.dat"
+complains "3 matrices"
+expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance "$F/stranger.dat"
+complains "no weights for any tensor"
+expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance "$F/model.gguf"
+complains "in_sum2"
+expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance missing.dat
+complains "missing.dat"
+size=$(wc -c <"$F/q.dat")
+for cut in 0 3 7 20 35 100 $((size - 30)); do
+  head -c $cut "$F/q.dat" >cut.dat
+  expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance cut.dat
+  complains "cut.dat"
+done
+empty left

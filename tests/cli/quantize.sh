@@ -1,0 +1,74 @@
+. "${0%/*}/lib.sh"
+
+# What is quantized, and what is not.
+expect 0 quantize "$F/model.gguf" q8.gguf --type Q8_0
+says "3 tensors quantized to q8_0, 3 kept"
+is_type q8.gguf token_embd.weight q8_0
+is_type q8.gguf blk.1.attn_q.weight q8_0
+is_type q8.gguf blk.0.attn_norm.weight f32
+is_type q8.gguf blk.0.ffn_norm.weight f32
+is_type q8.gguf blk.0.ffn_gate_inp.weight f32
+expect 0 inspect q8.gguf --json
+json /metadata/1/key general.file_type
+json /metadata/1/value 7
+json /metadata/2/value -5
+json /metadata/3/key general.quantization_version
+json /metadata/3/value 2
+
+# The same bytes for every number of threads, and for every way to the same file.
+for type in q8_0 q4_k q2_k; do
+  expect 0 quantize "$DEMO" one.gguf -t $type --threads 1
+  for n in 2 3 7; do
+    expect 0 quantize "$DEMO" many.gguf -t $type --threads $n
+    same one.gguf many.gguf
+  done
+done
+expect 0 quantize "$F/split-00001-of-00002.gguf" joined.gguf -t q8_0
+expect 0 quantize "$F/whole.gguf" whole.gguf -t q8_0
+same joined.gguf whole.gguf
+
+# Which tensors.
+expect 0 quantize "$F/model.gguf" some.gguf -t q8_0 --include 'attn_q' --exclude '^blk\.1'
+says "1 tensor quantized"
+is_type some.gguf blk.0.attn_q.weight q8_0
+is_type some.gguf blk.1.attn_q.weight f32
+is_type some.gguf token_embd.weight f32
+expect 2 quantize "$F/model.gguf" none.gguf -t q8_0 --include nothing
+complains "no tensor would change"
+expect 2 quantize "$F/model.gguf" none.gguf -t q8_0 --include '('
+complains "regular expression"
+expect 2 quantize "$F/integers.gguf" none.gguf -t q8_0
+
+# Rows that are not whole blocks.
+for pair in q2_k:q4_0 q3_k:q4_0 q4_k:q5_0 q5_k:q5_1 q6_k:q8_0 iq4_xs:iq4_nl tq1_0:q4_0; do
+  expect 0 quantize "$F/ragged.gguf" ragged.gguf -t ${pair%:*}
+  says "by32"
+  is_type ragged.gguf by256 ${pair%:*}
+  is_type ragged.gguf by32 ${pair#*:}
+  is_type ragged.gguf by4 f16
+done
+
+# From formats other than floats; and what is already in the format is copied.
+expect 0 quantize q8.gguf q4.gguf -t q4_0
+is_type q4.gguf token_embd.weight q4_0
+expect 2 quantize q8.gguf again.gguf -t q8_0
+complains "no tensor would change"
+
+# Formats that no GGUF file has, and those that are not for weights.
+for type in $("$BLOCQ" formats | awk '$2 == "-" { print $1 }'); do
+  expect 2 quantize "$F/model.gguf" none.gguf -t $type
+  complains "GGUF has no type id"
+done
+for pair in mxfp4_ocp:mxfp4 mxfp6_e2m3:q6_k mxfp6_e3m2:q6_k mxfp8_e4m3:q8_0 mxint8:q8_0; do
+  expect 2 quantize "$F/model.gguf" none.gguf -t ${pair%:*}
+  complains "nearest type is ${pair#*:}"
+done
+expect 2 quantize "$F/model.gguf" none.gguf -t q8_k
+complains "for activations"
+expect 2 quantize "$F/model.gguf" none.gguf -t q9_9
+complains "'q9_9'"
+for type in $("$BLOCQ" formats | awk '$0 ~ "decode only" { print $1 }'); do
+  expect 2 quantize "$F/model.gguf" none.gguf -t $type
+  complains "only decode"
+done
+[ ! -e none.gguf ] || fail "none.gguf is there"
