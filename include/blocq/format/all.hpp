@@ -7,6 +7,7 @@
 #include <blocq/format/float16.hpp>
 #include <blocq/format/iq.hpp>
 #include <blocq/format/mx.hpp>
+#include <blocq/format/nvfp4.hpp>
 #include <blocq/format/q_k.hpp>
 #include <blocq/format/q_legacy.hpp>
 #include <blocq/format/tq.hpp>
@@ -19,8 +20,10 @@ using iq_formats = type_list<iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_
 using ternary_formats = type_list<tq1_0, tq2_0>;
 using float_formats = type_list<f16, bf16>;
 using mx_formats = type_list<mxfp4, mxfp4_ocp, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint8>;
+using nv_formats = type_list<nvfp4>;
 
-using all_formats = concat_t<legacy_formats, k_formats, iq_formats, ternary_formats, float_formats, mx_formats>;
+using all_formats =
+    concat_t<legacy_formats, k_formats, iq_formats, ternary_formats, float_formats, mx_formats, nv_formats>;
 
 }  // namespace blocq::inline v0
 

@@ -1,0 +1,106 @@
+// Encoders of both forms of NVFP4.
+#ifndef BLOCQ_ENCODE_NVFP4_HPP
+#define BLOCQ_ENCODE_NVFP4_HPP
+
+#include <blocq/encode/mx.hpp>
+#include <blocq/encode/reference.hpp>
+#include <blocq/format/nvfp4.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+// The group scale as GGUF's reference rounds it: halves up, judged by the first bit that falls away alone; subnormal
+// codes stop at 7 instead of carrying into the first normal one; from 256 on everything is 448.
+inline std::uint8_t to_ue4m3(float x) noexcept {
+  const std::uint32_t bits = to_bits(x);
+  if (bits < 0x3c800000u) {  // below 2^-6
+    const int steps = static_cast<int>((lane(x) * lane(512.0f) + lane(0.5f)).v);
+    return static_cast<std::uint8_t>(steps < 7 ? steps : 7);
+  }
+  const std::uint32_t code = (bits >> 20) + (bits >> 19 & 1u) - (120u << 3);
+  return static_cast<std::uint8_t>(code < 0x78u ? code : 0x7eu);
+}
+}  // namespace detail
+
+// As GGUF's reference has it: the group scale is a sixth of the largest magnitude, but not above 448 and 0 when small,
+// so values above 2688 are cut off and groups below 2^-10 * 6 become zero; ties go to the smaller magnitude; a NaN or
+// an infinity gets code 0, and an infinity makes its group's scale 448.
+template <class L = lane>
+void encode(const float* x, std::size_t blocks, const encode_context&, nvfp4* out) noexcept {
+  for (std::size_t b = 0; b < blocks; ++b) {
+    std::uint8_t codes[64];
+    for (int g = 0; g < 4; ++g, x += 16) {
+      const std::uint8_t scale = detail::to_ue4m3((lane(detail::largest_magnitude(x, 16)) / lane(6.0f)).v);
+      out[b].d[g] = scale;
+      detail::nearest_doubled<L, 16>(x, impl::half_ue4m3(scale), codes + 16 * g);
+    }
+    set_codes(out[b], codes);
+  }
+}
+
+// The tensor scale with which the largest magnitude of a tensor becomes 6 * 448: amax / 2688, or 2688 / amax as a
+// divisor. What is not finite does not count; 1 if there is nothing but zeros; kept within the normal numbers.
+inline nvfp4_tensor_scale fit_nvfp4(std::span<const float> x, nvfp4_tensor_scale::convention meaning =
+                                                                  nvfp4_tensor_scale::convention::multiplier) noexcept {
+  std::uint32_t amax = 0;
+  for (const float v : x) {
+    const std::uint32_t magnitude = to_bits(v) & 0x7fffffffu;
+    amax = magnitude > amax && magnitude < 0x7f800000u ? magnitude : amax;
+  }
+  if (amax == 0) return {1.0f, meaning};
+  const fp_environment modes;
+  const lane largest = from_bits(amax), range = 448.0f * 6.0f;
+  const bool multiply = meaning == nvfp4_tensor_scale::convention::multiplier;
+  const float value = (multiply ? largest / range : range / largest).v;
+  return {from_bits(to_bits(value) < 0x00800000u   ? 0x00800000u
+                    : to_bits(value) > 0x7f7fffffu ? 0x7f7fffffu
+                                                   : to_bits(value)),
+          meaning};
+}
+
+// Floats to the two-level form under a given tensor scale: x.size() elements to x.size() / 2 bytes of codes and
+// x.size() / 16 group scales, laid out as decode_nvfp4 reads them. The rule is torchao's: the group scale is a sixth of
+// the largest magnitude over the tensor scale, between 2^-6 and 448, nearest even; the elements are divided by what the
+// decoder multiplies with, rounded to nearest, ties to even, and end at 6. The modes in force do not matter.
+// Refused, with the destination left as it was: errc::ragged, errc::size_mismatch, errc::bad_value (the tensor scale is
+// not a positive normal number).
+// Reported with the index of the first group concerned, everything else being written: errc::not_finite (a NaN or an
+// infinity in the group: its scale is NaN and its codes are 0) and errc::scale_range (the group overflows when
+// decoded).
+inline status encode_nvfp4(std::span<const float> x, nvfp4_tensor_scale tensor, std::span<std::uint8_t> codes,
+                           std::span<std::uint8_t> scales) noexcept {
+  if (x.size() % 16 != 0) return {errc::ragged, 0};
+  if (codes.size() != x.size() / 2 || scales.size() != x.size() / 16) return {errc::size_mismatch, 0};
+  if (to_bits(tensor.value) < 0x00800000u || to_bits(tensor.value) >= 0x7f800000u) return {errc::bad_value, 0};
+  const fp_environment modes;
+  const bool multiply = tensor.meaning == nvfp4_tensor_scale::convention::multiplier;
+  const lane whole = tensor.value;
+  status outcome;
+  const auto decoded = [&](std::uint8_t code) {
+    const lane group = float8_e4m3fn{code}.to_float();
+    return multiply ? group * whole : group / whole;
+  };
+  for (std::size_t g = 0; g < scales.size(); ++g) {
+    const float* p = &x[16 * g];
+    std::uint8_t q[16] = {};
+    bool finite = true;
+    for (int i = 0; i < 16; ++i) finite = finite && is_finite(p[i]);
+    if (finite) {
+      const lane sixth = lane(detail::largest_magnitude(p, 16)) / lane(6.0f);
+      const lane wanted = max_of(multiply ? sixth / whole : sixth * whole, lane(0x1p-6f));
+      scales[g] = float8_e4m3fn::from_float(wanted.v).code;
+      lane scale = decoded(scales[g]);
+      if (!is_finite((scale * lane(6.0f)).v)) scale = decoded(--scales[g]);
+      for (int i = 0; i < 16; ++i) q[i] = float4_e2m1fn::from_float((lane(p[i]) / scale).v).code;
+    } else {
+      scales[g] = float8_e4m3fn::nan_code;
+      if (outcome) outcome = {errc::not_finite, g};
+    }
+    impl::pack_dense<4>(q, 16, &codes[8 * g]);
+  }
+  return outcome;
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif
