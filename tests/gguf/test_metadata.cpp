@@ -72,6 +72,15 @@ TEST_CASE("floats, bools and strings are read as what they are") {
   CHECK_FALSE(text.view().get<int>());
 }
 
+TEST_CASE("a value that nobody set is an empty array") {
+  const gguf::value none;
+  CHECK(none.is_array());
+  CHECK(none.size() == 0);
+  CHECK_FALSE(none.get<int>());
+  CHECK_FALSE(none.get<bool>());
+  for (const gguf::value v : none) FAIL(v.size());
+}
+
 TEST_CASE("both byte orders give the same values and elements") {
   for (const bool big : {false, true}) {
     const std::string file = everything(3, big).build();

@@ -109,7 +109,7 @@ BLOCQ_INLINE constexpr std::uint64_t load_uint(const std::byte* p, std::size_t s
 // long as those bytes do. Arrays of arrays do not occur: the reader refuses them.
 class value {
  public:
-  BLOCQ_INLINE value() noexcept = default;
+  BLOCQ_INLINE value() noexcept = default;  // an empty array
   // `data`: the `size` bytes of the value as they lie in the file after its type; of an array, after its count.
   BLOCQ_INLINE constexpr value(value_type type, value_type element, std::uint64_t count, const std::byte* data,
                                std::size_t size, bool big_endian) noexcept
@@ -198,7 +198,7 @@ class value {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::uint64_t count_ = 0;
-  value_type type_ = value_type::uint8;
+  value_type type_ = value_type::array;  // an empty one
   value_type element_ = value_type::uint8;
   bool big_endian_ = false;
 };

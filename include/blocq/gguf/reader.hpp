@@ -36,12 +36,17 @@ class reader {
  public:
   reader() = default;  // of a file without anything; parse gives a useful one
 
-  // `file` is not copied and must outlive the reader. Errors name the key, the tensor or the offset concerned:
-  //   truncated      the bytes end before what they announce      bad_magic, bad_version, bad_endian
-  //   too_large      a count or a product that cannot be          bad_type       a value or tensor type that is not
-  //   known bad_value      a field outside its domain                   bad_name       empty, too long, not UTF-8, or
-  //   with NUL duplicate      a key or a tensor name that occurs twice     bad_alignment  an alignment or an offset off
-  //   the rules ragged         a row that is not a whole number of blocks   no_memory
+  // `file` is not copied and must outlive the reader. The sentence of an error names the key, the tensor or the offset.
+  //   errc::bad_magic, bad_version, bad_endian  not a file that can be read here
+  //   errc::truncated      the bytes end before what they announce
+  //   errc::too_large      a count or a product that cannot be
+  //   errc::bad_type       a type of value or tensor that is not known, or an array of arrays
+  //   errc::bad_value      a bool that is neither 0 nor 1, a dimension that is zero, more than four of them
+  //   errc::bad_name       a key or name that is empty, too long, not UTF-8 or contains NUL
+  //   errc::duplicate      a key or name that occurs twice
+  //   errc::ragged         a row that is not a whole number of blocks
+  //   errc::bad_alignment  an alignment that is no power of two from 8 on, or a tensor that does not follow the last
+  //   one errc::no_memory
   static result<reader> parse(std::span<const std::byte> file, parse_options options = {}) noexcept;
 
   std::uint32_t version() const noexcept { return version_; }
@@ -358,7 +363,7 @@ class parser {
       std::uint64_t padded = bytes;
       if (!pad(padded) || t.offset > present || padded > present - t.offset) {
         item_ = {"tensor ", i, t.name};
-        return fail(errc::truncated, "the file ends inside the data");
+        return fail(errc::truncated, "the file ends at byte ", std::uint64_t{to_.file_.size()}, " inside the data");
       }
       if (!to_.big_endian_) t.data = to_.raw(t);
     }

@@ -17,46 +17,31 @@ struct type_info {
   std::uint32_t bytes = 0;
 };
 
+// Type ids are below this; most, not all of them belong to a type.
+inline constexpr int type_id_limit = 64;
+
 namespace impl {
-struct scalar_type {
-  int id;
-  type_info info;
-};
-inline constexpr scalar_type scalar_types[] = {
-    {0, {"f32", 1, 4}},  {24, {"i8", 1, 1}},  {25, {"i16", 1, 2}},
-    {26, {"i32", 1, 4}}, {27, {"i64", 1, 8}}, {28, {"f64", 1, 8}},
-};
-
-template <class F>
-BLOCQ_INLINE constexpr void for_each_gguf_type(F&& f) {
-  for (const scalar_type& s : scalar_types) f(s.id, s.info);
-  for_each(all_formats{}, [&]<class B> {
-    if constexpr (gguf_format<B>)
-      f(format_traits<B>::gguf_id, type_info{format_traits<B>::name, static_cast<std::uint32_t>(block_size<B>),
-                                             static_cast<std::uint32_t>(sizeof(B))});
-  });
-}
-
-inline constexpr int last_type_id = [] {
-  int last = 0;
-  for_each_gguf_type([&](int id, const type_info&) { last = id > last ? id : last; });
-  return last;
-}();
-
 struct type_table {
-  type_info row[last_type_id + 1] = {};
+  type_info row[type_id_limit] = {};
 };
+
 inline constexpr type_table types = [] {
   type_table table;
-  for_each_gguf_type([&](int id, const type_info& info) { table.row[id] = info; });
+  table.row[0] = {"f32", 1, 4};
+  table.row[24] = {"i8", 1, 1};
+  table.row[25] = {"i16", 1, 2};
+  table.row[26] = {"i32", 1, 4};
+  table.row[27] = {"i64", 1, 8};
+  table.row[28] = {"f64", 1, 8};
+  for_each(all_formats{}, [&]<class B> {
+    if constexpr (gguf_format<B>)
+      table.row[format_traits<B>::gguf_id] = {format_traits<B>::name, block_size<B>, sizeof(B)};
+  });
   return table;
 }();
 }  // namespace impl
 
-// Type ids are below this; some of them were removed from GGUF and belong to nothing.
-inline constexpr int type_id_limit = impl::last_type_id + 1;
-
-// The type with this id, or null: unknown ids and those that GGUF removed (4, 5, 31 to 33, 36 to 38).
+// The type with this id; null for ids that are not known or that GGUF removed (4, 5, 31 to 33, 36 to 38).
 BLOCQ_INLINE constexpr const type_info* find_type(int id) noexcept {
   return id >= 0 && id < type_id_limit && impl::types.row[id].block != 0 ? &impl::types.row[id] : nullptr;
 }

@@ -11,7 +11,12 @@ namespace detail {
 // The first of `count` blocks that is not valid, or count.
 template <class B>
 std::uint64_t first_invalid(const B* blocks, std::uint64_t count) noexcept {
+  constexpr std::uint64_t batch = 256;  // without a branch on each
   std::uint64_t i = 0;
+  for (bool valid = true; i + batch <= count; i += batch) {
+    for (std::uint64_t j = i; j < i + batch; ++j) valid &= is_valid(blocks[j]);
+    if (!valid) break;
+  }
   while (i < count && is_valid(blocks[i])) ++i;
   return i;
 }
