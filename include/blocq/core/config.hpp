@@ -49,6 +49,13 @@
 #define BLOCQ_TAG_MATH
 #endif
 
+// With and without xsimd the same operation is another function.
+#if defined(BLOCQ_NO_XSIMD) || !__has_include(<xsimd/xsimd.hpp>)
+#define BLOCQ_TAG_XSIMD _scalar
+#else
+#define BLOCQ_TAG_XSIMD
+#endif
+
 // One piece of the namespace's name per instruction-set extension that changes the code a compiler emits.
 #ifdef __SSE3__
 #define BLOCQ_TAG_SSE3 _sse3
@@ -162,8 +169,8 @@
 #define BLOCQ_PASTE_X86(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j)
 #define BLOCQ_PASTE_512_(a, b, c, d, e, f) a##b##c##d##e##f
 #define BLOCQ_PASTE_512(a, b, c, d, e, f) BLOCQ_PASTE_512_(a, b, c, d, e, f)
-#define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h) a##b##c##d##e##f##g##h
-#define BLOCQ_PASTE_ALL(a, b, c, d, e, f, g, h) BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h)
+#define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i) a##b##c##d##e##f##g##h##i
+#define BLOCQ_PASTE_ALL(a, b, c, d, e, f, g, h, i) BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i)
 
 // The name of the innermost namespace, for example x86_64_sse3_ssse3_sse41_sse42_avx_avx2_fma_f16c.
 #define BLOCQ_ISA                                                                                                    \
@@ -172,6 +179,6 @@
                                   BLOCQ_TAG_AVX2, BLOCQ_TAG_FMA, BLOCQ_TAG_F16C, BLOCQ_TAG_BMI2, BLOCQ_TAG_AVXVNNI), \
                   BLOCQ_PASTE_512(BLOCQ_TAG_AVX512F, BLOCQ_TAG_AVX512BW, BLOCQ_TAG_AVX512VL, BLOCQ_TAG_AVX512DQ,     \
                                   BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI),                                       \
-                  BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_MATH, BLOCQ_TAG_CHECKED)
+                  BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH, BLOCQ_TAG_CHECKED)
 
 #endif

@@ -97,7 +97,7 @@ struct batch_lane {
   friend BLOCQ_INLINE mask operator==(batch_lane a, batch_lane b) noexcept { return opaque(a.v == b.v); }
   friend BLOCQ_INLINE mask operator>(batch_lane a, batch_lane b) noexcept { return opaque(b.v < a.v); }
   friend BLOCQ_INLINE mask operator>=(batch_lane a, batch_lane b) noexcept { return opaque(b.v <= a.v); }
-  friend BLOCQ_INLINE mask operator!=(batch_lane a, batch_lane b) noexcept { return !(a == b); }
+  friend BLOCQ_INLINE mask operator!=(batch_lane a, batch_lane b) noexcept { return ~(a == b); }
 
   friend BLOCQ_INLINE batch_lane abs(batch_lane a) noexcept {
     return opaque(simd::bit_cast<float>(simd::bit_cast<std::int32_t>(a.v) & ints(INT32_MAX)));
