@@ -1,6 +1,7 @@
 // Dot products against the same operands in double precision.
 #include <doctest/doctest.h>
 #include <blocq/op/dot.hpp>
+#include <random_blocks.hpp>
 
 #include <cmath>
 #include <cstdint>
@@ -9,35 +10,7 @@
 
 namespace {
 
-std::uint64_t state = 7;
-std::uint8_t random_byte() {
-  state = state * 6364136223846793005u + 1442695040888963407u;
-  return static_cast<std::uint8_t>(state >> 56);
-}
-
-// Blocks of random bytes, with scales that are numbers.
-template <class B>
-std::vector<B> random_blocks(std::size_t count) {
-  std::vector<B> blocks(count);
-  for (B& b : blocks) do {
-      for (std::size_t k = 0; k < sizeof(B); ++k) reinterpret_cast<std::uint8_t*>(&b)[k] = random_byte();
-      if constexpr (requires { b.e; }) b.e = static_cast<std::uint8_t>(64 + random_byte() / 2);  // sums within a float
-      if constexpr (requires { b.bsums; }) {
-        store(b.d, blocq::to_bits(static_cast<float>(random_byte()) / 256 - 0.5f));
-        for (int j = 0; j < 16; ++j) {
-          int sum = 0;
-          for (int i = 0; i < 16; ++i) sum += b.qs[16 * j + i];
-          store(b.bsums[j], static_cast<std::int16_t>(sum));
-        }
-      }
-      if constexpr (requires { b.s; }) {
-        int sum = 0;
-        for (const std::int8_t q : b.qs) sum += q;
-        store(b.s, blocq::f32_to_f16(blocq::f16_to_f32(b.d) * static_cast<float>(sum)));
-      }
-    } while (!is_valid(b));
-  return blocks;
-}
+random_bytes next(7);
 
 }  // namespace
 
@@ -45,8 +18,8 @@ TEST_CASE_TEMPLATE_DEFINE("dot agrees with double precision", B, dot_id) {
   using A = blocq::operand_t<B>;
   constexpr std::size_t blocks = 3, n = blocks * blocq::block_size<B>;
   for (int round = 0; round < 50; ++round) {
-    const auto w = random_blocks<B>(blocks);
-    const auto x = random_blocks<A>(n / blocq::block_size<A>);
+    const auto w = random_blocks<B>(blocks, next);
+    const auto x = random_blocks<A>(n / blocq::block_size<A>, next);
     std::vector<float> wf(n), xf(n);
     for (std::size_t i = 0; i < w.size(); ++i) decode(w[i], wf.data() + i * blocq::block_size<B>);
     for (std::size_t i = 0; i < x.size(); ++i) decode(x[i], xf.data() + i * blocq::block_size<A>);

@@ -51,6 +51,11 @@ BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexce
   };
   return {_mm256_setr_epi32(entry(0), entry(1), entry(2), entry(3), entry(4), entry(5), entry(6), entry(7))};
 }
+BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
+  int word;
+  std::memcpy(&word, p, 4);
+  return {_mm256_set1_epi32(word)};
+}
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a.v); }
 
 BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
@@ -169,6 +174,26 @@ BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm256_mullo_epi32(a.v, b.v)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
+BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
+  __m256i b[8], c[8];
+  for (int i = 0; i < 8; i += 2) {  // pairs of rows: columns 0 1 4 5, then 2 3 6 7
+    b[i] = _mm256_unpacklo_epi32(a[i].v, a[i + 1].v);
+    b[i + 1] = _mm256_unpackhi_epi32(a[i].v, a[i + 1].v);
+  }
+  for (int i = 0; i < 8; i += 4)  // four rows in each half, one column each
+    for (int j = 0; j < 2; ++j) {
+      c[i + 2 * j] = _mm256_unpacklo_epi64(b[i + j], b[i + j + 2]);
+      c[i + 2 * j + 1] = _mm256_unpackhi_epi64(b[i + j], b[i + j + 2]);
+    }
+  for (int j = 0; j < 4; ++j) {
+    a[j].v = _mm256_permute2x128_si256(c[j], c[j + 4], 0x20);
+    a[j + 4].v = _mm256_permute2x128_si256(c[j], c[j + 4], 0x31);
+  }
+}
+BLOCQ_INLINE bytes as_bytes(words a) noexcept { return {a.v}; }
+BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return {_mm256_castps_si256(a.v)}; }
+BLOCQ_INLINE words as_words(bytes a) noexcept { return {a.v}; }
+BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {_mm256_castsi256_ps(a.v)}; }
 BLOCQ_INLINE void prefetch(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx2

@@ -57,6 +57,12 @@ BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexce
   for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, static_cast<const std::uint8_t*>(table) + 4 * index[i], 4);
   return r;
 }
+// The same 4 bytes eight times.
+BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
+  bytes r;
+  for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, p, 4);
+  return r;
+}
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, a.v, 32); }
 
 BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept {
@@ -269,6 +275,17 @@ BLOCQ_INLINE floats to_floats(ints a) noexcept {
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(a.v[i]);
   return r;
 }
+// Eighth j of vector i becomes eighth i of vector j.
+BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
+  bytes r[8];
+  for (int i = 0; i < 8; ++i)
+    for (int j = 0; j < 8; ++j) std::memcpy(r[j].v + 4 * i, a[i].v + 4 * j, 4);
+  for (int i = 0; i < 8; ++i) a[i] = r[i];
+}
+BLOCQ_INLINE bytes as_bytes(words a) noexcept { return __builtin_bit_cast(bytes, a); }
+BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return __builtin_bit_cast(bytes, a); }
+BLOCQ_INLINE words as_words(bytes a) noexcept { return __builtin_bit_cast(words, a); }
+BLOCQ_INLINE floats as_floats(bytes a) noexcept { return __builtin_bit_cast(floats, a); }
 // Asks for the cache line at p, which need not be readable.
 BLOCQ_INLINE void prefetch(const void* p) noexcept {
 #ifdef __GNUC__

@@ -1,0 +1,175 @@
+// Matrix products against the same operands in double precision: all formats, ragged shapes, strides, any alignment.
+#include <doctest/doctest.h>
+#include <blocq/op/dequantize.hpp>
+#include <blocq/op/gemm.hpp>
+#include <random_blocks.hpp>
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+random_bytes next(11);
+
+struct shape {
+  std::size_t rows_x, rows_w, blocks;
+};
+
+// A copy of the blocks that starts at an odd address, rows `stride` blocks apart.
+template <class B>
+struct misaligned {
+  std::vector<std::byte> bytes;
+  blocq::matrix_view<const B> view;
+
+  misaligned(const std::vector<B>& blocks, std::size_t rows, std::size_t stride)
+      : bytes(rows * stride * sizeof(B) + 1) {
+    const std::size_t cols = rows == 0 ? 0 : blocks.size() / rows;
+    for (std::size_t r = 0; r < rows && cols > 0; ++r)
+      std::memcpy(bytes.data() + 1 + r * stride * sizeof(B), blocks.data() + r * cols, cols * sizeof(B));
+    view = {reinterpret_cast<const B*>(bytes.data() + 1), rows, cols, stride};
+  }
+};
+
+template <class B>
+std::vector<double> decoded(const std::vector<B>& blocks) {
+  std::vector<float> y(blocks.size() * blocq::block_size<B>);
+  for (std::size_t i = 0; i < blocks.size(); ++i) decode(blocks[i], y.data() + i * blocq::block_size<B>);
+  return {y.begin(), y.end()};
+}
+
+// What the minimum of a row is multiplied by differs from the sum of the decoded operand where q8_1 rounds it.
+template <class B, class A>
+double rounding_of_sums(const B* w, const A* x, std::size_t blocks) {
+  double difference = 0;
+  if constexpr (requires { x->s; })
+    for (std::size_t i = 0; i < blocks; ++i) {
+      double sum = 0;
+      for (const std::int8_t q : x[i].qs) sum += q;
+      difference +=
+          static_cast<double>(blocq::f16_to_f32(w[i].m)) *
+          (static_cast<double>(blocq::f16_to_f32(x[i].s)) - sum * static_cast<double>(blocq::f16_to_f32(x[i].d)));
+    }
+  return difference;
+}
+
+template <class B>
+void check_shape(const shape& s) {
+  using A = blocq::operand_t<B>;
+  constexpr bool integers = blocq::detail::gemm_plan<B>::kind != blocq::detail::panel_kind::floats;
+  const std::size_t k = s.blocks * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
+  const auto w = random_blocks<B>(s.rows_w * s.blocks, next);
+  const misaligned<B> weights(w, s.rows_w, s.blocks + 2);
+  const auto wd = decoded(w);
+
+  std::vector<float> x(s.rows_x * (k + 3));
+  for (float& v : x) v = next.uniform();
+  std::vector<A> operand(s.rows_x * x_blocks);
+  std::vector<double> xd(s.rows_x * k);
+  if constexpr (integers) {
+    for (std::size_t n = 0; n < s.rows_x; ++n)
+      encode(x.data() + n * (k + 3), x_blocks, blocq::encode_context{}, operand.data() + n * x_blocks);
+    xd = decoded(operand);
+  } else {
+    for (std::size_t n = 0; n < s.rows_x; ++n)
+      for (std::size_t i = 0; i < k; ++i) xd[n * k + i] = static_cast<double>(x[n * (k + 3) + i]);
+  }
+
+  std::vector<std::byte> scratch(blocq::gemm_scratch<B>(s.rows_x, k));
+  const std::size_t stride = s.rows_w + 1;
+  std::vector<float> y(s.rows_x * stride, -1.0f), z(y);
+  blocq::gemm(weights.view, blocq::matrix_view<const float>{x.data(), s.rows_x, k, k + 3},
+              blocq::matrix_view<float>{y.data(), s.rows_x, s.rows_w, stride}, scratch);
+  if constexpr (integers) {
+    const misaligned<A> operands(operand, s.rows_x, x_blocks + 1);
+    blocq::gemm(weights.view, operands.view, blocq::matrix_view<float>{z.data(), s.rows_x, s.rows_w, stride}, scratch);
+    CHECK(y == z);
+  }
+  double worst = 0;
+  for (std::size_t n = 0; n < s.rows_x; ++n) {
+    for (std::size_t m = 0; m < s.rows_w; ++m) {
+      double want = 0, magnitude = 0;
+      for (std::size_t i = 0; i < k; ++i) {
+        const double product = wd[m * k + i] * xd[n * k + i];
+        want += product;
+        magnitude += std::abs(product);
+      }
+      if constexpr (integers) want += rounding_of_sums(&w[m * s.blocks], &operand[n * x_blocks], s.blocks);
+      worst = std::max(worst, std::abs(static_cast<double>(y[n * stride + m]) - want) / (magnitude + 1e-300));
+    }
+    CHECK(y[n * stride + s.rows_w] == -1.0f);  // the gap between the rows of Y
+  }
+  CHECK_MESSAGE(worst <= 2e-6, std::string(blocq::format_traits<B>::name), ": ", worst);
+}
+
+template <class B>
+void check_format() {
+  for (const shape& s : {shape{1, 1, 1}, shape{5, 17, 3}, shape{4, 16, 9}, shape{0, 3, 1}, shape{3, 0, 1}}) {
+    shape scaled = s;
+    scaled.blocks = s.blocks * (blocq::block_size<B> == 1 ? 13 : 1);
+    check_shape<B>(scaled);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("gemm agrees with double precision for every format") {
+  blocq::for_each(blocq::all_formats{}, []<class B> {
+    if constexpr (!std::is_same_v<B, blocq::q8_1> && !std::is_same_v<B, blocq::q8_k>) check_format<B>();
+  });
+}
+
+TEST_CASE_TEMPLATE("gemm is exact for activations of -128 against the lowest weights", B, blocq::q5_0, blocq::q6_k,
+                   blocq::q4_0, blocq::q8_0, blocq::iq2_xs) {
+  using A = blocq::operand_t<B>;
+  constexpr std::size_t k = 256;
+  auto w = random_blocks<B>(k / blocq::block_size<B>, next);
+  for (B& b : w) {
+    if constexpr (requires { b.ql; })
+      std::memset(b.ql, 0, sizeof b.ql), std::memset(b.qh, 0, sizeof b.qh);
+    else
+      std::memset(b.qs, std::is_same_v<B, blocq::q8_0> ? 0x80 : 0, sizeof b.qs);
+    if constexpr (std::is_same_v<B, blocq::q5_0>) std::memset(b.qh, 0, sizeof b.qh);
+  }
+  std::vector<A> x(k / blocq::block_size<A>);
+  for (A& a : x) {
+    std::memset(a.qs, -128, sizeof a.qs);
+    if constexpr (requires { a.bsums; }) {
+      store(a.d, blocq::to_bits(0.5f));
+      for (auto& sum : a.bsums) store(sum, static_cast<std::int16_t>(-2048));
+    } else {
+      store(a.d, blocq::f32_to_f16(0.5f));
+    }
+  }
+  const auto wd = decoded(w);
+  double want = 0;
+  for (const double v : wd) want += v * -64.0;
+  float y = 0;
+  std::vector<std::byte> scratch(blocq::gemm_scratch<B>(1, k));
+  blocq::gemm(blocq::matrix_view<const B>{w.data(), 1, w.size(), w.size()},
+              blocq::matrix_view<const A>{x.data(), 1, x.size(), x.size()}, blocq::matrix_view<float>{&y, 1, 1, 1},
+              scratch);
+  CHECK(static_cast<double>(y) == doctest::Approx(want).epsilon(1e-6));
+  CHECK(static_cast<double>(blocq::dot(w, x)) == doctest::Approx(want).epsilon(1e-6));
+}
+
+TEST_CASE("gemm of a range of rows gives the numbers of the whole, and gemv is a row of dots") {
+  constexpr std::size_t blocks = 2, k = 512, rows = 40;
+  const auto w = random_blocks<blocq::q4_k>(rows * blocks, next);
+  const blocq::matrix_view<const blocq::q4_k> weights{w.data(), rows, blocks, blocks};
+  std::vector<float> x(3 * k), whole(3 * rows), parts(3 * rows), y(rows);
+  for (float& v : x) v = next.uniform();
+  const blocq::matrix_view<const float> activations{x.data(), 3, k, k};
+  std::vector<std::byte> scratch(blocq::gemm_scratch<blocq::q4_k>(3, k));
+  blocq::gemm(weights, activations, blocq::matrix_view<float>{whole.data(), 3, rows, rows}, scratch);
+  for (const auto& [first, last] : {std::pair<std::size_t, std::size_t>{0, 7}, {7, 31}, {31, 40}})
+    blocq::gemm(weights.row_range(first, last), activations,
+                blocq::matrix_view<float>{parts.data() + first, 3, last - first, rows}, scratch);
+  CHECK(whole == parts);
+
+  std::vector<blocq::q8_k> operand(blocks);
+  encode(x.data(), blocks, blocq::encode_context{}, operand.data());
+  blocq::gemv(weights, operand, y);
+  for (std::size_t m = 0; m < rows; ++m) CHECK(y[m] == blocq::dot(weights.row(m), operand));
+}
