@@ -6,6 +6,7 @@
 #include <blocq/format/all.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/dot.hpp>
+#include <blocq/op/gemm.hpp>
 #include <blocq/op/quantize.hpp>
 
 #endif

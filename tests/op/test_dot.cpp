@@ -45,4 +45,5 @@ TEST_CASE_TEMPLATE_DEFINE("dot agrees with double precision", B, dot_id) {
 TEST_CASE_TEMPLATE_INVOKE(dot_id, blocq::q4_0, blocq::q4_1, blocq::q5_0, blocq::q5_1, blocq::q8_0, blocq::q1_0,
                           blocq::q2_0, blocq::q2_k, blocq::q3_k, blocq::q4_k, blocq::q5_k, blocq::q6_k, blocq::q8_k,
                           blocq::iq1_s, blocq::iq1_m, blocq::iq2_xxs, blocq::iq2_xs, blocq::iq2_s, blocq::iq3_xxs,
-                          blocq::iq3_s, blocq::iq4_nl, blocq::iq4_xs, blocq::tq1_0, blocq::tq2_0, blocq::mxfp4);
+                          blocq::iq3_s, blocq::iq4_nl, blocq::iq4_xs, blocq::tq1_0, blocq::tq2_0, blocq::mxfp4,
+                          blocq::nvfp4);

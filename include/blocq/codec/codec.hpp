@@ -121,23 +121,35 @@ BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept {
 
 }  // namespace detail
 
+namespace detail {
+template <class B>
+inline constexpr bool is_chunked = std::is_same_v<B, tq1_0> || std::is_same_v<B, mxfp4> || std::is_same_v<B, nvfp4>;
+template <class B>
+requires requires { format_traits<B>::grid; }
+inline constexpr bool is_chunked<B> = true;
+template <class B>
+requires requires(const B& b) {
+  typename format_traits<B>::codes;
+  { b.d } -> std::same_as<const le16&>;
+}
+inline constexpr bool is_chunked<B> = true;
+template <class B>
+requires requires(const B& b) {
+  { b.qs[0] } -> std::same_as<const std::int8_t&>;
+}
+inline constexpr bool is_chunked<B> = true;
+}  // namespace detail
+
 // The formats that chunk_values and group_step serve.
 template <class B>
-concept chunked_format = block_format<B> && block_size<B>
-% 32 == 0 && (
-                 std::is_same_v<B, tq1_0> || std::is_same_v<B, mxfp4> || requires { format_traits<B>::grid; } ||
-                 requires(const B& b) {
-                   typename format_traits<B>::codes;
-                   { b.d } -> std::same_as<const le16&>;
-                 } ||
-                 requires(const B& b) {
-                   { b.qs[0] } -> std::same_as<const std::int8_t&>;
-                 });
+concept chunked_format = block_format<B> &&(block_size<B> % 32 == 0) && (detail::is_chunked<B>);
 
 // Elements that share a step.
 template <class B>
 inline constexpr int step_group = [] {
-  if constexpr (requires { format_traits<B>::group_size; })
+  if constexpr (std::is_same_v<B, nvfp4>)
+    return 16;
+  else if constexpr (requires { format_traits<B>::group_size; })
     return static_cast<int>(format_traits<B>::group_size);
   else
     return static_cast<int>(block_size<B>);
@@ -163,6 +175,8 @@ BLOCQ_INLINE constexpr float block_scale(const B& b) noexcept {
     return f16_to_f32(get_d(b));
   else if constexpr (std::is_same_v<B, mxfp4>)
     return impl::half_e8m0(b.e);
+  else if constexpr (std::is_same_v<B, nvfp4>)
+    return 1.0f;
   else if constexpr (std::is_same_v<B, q8_k>)
     return from_bits(load(b.d));
   else
@@ -191,6 +205,8 @@ template <class B>
 BLOCQ_INLINE step_offset group_step(const B& b, float d, float dmin, int g) noexcept {
   if constexpr (requires { format_traits<B>::grid; })
     return {d * format_traits<B>::unit * static_cast<float>(2 * get_scale(b, g) + 1), 0.0f};
+  else if constexpr (std::is_same_v<B, nvfp4>)
+    return {impl::half_ue4m3(b.d[g]), 0.0f};
   else if constexpr (requires { get_scale(b, g).min; })
     return {d * static_cast<float>(get_scale(b, g).scale), -(dmin * static_cast<float>(get_scale(b, g).min))};
   else if constexpr (requires { get_scale(b, g); })

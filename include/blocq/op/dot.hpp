@@ -106,7 +106,12 @@ BLOCQ_INLINE vec::floats add_dot(const B& w, const operand_t<B>* x, vec::floats 
   for (int c = 0; c < chunks; ++c) {
     const vec::ints products = chunk_products(w, c, vec::load_bytes(x[c].qs));
     const float dx = f16_to_f32(x[c].d);
-    sum = vec::fma(vec::to_floats(products), vec::fill_floats(d * dx), sum);
+    if constexpr (step_group<B> == 16)
+      sum = vec::fma(
+          vec::to_floats(products),
+          vec::fill_two(group_step(w, d, 0.0f, 2 * c).step * dx, group_step(w, d, 0.0f, 2 * c + 1).step * dx), sum);
+    else
+      sum = vec::fma(vec::to_floats(products), vec::fill_floats(d * dx), sum);
     if constexpr (has_offset<B>) sum = sum + vec::fill_floats(0.125f * (block_offset(w) * f16_to_f32(x[c].s)));
   }
   return sum;
