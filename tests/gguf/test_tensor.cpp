@@ -27,7 +27,6 @@ TEST_CASE("types have the published ids, block sizes and bytes; removed and unkn
     CAPTURE(id);
     const gguf::type_info* type = gguf::find_type(id);
     const auto expected = published.find(id);
-    if (id == 40 && type == nullptr) continue;
     REQUIRE((type != nullptr) == (expected != published.end()));
     if (type == nullptr) continue;
     CHECK(std::string(type->name) == expected->second.name);
