@@ -98,3 +98,41 @@ TEST_CASE("gather repeats the last lane and scatter leaves the rest alone") {
   CHECK(target[1] == 0.0f);
   if (width > 1) CHECK(target[4] == -1.0f);
 }
+
+// Tiles of N elements, of which `count` lanes are used, moved with gaps between the rows.
+template <std::size_t N>
+void check_tiles() {
+  constexpr std::size_t stride = N + 3;
+  std::vector<float> source(width * stride);
+  for (std::size_t i = 0; i < source.size(); ++i) source[i] = static_cast<float>(i * 37 % 256);
+  for (std::size_t count = 1; count <= width; ++count) {
+    native_lane tile[N], shifted[N];
+    gather(tile, source.data(), stride, count);
+    for (std::size_t j = 0; j < N; ++j) {
+      float row[width];
+      scatter(tile[j], row, 1, width);
+      for (std::size_t i = 0; i < width; ++i) REQUIRE(row[i] == source[(i < count ? i : count - 1) * stride + j]);
+      shifted[j] = tile[j] - native_lane(128.0f);
+    }
+    std::vector<float> floats(source.size(), -1.0f);
+    std::vector<std::uint8_t> bytes(source.size(), 77);
+    std::vector<std::int8_t> signs(source.size(), 77);
+    scatter(tile, floats.data(), stride, count);
+    scatter(tile, bytes.data(), stride, count);
+    scatter(shifted, signs.data(), stride, count);
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      const bool used = i / stride < count && i % stride < N;
+      REQUIRE(floats[i] == (used ? source[i] : -1.0f));
+      REQUIRE(bytes[i] == (used ? source[i] : 77.0f));
+      REQUIRE(signs[i] == (used ? source[i] - 128.0f : 77.0f));
+    }
+  }
+}
+
+TEST_CASE("tiles go in and out unchanged, as floats and as bytes") {
+  check_tiles<4>();
+  check_tiles<8>();
+  check_tiles<16>();
+  check_tiles<32>();
+  check_tiles<96>();
+}

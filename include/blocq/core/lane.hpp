@@ -178,6 +178,15 @@ template <class L, std::size_t N>
 BLOCQ_INLINE void scatter(const L (&from)[N], float* p, std::size_t stride, std::size_t count) noexcept {
   for (std::size_t j = 0; j < N; ++j) scatter(from[j], p + j, stride, count);
 }
+// A tile of integers that fit a Byte, std::int8_t or std::uint8_t.
+template <class L, std::size_t N, class Byte>
+requires(sizeof(Byte) == 1) BLOCQ_INLINE
+    void scatter(const L (&from)[N], Byte* p, std::size_t stride, std::size_t count) noexcept {
+  float numbers[N * lane_traits<L>::size];
+  scatter(from, numbers, N, count);
+  for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t j = 0; j < N; ++j) p[i * stride + j] = static_cast<Byte>(numbers[i * N + j]);
+}
 
 // b unless a > b, and b unless a < b: with a NaN the result is b, as in the reference's macros.
 template <class L>

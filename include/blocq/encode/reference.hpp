@@ -52,18 +52,18 @@ void store_codes(const float* code, B& out) noexcept {
 // One block in each lane.
 template <class L, std::size_t N, class B>
 void store_codes(const L (&code)[N], B* out, std::size_t count) noexcept {
-  float q[lane_traits<L>::size * N];
+  std::uint8_t q[lane_traits<L>::size * N];
   scatter(code, q, N, count);
-  for (std::size_t b = 0; b < count; ++b) store_codes(q + b * N, out[b]);
+  for (std::size_t b = 0; b < count; ++b) set_codes(out[b], q + b * N);
 }
 
 // Signed bytes, for formats that keep them as they are.
 template <class L, std::size_t N, class B>
 void store_bytes(const L (&code)[N], B* out, std::size_t count) noexcept {
-  float q[lane_traits<L>::size * N];
+  std::int8_t q[lane_traits<L>::size * N];
   scatter(code, q, N, count);
   for (std::size_t b = 0; b < count; ++b)
-    for (std::size_t i = 0; i < N; ++i) out[b].qs[i] = static_cast<std::int8_t>(q[b * N + i]);
+    for (std::size_t i = 0; i < N; ++i) out[b].qs[i] = q[b * N + i];
 }
 
 template <class L, class B>

@@ -1,13 +1,18 @@
 // The SIMD lane: as many independent problems at once as a register has floats, each rounded exactly as `lane` rounds
 // one (core/lane.hpp). native_lane is the widest lane type of this translation unit; `lane` where there is no xsimd.
 //
-// Most asm statements are empty barriers, as in core/lane.hpp. Division and square root are written as instructions,
-// because with -ffast-math compilers replace them by approximations.
+// Most asm statements are empty barriers, as in core/lane.hpp. Some operations are written as instructions: division
+// and square root, because with -ffast-math compilers replace them by approximations; maximum and minimum, because the
+// instructions mean exactly max_of and min_of and compilers do not rely on that.
 #ifndef BLOCQ_SIMD_LANE_HPP
 #define BLOCQ_SIMD_LANE_HPP
 
 #include <blocq/core/lane.hpp>
+#include <blocq/simd/transpose.hpp>
 #include <blocq/simd/xsimd.hpp>
+
+#include <cstring>
+#include <type_traits>
 
 // The conversion intrinsics of g++ 12 for AVX-512 start from a register that is undefined on purpose, and it warns
 // about that wherever they end up.
@@ -15,6 +20,21 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+// The constraint of a register, and the instruction a = name(a, b) on registers.
+#if defined(__AVX512F__)
+#define BLOCQ_LANE_REGISTER "v"
+#elif defined(__SSE2__)
+#define BLOCQ_LANE_REGISTER "x"
+#else
+#define BLOCQ_LANE_REGISTER "w"
+#endif
+#if defined(__AVX__)
+#define BLOCQ_LANE_INSTRUCTION(name, a, b) \
+  __asm__("v" name " %2, %1, %0" : "=" BLOCQ_LANE_REGISTER(a) : BLOCQ_LANE_REGISTER(a), BLOCQ_LANE_REGISTER(b))
+#elif defined(__SSE2__)
+#define BLOCQ_LANE_INSTRUCTION(name, a, b) __asm__(name " %1, %0" : "+x"(a) : "x"(b))
 #endif
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
@@ -35,46 +55,29 @@ struct batch_lane {
 
   // Hides from the compiler how a register came about.
   static BLOCQ_INLINE batch_lane opaque(batch x) noexcept {
-#if defined(__AVX512F__)
-    __asm__("" : "+v"(x.data));
-#elif defined(__SSE2__)
-    __asm__("" : "+x"(x.data));
-#else
-    __asm__("" : "+w"(x.data));
-#endif
+    __asm__("" : "+" BLOCQ_LANE_REGISTER(x.data));
     return batch_lane(x);
   }
   static BLOCQ_INLINE mask opaque(mask m) noexcept {
 #if defined(__AVX512F__)
     __asm__("" : "+k"(m.data));
-#elif defined(__SSE2__)
-    __asm__("" : "+x"(m.data));
 #else
-    __asm__("" : "+w"(m.data));
+    __asm__("" : "+" BLOCQ_LANE_REGISTER(m.data));
 #endif
     return m;
   }
 
   friend BLOCQ_INLINE batch_lane operator/(batch_lane a, batch_lane b) noexcept {
-#if defined(__AVX512F__)
-    __asm__("vdivps %2, %1, %0" : "=v"(a.v.data) : "v"(a.v.data), "v"(b.v.data));
-    return a;
-#elif defined(__AVX__)
-    __asm__("vdivps %2, %1, %0" : "=x"(a.v.data) : "x"(a.v.data), "x"(b.v.data));
-    return a;
-#elif defined(__SSE2__)
-    __asm__("divps %1, %0" : "+x"(a.v.data) : "x"(b.v.data));
+#if defined(__SSE2__)
+    BLOCQ_LANE_INSTRUCTION("divps", a.v.data, b.v.data);
     return a;
 #else
     return opaque(a.v / b.v);
 #endif
   }
   friend BLOCQ_INLINE batch_lane sqrt(batch_lane a) noexcept {
-#if defined(__AVX512F__)
-    __asm__("vsqrtps %1, %0" : "=v"(a.v.data) : "v"(a.v.data));
-    return a;
-#elif defined(__AVX__)
-    __asm__("vsqrtps %1, %0" : "=x"(a.v.data) : "x"(a.v.data));
+#if defined(__AVX__)
+    __asm__("vsqrtps %1, %0" : "=" BLOCQ_LANE_REGISTER(a.v.data) : BLOCQ_LANE_REGISTER(a.v.data));
     return a;
 #elif defined(__SSE2__)
     __asm__("sqrtps %0, %0" : "+x"(a.v.data));
@@ -103,29 +106,46 @@ struct batch_lane {
     return opaque(simd::bit_cast<float>(simd::bit_cast<std::int32_t>(a.v) & ints(INT32_MAX)));
   }
 
+#if defined(__SSE2__)
+  // With a NaN, and with zeros of different signs, the instructions give the second operand, as the model does.
+  friend BLOCQ_INLINE batch_lane max_of(batch_lane a, batch_lane b) noexcept {
+    BLOCQ_LANE_INSTRUCTION("maxps", a.v.data, b.v.data);
+    return a;
+  }
+  friend BLOCQ_INLINE batch_lane min_of(batch_lane a, batch_lane b) noexcept {
+    BLOCQ_LANE_INSTRUCTION("minps", a.v.data, b.v.data);
+    return a;
+  }
+#endif
+
+  // The low 23 bits as a number between 2^23 and 2^24.
   friend BLOCQ_INLINE batch_lane nearest_int(batch_lane x) noexcept {
-    const ints bits = simd::bit_cast<std::int32_t>((x + batch_lane(12582912.0f)).v);
-    return opaque(xsimd::to_float((bits & ints(0x7fffff)) - ints(0x400000)));
+    const batch_lane magic = 12582912.0f;
+    const ints bits = simd::bit_cast<std::int32_t>((x + magic).v);
+    return batch_lane(simd::bit_cast<float>((bits & ints(0x7fffff)) | ints(0x4b000000))) - magic;
   }
 
-  // Integer part of x as a 32-bit integer; 0 where it does not fit, which has the low byte of INT32_MIN.
+  // Integer part of x as a 32-bit integer. Where it does not fit, the low byte is that of INT32_MIN.
   static BLOCQ_INLINE ints truncated(batch_lane x) noexcept {
+#if defined(__SSE2__)
+    return xsimd::to_int(x.v);  // gives INT32_MIN
+#else
     return xsimd::to_int(select(abs(x) < batch_lane(2147483648.0f), x, batch_lane(0.0f)).v);
+#endif
   }
   friend BLOCQ_INLINE batch_lane to_i8(batch_lane x) noexcept {
-    const ints low = truncated(x) & ints(0xff);
-    return opaque(xsimd::to_float((low ^ ints(0x80)) - ints(0x80)));
+    return opaque(xsimd::to_float((truncated(x) << 24) >> 24));
   }
   friend BLOCQ_INLINE batch_lane to_u8(batch_lane x) noexcept {
     return opaque(xsimd::to_float(truncated(x) & ints(0xff)));
   }
+  // Half a unit less than one half is added to the magnitude: then what was below a half stays below the integer, and
+  // a half reaches it by the rounding of the sum.
   friend BLOCQ_INLINE batch_lane round_half_away(batch_lane x) noexcept {
-    const batch_lane magnitude = abs(x), whole = opaque(xsimd::to_float(truncated(x)));
-    const batch_lane up = select(magnitude - abs(whole) >= batch_lane(0.5f), batch_lane(1.0f), batch_lane(0.0f));
-    const batch_lane rounded = abs(whole) + up;
     const ints sign = simd::bit_cast<std::int32_t>(x.v) & ints(INT32_MIN);
-    const batch_lane result = opaque(simd::bit_cast<float>(simd::bit_cast<std::int32_t>(rounded.v) | sign));
-    return select(magnitude < batch_lane(8388608.0f), result, x);  // from 2^23 on x is an integer
+    const batch_lane moved = abs(x) + batch_lane(0.49999997f), whole = opaque(xsimd::to_float(truncated(moved)));
+    const batch_lane result = select(moved < batch_lane(8388608.0f), whole, moved);  // from 2^23 on it is an integer
+    return opaque(simd::bit_cast<float>(simd::bit_cast<std::int32_t>(result.v) | sign));
   }
 
   friend BLOCQ_INLINE batch_lane select(mask m, batch_lane a, batch_lane b) noexcept {
@@ -148,6 +168,60 @@ BLOCQ_INLINE void scatter(batch_lane from, float* p, std::size_t stride, std::si
   for (std::size_t i = 0; i < batch_lane::size && i < count; ++i) p[i * stride] = lanes[i];
 }
 
+// A tile goes through registers, a square of them at a time.
+template <std::size_t N>
+requires(N % batch_lane::size == 0) BLOCQ_INLINE
+    void gather(batch_lane (&to)[N], const float* p, std::size_t stride, std::size_t count) noexcept {
+  constexpr std::size_t width = batch_lane::size;
+  for (std::size_t j = 0; j < N; j += width) {
+    decltype(batch_lane::batch::data) rows[width];
+    for (std::size_t i = 0; i < width; ++i)
+      rows[i] = batch_lane::batch::load_unaligned(p + (i < count ? i : count - 1) * stride + j).data;
+    simd::transpose(rows);
+    for (std::size_t i = 0; i < width; ++i) to[j + i].v = batch_lane::batch(rows[i]);
+  }
+}
+template <std::size_t N>
+requires(N % batch_lane::size == 0) BLOCQ_INLINE
+    void scatter(const batch_lane (&from)[N], float* p, std::size_t stride, std::size_t count) noexcept {
+  constexpr std::size_t width = batch_lane::size;
+  for (std::size_t j = 0; j < N; j += width) {
+    decltype(batch_lane::batch::data) rows[width];
+    for (std::size_t i = 0; i < width; ++i) rows[i] = from[j + i].v.data;
+    simd::transpose(rows);
+    for (std::size_t i = 0; i < width && i < count; ++i) batch_lane::batch(rows[i]).store_unaligned(p + i * stride + j);
+  }
+}
+
+// Bytes are packed into the 32 bits of their lane, four at a time, and these are moved as above. Every number here is
+// an integer below 2^16, so however the compiler groups the operations they are exact.
+template <std::size_t N, class Byte>
+requires(N % 4 == 0 && sizeof(Byte) == 1) BLOCQ_INLINE
+    void scatter(const batch_lane (&from)[N], Byte* p, std::size_t stride, std::size_t count) noexcept {
+  constexpr std::size_t width = batch_lane::size;
+  constexpr bool is_signed = std::is_signed_v<Byte>;  // these are moved up by 128, which is flipping their highest bit
+  const auto pair = [](batch_lane low, batch_lane high) {
+    return xsimd::to_int(high.v * 256.0f + (is_signed ? low.v + 32896.0f : low.v));
+  };
+  for (std::size_t start = 0; start < N; start += 4 * width) {
+    decltype(batch_lane::batch::data) rows[width];
+    for (std::size_t i = 0; i < width; ++i) {
+      const std::size_t j = start + 4 * i;
+      if (j < N) {
+        batch_lane::ints bytes = pair(from[j], from[j + 1]) | (pair(from[j + 2], from[j + 3]) << 16);
+        if (is_signed) bytes ^= batch_lane::ints(static_cast<std::int32_t>(0x80808080));
+        rows[i] = simd::bit_cast<float>(bytes).data;
+      } else {
+        rows[i] = batch_lane::batch(0.0f).data;
+      }
+    }
+    simd::transpose(rows);
+    constexpr std::size_t whole = 4 * width, last = N % whole;
+    for (std::size_t i = 0; i < width && i < count; ++i)
+      std::memcpy(p + i * stride + start, &rows[i], start + whole <= N ? whole : last);
+  }
+}
+
 using native_lane = batch_lane;
 #else
 using native_lane = lane;
@@ -164,6 +238,9 @@ struct lane_traits<batch_lane> {
 };
 }  // namespace blocq::inline v0
 #endif
+
+#undef BLOCQ_LANE_INSTRUCTION
+#undef BLOCQ_LANE_REGISTER
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
