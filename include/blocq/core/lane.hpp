@@ -25,7 +25,8 @@ namespace blocq::inline v0 {
 
 namespace impl {
 // Hides from the compiler how x came about.
-BLOCQ_INLINE float opaque(float x) noexcept {
+template <class Float>
+BLOCQ_INLINE Float opaque(Float x) noexcept {
 #if defined(__GNUC__) && defined(__SSE2__)
   __asm__("" : "+x"(x));
 #elif defined(__GNUC__) && defined(__aarch64__)
@@ -33,7 +34,7 @@ BLOCQ_INLINE float opaque(float x) noexcept {
 #elif defined(__GNUC__)
   __asm__("" : "+m"(x));  // through memory, which also ends the excess precision of x87
 #else
-  volatile float y = x;
+  volatile Float y = x;
   x = y;
 #endif
   return x;

@@ -32,7 +32,7 @@ struct format_traits<tq1_0> : impl::gguf_traits<34, 256, ternary, q8_k, false> {
   static constexpr const char* name = "tq1_0";
 };
 template <>
-struct format_traits<tq2_0> : impl::gguf_traits<35, 256, packed_int<2, 1>, q8_k, false> {
+struct format_traits<tq2_0> : impl::gguf_traits<35, 256, ternary, q8_k, false> {
   static constexpr const char* name = "tq2_0";
   using codes = planes<plane<&tq2_0::qs, 2, 32>>;
 };

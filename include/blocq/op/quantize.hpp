@@ -5,6 +5,7 @@
 #include <blocq/core/error.hpp>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/encode/all.hpp>
+#include <blocq/encode/best.hpp>
 #include <blocq/format/concept.hpp>
 #include <blocq/simd/lane.hpp>
 
@@ -12,13 +13,18 @@
 
 namespace blocq::inline v0 {
 
+// reference: the bytes of the format's reference encoder. best: a block with a smaller weighted squared error where
+// one is found, never a larger one (encode/best.hpp); the same wire format, more time.
+enum class quality_level : unsigned char { reference, best };
+
 struct quantize_options {
   // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
-  // reference takes no weights ignore it. A weight that is NaN, infinite or negative counts as zero; a block whose
-  // weights are all zero is encoded without weights.
+  // reference takes no weights use it only for quality_level::best. A weight that is NaN, infinite or negative counts
+  // as zero; a block whose weights are all zero is encoded without weights.
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
+  quality_level quality = quality_level::reference;
 };
 
 }  // namespace blocq::inline v0
@@ -114,6 +120,27 @@ bool reaches(const B& block, std::uint32_t peak) noexcept {
   return peak_bits(y, block_size<B>) >= peak - 0x00800000u;  // half of it
 }
 
+// Betters every block of x that has finite values; `importance` is null or has a weight per column.
+template <class B>
+void improve_blocks(const float* x, std::size_t blocks, std::span<const float> importance, B* out) noexcept {
+  float weights[block_size<B>];
+  for (std::size_t i = 0; i < block_size<B>; ++i) weights[i] = 1.0f;
+  for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
+    if (peak_bits(x, block_size<B>) >= 0x7f800000u || !is_valid(out[i])) continue;
+    if (!importance.empty()) {
+      const float* w = importance.data() + i * block_size<B> % importance.size();
+      bool some = false;
+      for (std::size_t j = 0; j < block_size<B>; ++j) {
+        weights[j] = usable_weight(w[j]) ? w[j] : 0.0f;
+        some |= weights[j] > 0.0f;
+      }
+      if (!some)
+        for (float& weight : weights) weight = 1.0f;
+    }
+    improve<native_lane>(x, weights, out[i]);
+  }
+}
+
 // The first block that is not what a decoder can use, and why.
 template <class B>
 status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
@@ -163,6 +190,9 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
       detail::encode_weighted_row(src.data() + i * block_size<B>, row, options.importance.data(), clean, context,
                                   out + i);
   }
+  if constexpr (requires { improve<native_lane>(src.data(), src.data(), *out); })
+    if (options.quality == quality_level::best)
+      detail::improve_blocks(src.data(), blocks.size(), options.importance, out);
   return detail::check_blocks(src.data(), out, blocks.size());
 }
 
