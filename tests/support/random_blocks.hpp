@@ -3,22 +3,16 @@
 #define BLOCQ_TESTS_RANDOM_BLOCKS_HPP
 
 #include <blocq/format/all.hpp>
+#include <random.hpp>
 
 #include <cstdint>
 #include <vector>
 
-class random_bytes {
- public:
-  explicit random_bytes(std::uint64_t seed) : state_(seed) {}
-  std::uint8_t operator()() {
-    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-    return static_cast<std::uint8_t>(state_ >> 56);
-  }
+struct random_bytes : test::random_bits {
+  explicit random_bytes(std::uint64_t seed) : test::random_bits{seed} {}
+  std::uint8_t operator()() { return byte(); }
   // Between -1 and 1.
-  float uniform() { return (static_cast<float>((*this)() * 256 + (*this)()) - 32767.5f) / 32768.0f; }
-
- private:
-  std::uint64_t state_;
+  float uniform() { return static_cast<float>(static_cast<std::int32_t>(next() >> 40) - 0x800000) * 0x1p-23f; }
 };
 
 // The sums that q8_1 and q8_k carry are made to agree with their codes.
@@ -26,7 +20,7 @@ template <class B>
 std::vector<B> random_blocks(std::size_t count, random_bytes& next) {
   std::vector<B> blocks(count);
   for (B& b : blocks) do {
-      for (std::size_t k = 0; k < sizeof(B); ++k) reinterpret_cast<std::uint8_t*>(&b)[k] = next();
+      b = test::random_block<B>(next);
       if constexpr (requires { b.e; }) b.e = static_cast<std::uint8_t>(64 + next() / 2);  // sums within a float
       if constexpr (requires { b.scale; }) b.scale = static_cast<std::uint8_t>(64 + next() / 2);
       if constexpr (std::is_same_v<B, blocq::bf16>) blocq::store(b.code, blocq::f32_to_bf16(next.uniform()));

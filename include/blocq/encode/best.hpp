@@ -122,7 +122,7 @@ champion best_of(int first, int last, Value value, Error error) noexcept {
   champion best;
   for (int i = first; i <= last; i += width) {
     const int count = last - i + 1 < width ? last - i + 1 : width;
-    float candidates[lane_traits<L>::size], errors[lane_traits<L>::size];
+    float candidates[lane_traits<L>::size] = {}, errors[lane_traits<L>::size] = {};
     for (int k = 0; k < count; ++k) candidates[k] = value(i + k);
     L scale;
     gather(scale, candidates, 1, static_cast<std::size_t>(count));
@@ -238,7 +238,7 @@ B best_affine(const float* x, const float* w, const B& block) noexcept {
   champion best;
   int best_scale = 0, best_offset = 0;
   for (int start = 0; start < 64; start += width) {
-    float scales[lane_traits<L>::size], offsets[lane_traits<L>::size];
+    float scales[lane_traits<L>::size] = {}, offsets[lane_traits<L>::size] = {};
     for (int k = 0; k < width; ++k) {  // the interval loses up to 7/20 of the range at either end
       const lane cut_low = range * lane(static_cast<float>((start + k) % 8) * 0.05f);
       const lane cut_high = range * lane(static_cast<float>((start + k) / 8) * 0.05f);
