@@ -47,7 +47,8 @@ namespace impl {
 // Half of a group scale of GGUF's nvfp4, the unit of its doubled codes. Bit 7 counts for nothing; code 0x7f, the NaN of
 // float8_e4m3fn, is 0, but 0xff is 480 like any other number.
 BLOCQ_INLINE constexpr float half_ue4m3(std::uint8_t code) noexcept {
-  return code == 0x7f ? 0.0f : float8_ue4m3{code}.to_float() * 0.5f;
+  const std::uint8_t number = code == 0x7f ? 0 : code;  // chosen as an integer: -ffast-math may drop the sign of x * 0
+  return float8_ue4m3{number}.to_float() * 0.5f;
 }
 }  // namespace impl
 
