@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <blocq/elem/codebook.hpp>
 #include <blocq/elem/minifloat.hpp>
+#include <golden.hpp>
 
 using namespace blocq;
 
@@ -9,7 +10,7 @@ TEST_CASE("nf4 ascends and its thresholds are the midpoints") {
   for (int i = 0; i < 15; ++i) {
     const double a = static_cast<double>(nf4_code::values[i]), b = static_cast<double>(nf4_code::values[i + 1]);
     CHECK(a < b);
-    CHECK(static_cast<double>(nf4_code::thresholds[i]) == doctest::Approx((a + b) / 2).epsilon(1e-6));
+    CHECK(nf4_code::thresholds[i] == static_cast<float>((a + b) / 2));
   }
 }
 
@@ -32,4 +33,14 @@ TEST_CASE("the doubled table is twice float4_e2m1fn") {
 
 TEST_CASE("iq4_nl ascends") {
   for (int i = 0; i < 15; ++i) CHECK(iq4_nl_code::values[i] < iq4_nl_code::values[i + 1]);
+}
+
+TEST_CASE("the dynamic code of bitsandbytes ascends and is the table that its checkpoints carry") {
+  const auto& values = bnb_dynamic.values;
+  for (int i = 0; i < 255; ++i) CHECK(values[i] < values[i + 1]);
+  CHECK(values[0] == -0.99296875f);
+  CHECK(values[126] == -5.5e-7f);
+  CHECK(values[127] == 0.0f);
+  CHECK(values[255] == 1.0f);
+  CHECK(golden::fnv1a(std::span<const float>(values)) == 0x0c3d0aa3bb8cf6fcu);
 }

@@ -1,5 +1,5 @@
-// Codes of four bits that choose from a table of 16 numbers: the tables, and for the encoders of the float tables the
-// order of the numbers and the thresholds between them.
+// Codes that choose a number from a table: the tables, and for the encoders of the float tables the order of the
+// numbers and the thresholds between them.
 #ifndef BLOCQ_ELEM_CODEBOOK_HPP
 #define BLOCQ_ELEM_CODEBOOK_HPP
 
@@ -10,7 +10,7 @@
 namespace blocq::inline v0 {
 
 // NF4: the quantiles of a normal distribution, scaled to [-1, 1]; Dettmers et al., "QLoRA", 2023. The codes ascend.
-// A number's code is how many thresholds it exceeds.
+// A number's code is how many thresholds it exceeds: the midpoints, where two binary32 are equally near the even one.
 struct nf4_code {
   static constexpr int bits = 4;
   static constexpr float values[16] = {-1.0f,
@@ -29,10 +29,9 @@ struct nf4_code {
                                        0.5626170039176941f,
                                        0.7229568362236023f,
                                        1.0f};
-  static constexpr float thresholds[15] = {
-      -0.8480964004993439f,  -0.6106329262256622f,   -0.4599952697753906f, -0.33967943489551544f, -0.23460740596055984f,
-      -0.13791173323988914f, -0.045525018125772476f, 0.03979014977812767f, 0.1202552504837513f,   0.2035212516784668f,
-      0.2920137718319893f,   0.3893125355243683f,    0.5016634166240692f,  0.6427869200706482f,   0.8614784178118011f};
+  static constexpr float thresholds[15] = {-0.848096371f, -0.610632896f,  -0.45999527f,  -0.33967942f, -0.234607399f,
+                                           -0.137911737f, -0.0455250181f, 0.0397901498f, 0.120255247f, 0.203521252f,
+                                           0.292013764f,  0.389312536f,   0.501663446f,  0.64278692f,  0.861478448f};
 };
 
 // The FP4 of bitsandbytes, which is not float4_e2m1fn: bit 3 is the sign, and the codes of the magnitudes do not
@@ -64,6 +63,37 @@ struct e2m1_doubled_code {
   static constexpr int highest = 12;
   static constexpr std::int8_t values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 };
+
+// The dynamic 8-bit code of bitsandbytes, with which it quantizes the scales of its 4-bit blocks once more; Dettmers,
+// "8-Bit Approximations for Parallelism in Deep Learning", 2015. 2^i magnitudes in decade i = 0 .. 6, the middles of as
+// many equal parts of [0.1, 1] * 10^(i - 6), with both signs; 0, and 1. The codes ascend; code 127 is 0.
+struct bnb_dynamic_code {
+  static constexpr int bits = 8;
+  float values[256];
+};
+
+namespace impl {
+// The ends of the parts are binary32 in the reference, everything else binary64.
+BLOCQ_INLINE constexpr bnb_dynamic_code make_bnb_dynamic_code() noexcept {
+  constexpr double decades[7] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0};
+  bnb_dynamic_code table{};
+  int code = 128;
+  for (int i = 0; i < 7; ++i) {
+    float low = 0.1f;
+    for (int k = 1, parts = 1 << i; k <= parts; ++k, ++code) {
+      const float high = static_cast<float>(0.1 + 0.9 * k / parts);
+      table.values[code] =
+          static_cast<float>(decades[i] * ((static_cast<double>(low) + static_cast<double>(high)) / 2));
+      table.values[254 - code] = -table.values[code];
+      low = high;
+    }
+  }
+  table.values[255] = 1.0f;
+  return table;
+}
+}  // namespace impl
+
+inline constexpr bnb_dynamic_code bnb_dynamic = impl::make_bnb_dynamic_code();
 
 }  // namespace blocq::inline v0
 

@@ -5,6 +5,7 @@
 #include <blocq/encode/float16.hpp>
 #include <blocq/encode/iq4.hpp>
 #include <blocq/encode/mx.hpp>
+#include <blocq/encode/nf4.hpp>
 #include <blocq/encode/nvfp4.hpp>
 #include <blocq/encode/q_k.hpp>
 #include <blocq/encode/q_legacy.hpp>

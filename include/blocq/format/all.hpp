@@ -7,6 +7,7 @@
 #include <blocq/format/float16.hpp>
 #include <blocq/format/iq.hpp>
 #include <blocq/format/mx.hpp>
+#include <blocq/format/nf4.hpp>
 #include <blocq/format/nvfp4.hpp>
 #include <blocq/format/q_k.hpp>
 #include <blocq/format/q_legacy.hpp>
@@ -21,9 +22,10 @@ using ternary_formats = type_list<tq1_0, tq2_0>;
 using float_formats = type_list<f16, bf16>;
 using mx_formats = type_list<mxfp4, mxfp4_ocp, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint8>;
 using nv_formats = type_list<nvfp4>;
+using nf_formats = type_list<nf4, bnb_fp4>;
 
 using all_formats =
-    concat_t<legacy_formats, k_formats, iq_formats, ternary_formats, float_formats, mx_formats, nv_formats>;
+    concat_t<legacy_formats, k_formats, iq_formats, ternary_formats, float_formats, mx_formats, nv_formats, nf_formats>;
 
 }  // namespace blocq::inline v0
 
