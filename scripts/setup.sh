@@ -36,7 +36,7 @@ as_root=()
 if [ "$(id -u)" != 0 ]; then
   command -v sudo >/dev/null || { echo "setup: not root and no sudo; missing: ${missing[*]}" >&2; exit 1; }
   as_root=(sudo)
-  [ -t 0 ] || as_root=(sudo -n)  # nobody is there to type a password
+  { : </dev/tty; } 2>/dev/null || as_root=(sudo -n)  # nobody is there to type a password
 fi
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@"; }
 

@@ -3,11 +3,15 @@
 #include <blocq_all.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace {
 
 float x[256], y[256];
+std::byte scratch[1 << 20];
+std::uint8_t codes[256], scales[256];
 
 template <class B>
 int one_format() {
@@ -17,43 +21,31 @@ int one_format() {
     failures += blocq::quantize(x, blocks) ? 0 : 1;
     failures += blocq::quantize(x, std::span(blocks), {.importance = y}) ? 0 : 1;
   }
+
+  const blocq::matrix_view<const B> weights{blocks, 1, std::size(blocks), std::size(blocks)};
+  const blocq::matrix_view<float> product{y, 1, 1, 1};
+  blocq::gemv(weights, x, std::span(y).first(1));
+  blocq::gemm(weights, blocq::matrix_view<const float>{x, 1, 256, 256}, product, scratch);
+  if constexpr (requires { typename blocq::operand_t<B>; }) {
+    using A = blocq::operand_t<B>;
+    static A operand[256 / blocq::block_size<A>];
+    const blocq::matrix_view<const A> row{operand, 1, std::size(operand), std::size(operand)};
+    if constexpr (requires { blocq::gemm(weights, row, product, scratch); }) {
+      blocq::gemm(weights, row, product, scratch);
+      blocq::gemv(weights, operand, std::span(y).first(1));
+    }
+  }
+  if constexpr (requires(B& b) { blocq::impl::scale_bytes(b); }) {
+    failures += blocq::join_scales(codes, scales, blocks) ? 0 : 1;
+    failures += blocq::split_scales(blocks, codes, scales) ? 0 : 1;
+  }
+  if constexpr (blocq::gguf_format<B>) failures += blocq::gguf::blocks_of<B>(blocq::gguf::tensor_info{}) ? 0 : 1;
   return failures;
 }
 
-// Everything that a program does with a file.
-int gguf_files(const char* path) {
-  namespace gguf = blocq::gguf;
-  const auto in = gguf::mapped_file::open(path);
-  auto out = gguf::output_file::create(path);
-  if (!in || !out) return 1;
-  const auto parsed = gguf::reader::parse(in->bytes());
-  if (!parsed) return 1;
-  const gguf::reader& file = *parsed;
-  const auto set = gguf::split_set::open(std::span(&file, 1));
-  char name[64];
-  int failures = set && set->find_tensor(path) != nullptr && set->shard_of(0) == 0 ? 0 : 1;
-  failures += gguf::format_split_name(*gguf::parse_split_name(path), name).empty();
-
-  gguf::writer w;
-  for (const auto& [key, value] : file.metadata()) {
-    w.add(key, value);
-    for (const gguf::value v : value)
-      w.add(key, v.get<bool>().value_or(false))
-          .add(key, *v.get<int>())
-          .add(key, *v.get<unsigned char>())
-          .add(key, *v.get<float>())
-          .add(key, *v.get<double>())
-          .add(key, v.get<std::string_view>()->substr(1));
-    w.add(key, value[0]).add("key", "text").add_array("key", value.bytes().size() == 0 ? std::span<const float>() : x);
-  }
-  for (const gguf::tensor_info& t : file.tensors()) {
-    w.add_tensor(t.name, *gguf::find_type_id(t.type_name()), {t.dims, t.n_dims});
-    failures += (validate(t) ? 0 : 1) + (gguf::blocks_of<blocq::q8_0>(t) ? 0 : 1);
-  }
-  failures += (validate(file) ? 0 : 1) + (w.begin(*out) ? 0 : 1) + (w.write(0, file.raw(file.tensors()[0])) ? 0 : 1) +
-              (w.finish() ? 0 : 1) + (gguf::writer::copy(file, *out) ? 0 : 1) + (out->commit() ? 0 : 1);
-  return failures +
-         (file.get<int>("key") && file.find_tensor(path) == nullptr && w.find_tensor(path) == nullptr ? 0 : 1);
+template <class... Ts>
+int values(const blocq::gguf::reader& file, blocq::gguf::writer& out) {
+  return ((out.add("key", Ts{}).add_array("keys", std::span<const Ts>{}), file.get<Ts>("key") ? 0 : 1) + ...);
 }
 
 }  // namespace
@@ -68,5 +60,9 @@ int EVERYTHING(int argc, char** argv) {
   blocq::visit_gguf(argc, [&]<class B> { failures += one_format<B>(); });
   blocq::visit_name(argv[0], [&]<class B> { failures += one_format<B>(); });
 
-  return failures + gguf_files(argv[0]);
+  blocq::gguf::writer out;
+  if (auto file = blocq::gguf::reader::parse(scratch))
+    failures += values<bool, std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t,
+                       std::uint64_t, std::int64_t, float, double, std::string_view>(*file, out);
+  return failures;
 }
