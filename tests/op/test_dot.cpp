@@ -47,3 +47,19 @@ TEST_CASE_TEMPLATE_INVOKE(dot_id, blocq::q4_0, blocq::q4_1, blocq::q5_0, blocq::
                           blocq::iq1_s, blocq::iq1_m, blocq::iq2_xxs, blocq::iq2_xs, blocq::iq2_s, blocq::iq3_xxs,
                           blocq::iq3_s, blocq::iq4_nl, blocq::iq4_xs, blocq::tq1_0, blocq::tq2_0, blocq::mxfp4,
                           blocq::nvfp4);
+
+TEST_CASE_TEMPLATE("dot with floats reads its rows and no further, whatever their length", B, blocq::f16, blocq::bf16,
+                   blocq::mxfp8_e4m3, blocq::nvfp4) {
+  for (std::size_t blocks = 0; blocks < 20; ++blocks) {
+    const auto w = random_blocks<B>(blocks, next);
+    std::vector<float> wf(blocks * blocq::block_size<B>), x(wf.size());
+    for (std::size_t i = 0; i < blocks; ++i) decode(w[i], wf.data() + i * blocq::block_size<B>);
+    double want = 0, magnitude = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      x[i] = static_cast<float>(i % 7) - 3.0f;
+      want += static_cast<double>(wf[i]) * static_cast<double>(x[i]);
+      magnitude += std::abs(static_cast<double>(wf[i]) * static_cast<double>(x[i]));
+    }
+    CHECK(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 2e-6 * magnitude);
+  }
+}

@@ -136,15 +136,28 @@ float dot_blocks(const B* w, const operand_t<B>* x, std::size_t blocks) noexcept
   return vec::sum(sum);
 }
 
-// Blocks with floats: nothing is rounded but the products and sums.
+// Blocks with floats: nothing is rounded but the products and sums. Blocks of a single number are taken eight at a
+// time, the last ones filled up with zeros.
 template <class B>
 float dot_floats(const B* w, const float* x, std::size_t blocks) noexcept {
+  constexpr std::size_t size = block_size<B>, at_once = size < 8 ? 8 / size : 1;
+  static_assert(size * at_once % 8 == 0);
   vec::floats sum = vec::fill_floats(0.0f);
-  for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
-    float y[block_size<B>];
-    decode(w[i], y);
-    for (std::size_t k = 0; k < block_size<B>; k += 8)
-      sum = vec::fma(vec::load_floats(y + k), vec::load_floats(x + k), sum);
+  const auto add = [&sum](const float* a, const float* b) {
+    for (std::size_t k = 0; k < size * at_once; k += 8)
+      sum = vec::fma(vec::load_floats(a + k), vec::load_floats(b + k), sum);
+  };
+  std::size_t i = 0;
+  for (; i + at_once <= blocks; i += at_once) {
+    float y[size * at_once];
+    for (std::size_t j = 0; j < at_once; ++j) decode(w[i + j], y + j * size);
+    add(y, x + i * size);
+  }
+  if (i < blocks) {
+    float y[size * at_once] = {}, rest[size * at_once] = {};
+    for (std::size_t j = 0; i + j < blocks; ++j) decode(w[i + j], y + j * size);
+    for (std::size_t k = 0; k < (blocks - i) * size; ++k) rest[k] = x[i * size + k];
+    add(y, rest);
   }
   return vec::sum(sum);
 }
