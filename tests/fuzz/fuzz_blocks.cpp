@@ -22,7 +22,7 @@ static void decode_bytes(const std::uint8_t* data, std::size_t size) {
   for (const B& b : aligned) static_cast<void>(is_valid(b));
 }
 
-// Without an error every block is valid, and the same bytes come out again.
+// Without an error every block is valid and decodes to finite numbers, and the same bytes come out again.
 template <class B>
 static void encode_floats(const std::uint8_t* data, std::size_t size, bool weighted) {
   std::vector<float> x(size / sizeof(float) / blocq::block_size<B> * blocq::block_size<B>), weights;
@@ -39,11 +39,13 @@ static void encode_floats(const std::uint8_t* data, std::size_t size, bool weigh
   if (done)
     for (const B& b : blocks) check(is_valid(b));
   check(bool(blocq::dequantize(blocks, x)));
+  if (done)
+    for (const float y : x) check(blocq::is_finite(y));
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  std::size_t choice = data[0];
+  std::size_t choice = data[0] % blocq::all_formats::size;
   ++data, --size;
   blocq::for_each(blocq::all_formats{}, [&]<class B> {
     if (choice-- != 0) return;
