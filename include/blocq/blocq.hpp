@@ -4,6 +4,8 @@
 
 #include <blocq/core/view.hpp>
 #include <blocq/format/all.hpp>
+#include <blocq/format/int4_layouts.hpp>
+#include <blocq/format/split.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/dot.hpp>
 #include <blocq/op/gemm.hpp>

@@ -39,6 +39,10 @@ int one_format() {
     failures += blocq::join_scales(codes, scales, blocks) ? 0 : 1;
     failures += blocq::split_scales(blocks, codes, scales) ? 0 : 1;
   }
+  if constexpr (requires(B& b) { b.absmax; }) {
+    failures += blocq::join_scales(codes, x, blocks) ? 0 : 1;
+    failures += blocq::split_scales(blocks, codes, y) ? 0 : 1;
+  }
   if constexpr (blocq::gguf_format<B>) failures += blocq::gguf::blocks_of<B>(blocq::gguf::tensor_info{}) ? 0 : 1;
   return failures;
 }

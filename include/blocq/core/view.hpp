@@ -29,6 +29,13 @@ struct matrix_view {
   }
 };
 
+namespace impl {
+// a == rows * cols, found without computing a product that could wrap.
+BLOCQ_INLINE constexpr bool is_product(std::size_t a, std::size_t rows, std::size_t cols) noexcept {
+  return cols == 0 ? a == 0 : a % cols == 0 && a / cols == rows;
+}
+}  // namespace impl
+
 }  // namespace blocq::inline v0
 
 #endif

@@ -9,6 +9,7 @@
 #define BLOCQ_FORMAT_SPLIT_HPP
 
 #include <blocq/core/error.hpp>
+#include <blocq/core/view.hpp>
 #include <blocq/format/mx.hpp>
 #include <blocq/format/nvfp4.hpp>
 
@@ -102,18 +103,11 @@ status split_scales(const Blocks& blocks, std::span<std::uint8_t> codes, std::sp
   return {};
 }
 
-namespace detail {
-// True if a is rows * columns, without computing a product that could wrap.
-constexpr bool is_product(std::size_t a, std::size_t rows, std::size_t columns) noexcept {
-  return columns == 0 ? a == 0 : a % columns == 0 && a / columns == rows;
-}
-}  // namespace detail
-
 // A row-major matrix of scale bytes into tiles (see tiled_scales_size) and back. errc::size_mismatch if the sizes are
 // not rows * columns and tiled_scales_size(rows, columns); the destination is then left as it was.
 inline status tile_scales(std::span<const std::uint8_t> scales, std::size_t rows, std::size_t columns,
                           std::span<std::uint8_t> tiles) noexcept {
-  if (!detail::is_product(scales.size(), rows, columns) || tiles.size() != tiled_scales_size(rows, columns))
+  if (!impl::is_product(scales.size(), rows, columns) || tiles.size() != tiled_scales_size(rows, columns))
     return {errc::size_mismatch, 0};
   for (std::uint8_t& byte : tiles) byte = 0;
   for (std::size_t i = 0; i < scales.size(); ++i)
@@ -122,7 +116,7 @@ inline status tile_scales(std::span<const std::uint8_t> scales, std::size_t rows
 }
 inline status untile_scales(std::span<const std::uint8_t> tiles, std::size_t rows, std::size_t columns,
                             std::span<std::uint8_t> scales) noexcept {
-  if (!detail::is_product(scales.size(), rows, columns) || tiles.size() != tiled_scales_size(rows, columns))
+  if (!impl::is_product(scales.size(), rows, columns) || tiles.size() != tiled_scales_size(rows, columns))
     return {errc::size_mismatch, 0};
   for (std::size_t i = 0; i < scales.size(); ++i)
     scales[i] = tiles[impl::tiled_scale(i / columns, i % columns, columns)];
