@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Two translation units of one source, built for different instruction sets, in one program: run.sh COMPILER FLAG...
 # Whichever is linked first, each must run its own code, and what the linker does share must run on both processors.
+# BLOCQ_LEVELS: the optimization levels, "-O0 -O2" if unset.
 . "$(dirname "$0")/../compile/common.sh"
 
 include_all >"$work/blocq_all.hpp"
@@ -33,7 +34,7 @@ if [ -e /usr/include/xsimd ]; then  # with and without it in one program
   compile scalar -O0 -march=x86-64 -DBLOCQ_NO_XSIMD
   share baseline scalar
 fi
-for level in -O0 -O2; do
+for level in ${BLOCQ_LEVELS:--O0 -O2}; do
   [ $level = -O0 ] && [ -e "$work/baseline.o" ] || compile baseline $level -march=x86-64
   compile wide $level -march=x86-64-v3
   share baseline wide
