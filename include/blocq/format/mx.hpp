@@ -94,8 +94,12 @@ constexpr void decode(const mx_block<Element, N>& b, float* y) noexcept {
   std::uint8_t q[N];
   get_codes(b, q);
   const float scale = float8_e8m0fnu{b.scale}.to_float();
+  if (!is_finite(scale)) {
+    for (std::size_t i = 0; i < N; ++i) y[i] = scale;
+    return;
+  }
   for (std::size_t i = 0; i < N; ++i) {
-    const float element = b.scale == 0xff ? scale : Element{q[i]}.to_float();
+    const float element = Element{q[i]}.to_float();
     y[i] = is_finite(element) ? element * scale : element;
   }
 }
