@@ -3,6 +3,7 @@
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/simd/lane.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -84,6 +85,58 @@ TEST_CASE("comparisons and masks of the SIMD lane are those of the model") {
   compare([&](auto a, auto b) { return as_number(a != b, a); });
   compare([&](auto a, auto b) { return as_number((a < b) & (a > decltype(a)(0.0f)), a); });
   compare([&](auto a, auto b) { return as_number((a < b) | !(a > decltype(a)(0.0f)), a); });
+}
+
+TEST_CASE("lookups of the SIMD lane are those of the model") {
+  const auto check = []<int Shift, int Width>() {
+    float values[1 << Width];
+    for (int i = 0; i < 1 << Width; ++i) values[i] = static_cast<float>(i * i) - 2.5f;
+    const blocq::lookup_table<native_lane, Width> table(values);
+    const blocq::lookup_table<lane, Width> model(values);
+    std::uint16_t fields[width];
+    float as_floats[width], got[width];
+    for (std::uint32_t start = 0; start < 65536; start += 251) {
+      for (std::size_t k = 0; k < width; ++k) {
+        fields[k] = static_cast<std::uint16_t>(start + 12345 * k);
+        as_floats[k] = fields[k];
+      }
+      blocq::packed_t<native_lane> packed;
+      gather(packed, fields);
+      scatter(lookup<Shift>(table, packed), got, 1, width);
+      native_lane x;
+      gather(x, as_floats, 1, width);
+      for (int twice = 0; twice < 2; ++twice) {
+        for (std::size_t k = 0; k < width; ++k) {
+          const float want = lookup<Shift>(model, blocq::lane_packed(lane(as_floats[k]))).v;
+          REQUIRE(got[k] == want);
+          REQUIRE(want == values[(fields[k] >> Shift) & ((1 << Width) - 1)]);
+        }
+        scatter(lookup<Shift>(table, blocq::packed_t<native_lane>(x)), got, 1, width);
+      }
+    }
+  };
+  check.operator()<0, 2>();
+  check.operator()<14, 2>();
+  check.operator()<0, 3>();
+  check.operator()<9, 3>();
+}
+
+TEST_CASE("the position of a minimum is the smallest among equals") {
+  float value[width], position[width];
+  native_lane v, p;
+  for (std::size_t first = 0; first < width; ++first)
+    for (std::size_t second = 0; second < width; ++second) {
+      for (std::size_t k = 0; k < width; ++k) {
+        value[k] = k == first || k == second ? -1.0f : static_cast<float>(k);
+        position[k] = static_cast<float>((k * 7 + first) % (width + 3));
+      }
+      gather(v, value, 1, width);
+      gather(p, position, 1, width);
+      CHECK(position_of_minimum(v, p) == std::min(position[first], position[second]));
+    }
+  const native_lane same = 3.40282347e38f;
+  gather(p, position, 1, width);
+  CHECK(position_of_minimum(same, p) == *std::min_element(position, position + width));
 }
 
 TEST_CASE("gather repeats the last lane and scatter leaves the rest alone") {

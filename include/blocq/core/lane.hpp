@@ -8,7 +8,7 @@
 //
 // What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
 // mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, round_half_away, to_i8, to_u8, gather and
-// scatter.
+// scatter; for tables, packed_t<L>, lookup and position_of_minimum.
 // Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
 #ifndef BLOCQ_CORE_LANE_HPP
 #define BLOCQ_CORE_LANE_HPP
@@ -155,16 +155,27 @@ BLOCQ_INLINE lane select(lane_mask m, lane a, lane b) noexcept { return m ? a : 
 BLOCQ_INLINE bool any(lane_mask m) noexcept { return m.v; }
 BLOCQ_INLINE bool all(lane_mask m) noexcept { return m.v; }
 
+// An integer of several fields, each of a few bits, that select entries of small tables.
+struct lane_packed {
+  std::uint32_t v;
+
+  lane_packed() = default;
+  BLOCQ_INLINE explicit lane_packed(lane x) noexcept : v(static_cast<std::uint32_t>(x.v)) {}
+};
+
 template <class L>
 struct lane_traits;
 template <>
 struct lane_traits<lane> {
   static constexpr std::size_t size = 1;
   using mask = lane_mask;
+  using packed = lane_packed;
 };
 
 template <class L>
 using mask_t = typename lane_traits<L>::mask;
+template <class L>
+using packed_t = typename lane_traits<L>::packed;
 
 // Lane i holds p[i * stride]; scatter is the inverse. Lanes from `count` on repeat the last one and are not stored.
 BLOCQ_INLINE void gather(lane& to, const float* p, std::size_t, std::size_t) noexcept { to = *p; }
@@ -188,6 +199,37 @@ requires(sizeof(Byte) == 1) BLOCQ_INLINE
   for (std::size_t i = 0; i < count; ++i)
     for (std::size_t j = 0; j < N; ++j) p[i * stride + j] = static_cast<Byte>(numbers[i * N + j]);
 }
+
+// 2^Width floats, the same for every lane that looks something up: entry k is lane k % size of part[k / size], and
+// where a register has more lanes than that, the entries repeat.
+template <class L, int Width>
+struct lookup_table {
+  static constexpr std::size_t size = lane_traits<L>::size, entries = std::size_t{1} << Width;
+  static constexpr std::size_t parts = entries > size ? entries / size : 1;
+
+  L part[parts];
+
+  lookup_table() = default;
+  BLOCQ_INLINE explicit lookup_table(const float (&values)[entries]) noexcept {
+    for (std::size_t p = 0; p < parts; ++p) {
+      float lanes[size];
+      for (std::size_t i = 0; i < size; ++i) lanes[i] = values[(p * size + i) % entries];
+      gather(part[p], lanes, 1, size);
+    }
+  }
+};
+
+// Lane i gets the entry that the Width bits of p from bit Shift on select.
+template <int Shift, int Width>
+BLOCQ_INLINE lane lookup(const lookup_table<lane, Width>& table, lane_packed p) noexcept {
+  return table.part[(p.v >> Shift) & ((1u << Width) - 1u)];
+}
+
+// Lane i holds p[i].
+BLOCQ_INLINE void gather(lane_packed& to, const std::uint16_t* p) noexcept { to.v = *p; }
+
+// The position that goes with the smallest value; of equal values, the smallest position. No value is a NaN.
+BLOCQ_INLINE float position_of_minimum(lane, lane position) noexcept { return position.v; }
 
 // b unless a > b, and b unless a < b: with a NaN the result is b, as in the reference's macros.
 template <class L>

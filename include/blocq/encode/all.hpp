@@ -3,6 +3,8 @@
 #define BLOCQ_ENCODE_ALL_HPP
 
 #include <blocq/encode/float16.hpp>
+#include <blocq/encode/iq1.hpp>
+#include <blocq/encode/iq23.hpp>
 #include <blocq/encode/iq4.hpp>
 #include <blocq/encode/mx.hpp>
 #include <blocq/encode/nf4.hpp>

@@ -23,6 +23,9 @@ struct encode_context {
   const float* weights = nullptr;  // importance of each element of x, all finite and not negative; or null
   float row_mean_square = 0;       // mean of x * x over the row: the legacy formats with importance need it
   scale_rule rule = scale_rule::floor;
+  // iq3_s: write what the reference writes where a group of 32 zeros comes before others in its block. The reference
+  // puts the others' points and signs in the wrong place there, and what is decoded is not what was encoded.
+  bool reference_bugs = false;
 };
 
 }  // namespace blocq::inline v0

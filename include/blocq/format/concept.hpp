@@ -17,6 +17,7 @@ namespace blocq::inline v0 {
 //   using operand                          the activation format that its integer dot product pairs it with
 //   static constexpr int gguf_id           only where GGUF has an id for it
 //   static constexpr bool importance       true if the encoder takes importance weights
+//   static constexpr bool importance_required  only where the reference refuses to encode without them: true
 // An engine's own struct of the same bytes is adapted by deriving its trait from ours and naming our struct:
 //   template <> struct blocq::format_traits<my_q4> : blocq::format_traits<blocq::q4_0> { using wire = blocq::q4_0; };
 template <class B>

@@ -116,6 +116,7 @@ inline constexpr std::int8_t iq3_s_levels[] = {1, 3, 5, 7, 9, 11, 13, 15};
 template <>
 struct format_traits<iq1_s> : impl::gguf_traits<19, 256, grid_point<8, 2048, -9, 9>, q8_k, true> {
   static constexpr const char* name = "iq1_s";
+  static constexpr bool importance_required = true;
   static constexpr int group_size = 32;
   static constexpr float unit = 0.125f;
   static constexpr auto& grid = iq1_grid;
@@ -132,6 +133,7 @@ struct format_traits<iq1_m> : impl::gguf_traits<29, 256, grid_point<8, 2048, -9,
 template <>
 struct format_traits<iq2_xxs> : impl::gguf_traits<16, 256, grid_point<8, 256, -43, 43>, q8_k, true> {
   static constexpr const char* name = "iq2_xxs";
+  static constexpr bool importance_required = true;
   static constexpr int group_size = 32;
   static constexpr float unit = 0.125f;
   static constexpr auto& grid = iq2_xxs_grid;
@@ -140,6 +142,7 @@ struct format_traits<iq2_xxs> : impl::gguf_traits<16, 256, grid_point<8, 256, -4
 template <>
 struct format_traits<iq2_xs> : impl::gguf_traits<17, 256, grid_point<8, 512, -43, 43>, q8_k, true> {
   static constexpr const char* name = "iq2_xs";
+  static constexpr bool importance_required = true;
   static constexpr int group_size = 16;
   static constexpr float unit = 0.125f;
   static constexpr auto& grid = iq2_xs_grid;

@@ -19,12 +19,15 @@ enum class quality_level : unsigned char { reference, best };
 
 struct quantize_options {
   // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
-  // reference takes no weights use it only for quality_level::best. A weight that is NaN, infinite or negative counts
-  // as zero; a block whose weights are all zero is encoded without weights.
+  // reference takes no weights use it only for quality_level::best, a few cannot do without importance
+  // (format_traits<B>::importance_required). A weight that is NaN, infinite or negative counts as zero; a block whose
+  // weights are all zero is encoded without weights, or with equal ones where there must be some.
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
   quality_level quality = quality_level::reference;
+  // Write the reference's bytes also where they are known to decode to something else (see encode_context).
+  bool reference_bugs = false;
 };
 
 }  // namespace blocq::inline v0
@@ -68,6 +71,11 @@ void encode_with_native_lanes(const float* x, std::size_t blocks, const encode_c
   else
     encode(x, blocks, context, out);
 }
+
+template <class B>
+inline constexpr bool requires_importance = requires {
+  requires format_traits<B>::importance_required;
+};
 
 // True if the weights can be handed to an encoder as they are: all usable, and some weight in every block.
 template <class B>
@@ -162,6 +170,7 @@ status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept
 // Refused, with dst left as it was:
 //   errc::ragged         src.size() is not a multiple of block_size<B>, or not of options.importance.size()
 //   errc::size_mismatch  dst has another number of blocks
+//   errc::missing        the format requires importance and options.importance is empty
 // Reported with the index of the first block concerned; every block has been written, each from its own input alone:
 //   errc::not_finite     the block's input contains a NaN or an infinity (docs/formats.md says what became of it)
 //   errc::scale_range    the input is finite, but the format cannot hold the block's scale
@@ -176,11 +185,13 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   if (src.size() % block_size<B> != 0) return {errc::ragged, 0};
   if (columns != 0 && (src.size() % columns != 0 || columns % block_size<B> != 0)) return {errc::ragged, 0};
   if (src.size() / block_size<B> != blocks.size()) return {errc::size_mismatch, 0};
+  if (detail::requires_importance<B> && columns == 0) return {errc::missing, 0};
 
   const fp_environment modes;
   auto* out = reinterpret_cast<wire_t<B>*>(blocks.data());
   encode_context context{};
   context.rule = options.rule;
+  context.reference_bugs = options.reference_bugs;
   if (columns == 0 || !format_traits<B>::importance) {
     detail::encode_with_native_lanes(src.data(), blocks.size(), context, out);
   } else {

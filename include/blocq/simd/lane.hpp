@@ -158,11 +158,19 @@ BLOCQ_INLINE bool all(batch_lane::mask m) noexcept { return xsimd::all(m); }
 
 // Lane i holds p[i * stride]; lanes from `count` on repeat the last one and are not stored.
 BLOCQ_INLINE void gather(batch_lane& to, const float* p, std::size_t stride, std::size_t count) noexcept {
+  if (stride == 1 && count == batch_lane::size) {
+    to.v = batch_lane::batch::load_unaligned(p);
+    return;
+  }
   float lanes[batch_lane::size];
   for (std::size_t i = 0; i < batch_lane::size; ++i) lanes[i] = p[(i < count ? i : count - 1) * stride];
   to.v = batch_lane::batch::load_unaligned(lanes);
 }
 BLOCQ_INLINE void scatter(batch_lane from, float* p, std::size_t stride, std::size_t count) noexcept {
+  if (stride == 1 && count == batch_lane::size) {
+    from.v.store_unaligned(p);
+    return;
+  }
   float lanes[batch_lane::size];
   from.v.store_unaligned(lanes);
   for (std::size_t i = 0; i < batch_lane::size && i < count; ++i) p[i * stride] = lanes[i];
@@ -222,6 +230,78 @@ requires(N % 4 == 0 && sizeof(Byte) == 1) BLOCQ_INLINE
   }
 }
 
+struct batch_packed {
+  batch_lane::ints v;
+
+  batch_packed() = default;
+  BLOCQ_INLINE explicit batch_packed(batch_lane x) noexcept : v(xsimd::to_int(x.v)) {}
+};
+
+BLOCQ_INLINE void gather(batch_packed& to, const std::uint16_t* p) noexcept {
+#if defined(__AVX512F__)
+  to.v = batch_lane::ints(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))));
+#elif defined(__AVX2__)
+  to.v = batch_lane::ints(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+#else
+  std::int32_t lanes[batch_lane::size];
+  for (std::size_t i = 0; i < batch_lane::size; ++i) lanes[i] = p[i];
+  to.v = batch_lane::ints::load_unaligned(lanes);
+#endif
+}
+
+template <int Shift, int Width>
+BLOCQ_INLINE batch_lane lookup(const lookup_table<batch_lane, Width>& table, batch_packed p) noexcept {
+  static_assert(Width == 2 || Width == 3);
+#if defined(__AVX512F__)
+  const __m512i fields = _mm512_srli_epi32(p.v.data, Shift);
+  if constexpr (Width == 2)
+    return batch_lane(batch_lane::batch(_mm512_permutevar_ps(table.part[0].v.data, fields)));
+  else
+    return batch_lane(batch_lane::batch(_mm512_permutexvar_ps(fields, table.part[0].v.data)));
+#elif defined(__AVX2__)
+  const __m256i fields = _mm256_srli_epi32(p.v.data, Shift);
+  if constexpr (Width == 2)
+    return batch_lane(batch_lane::batch(_mm256_permutevar_ps(table.part[0].v.data, fields)));
+  else
+    return batch_lane(batch_lane::batch(_mm256_permutevar8x32_ps(table.part[0].v.data, fields)));
+#else
+  constexpr std::size_t size = batch_lane::size;
+  float entries[table.parts * size], lanes[size];
+  std::int32_t fields[size];
+  for (std::size_t i = 0; i < table.parts; ++i) table.part[i].v.store_unaligned(entries + i * size);
+  p.v.store_unaligned(fields);
+  for (std::size_t i = 0; i < size; ++i) lanes[i] = entries[(fields[i] >> Shift) & ((1 << Width) - 1)];
+  return batch_lane(batch_lane::batch::load_unaligned(lanes));
+#endif
+}
+
+BLOCQ_INLINE float position_of_minimum(batch_lane value, batch_lane position) noexcept {
+  float at[batch_lane::size];
+  position.v.store_unaligned(at);
+#if defined(__AVX512F__)
+  const __m512 least = _mm512_set1_ps(_mm512_reduce_min_ps(value.v.data));
+  const unsigned equal = _mm512_cmp_ps_mask(value.v.data, least, _CMP_EQ_OQ);
+#elif defined(__AVX__)
+  __m256 least = _mm256_min_ps(value.v.data, _mm256_permute2f128_ps(value.v.data, value.v.data, 1));
+  least = _mm256_min_ps(least, _mm256_permute_ps(least, 0x4e));
+  least = _mm256_min_ps(least, _mm256_permute_ps(least, 0xb1));
+  const auto equal = static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(value.v.data, least, _CMP_EQ_OQ)));
+#else
+  float values[batch_lane::size];
+  value.v.store_unaligned(values);
+  float least = values[0];
+  for (const float v : values) least = v < least ? v : least;
+  unsigned equal = 0;
+  for (std::size_t i = 0; i < batch_lane::size; ++i) equal |= static_cast<unsigned>(values[i] == least) << i;
+#endif
+  float first = at[__builtin_ctz(equal)];
+  for (unsigned rest = equal & (equal - 1); rest != 0; rest &= rest - 1) {
+    const float other = at[__builtin_ctz(rest)];
+    first = other < first ? other : first;
+  }
+  return first;
+}
+
 using native_lane = batch_lane;
 #else
 using native_lane = lane;
@@ -235,6 +315,7 @@ template <>
 struct lane_traits<batch_lane> {
   static constexpr std::size_t size = batch_lane::size;
   using mask = batch_lane::mask;
+  using packed = batch_packed;
 };
 }  // namespace blocq::inline v0
 #endif
