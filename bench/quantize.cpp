@@ -37,8 +37,10 @@ measurement prepare(const ggml::library* peer, std::span<const float> weight) {
 
 std::vector<entry> quantize_entries() {
   const entry model{"encode", "", rows_shape, million_elements, "memory read", {}};
-  std::vector<entry> entries =
-      for_all_formats(model, []<encodable B>(const ggml::library* peer) { return prepare<B>(peer, {}); });
+  std::vector<entry> entries = for_all_formats(
+      model, []<encodable B>(const ggml::library* peer) requires(!blocq::detail::requires_importance<B>) {
+        return prepare<B>(peer, {});
+      });
   entry with_importance = model;
   with_importance.operation = "encode_importance";
   for (entry& e : for_all_formats(

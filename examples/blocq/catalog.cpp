@@ -83,6 +83,7 @@ format_entry entry() {
   if constexpr (encodable<B>) {
     e.encode = encode_blocks<B>;
     e.importance = traits::importance;
+    e.importance_required = requires { requires traits::importance_required; };
   }
   return e;
 }

@@ -22,6 +22,7 @@ struct format_entry {
   std::string_view operand;     // activation format that its dot product pairs it with; empty if none
   bool activation_only;         // made for activations: nobody stores weights in it
   bool importance;              // the encoder takes importance weights
+  bool importance_required;     // and cannot do without
   std::string_view vectorized;  // operations that run on SIMD code in this build
 
   // Whole rows to blocks; `importance` is empty or has one weight per column. Null if the format can only be decoded.

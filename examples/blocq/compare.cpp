@@ -53,10 +53,11 @@ void run_format(result_line& line, std::span<const float> weights, std::size_t c
   parallel_ranges(threads, rows, [&](std::size_t begin, std::size_t end) {
     std::vector<std::byte> blocks(f.bytes_for(columns));
     std::vector<float> decoded(columns);
+    const std::vector<float> equal_weights(f.importance_required ? columns : 0, 1.0f);
     for (std::size_t i = begin; i < end; ++i) {
       const auto row = weights.subspan(i * columns, columns);
       const auto t0 = clock::now();
-      parts[i].code = f.encode(row, blocks.data(), {}).code;
+      parts[i].code = f.encode(row, blocks.data(), equal_weights).code;
       const auto t1 = clock::now();
       static_cast<void>(f.decode(blocks.data(), decoded));
       const auto t2 = clock::now();

@@ -52,6 +52,9 @@ void convert_rows(const conversion& c, std::size_t first, std::size_t last, cons
     read_rows(tensor, row, end, rows);
     std::span<const float> weights;
     if (importance != nullptr && c.target->importance) weights = importance->find(tensor, row / matrix_rows);
+    if (weights.empty() && c.target->importance_required)
+      throw failure("tensor '" + printable(tensor.name) + "': " + std::string(c.target->name) +
+                    " needs importance weights, and there are none for it");
     if (const auto s = c.target->encode(rows, out, weights); !s) refuse(s, tensor, *c.target, rows, row);
     out += c.target->bytes_for(rows.size());
     row = end;

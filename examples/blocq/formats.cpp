@@ -20,6 +20,7 @@ void print_json() {
                                     {"operand", nullptr},
                                     {"encode", f.encode != nullptr},
                                     {"importance", f.importance},
+                                    {"importance_required", f.importance_required},
                                     {"vectorized", f.vectorized}};
     if (f.gguf_id) entry["gguf_id"] = *f.gguf_id;
     if (!f.operand.empty()) entry["operand"] = f.operand;
@@ -35,7 +36,10 @@ void print_table() {
     t.row({std::string(f.name), f.gguf_id ? std::to_string(*f.gguf_id) : "-", std::to_string(f.block_size),
            std::to_string(f.block_bytes), number_text(f.bits_per_weight(), 4),
            f.operand.empty() ? "-" : std::string(f.operand), f.encode != nullptr ? "reference" : "decode only",
-           f.importance ? "yes" : "-", std::string(f.vectorized)});
+           f.importance_required ? "required"
+           : f.importance        ? "yes"
+                                 : "-",
+           std::string(f.vectorized)});
   std::cout << t;
 }
 

@@ -130,7 +130,7 @@ L take_signs(L* x, const L* w) noexcept {
 
 // The search for groups of format B, one in each lane.
 template <class L, class B>
-class group_search {
+class signed_group_search {
   using traits = impl::point_search<B>;
   using points = typename traits::points;
   static constexpr std::size_t lanes = lane_traits<L>::size, N = signed_group<B>::size;
@@ -139,7 +139,7 @@ class group_search {
 
  public:
   // x: magnitudes, w: weights, of `count` groups.
-  group_search(const L (&x)[N], const L (&w)[N], std::size_t count) noexcept
+  signed_group_search(const L (&x)[N], const L (&w)[N], std::size_t count) noexcept
       : lists_(neighbours_for<points, L>()), values_(impl::odd_numbers<points>.v), x_(x), w_(w), count_(count) {
     L root[N];
     for (std::size_t i = 0; i < N; ++i) {
@@ -342,7 +342,7 @@ void encode_signed_points(const float* p, std::size_t blocks, const encode_conte
         scatter(take_signs<traits::even_signs>(x + 8 * k, w + 8 * k), lane_of, 1, count);
         for (std::size_t i = 0; i < count; ++i) group[first + i].signs[k] = lane_of[i];
       }
-      group_search<L, B>(x, w, count)(group + first);
+      signed_group_search<L, B>(x, w, count)(group + first);
     });
     for (std::size_t i = 0; i < n; ++i) {
       const G* own = group + i * groups;
