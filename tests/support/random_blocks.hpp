@@ -25,7 +25,6 @@ std::vector<B> random_blocks(std::size_t count, random_bytes& next) {
       if constexpr (requires { b.scale; }) b.scale = static_cast<std::uint8_t>(64 + next() / 2);
       if constexpr (requires { b.absmax; }) store(b.absmax, blocq::to_bits(next.uniform()));
       if constexpr (std::is_same_v<B, blocq::bf16>) blocq::store(b.code, blocq::f32_to_bf16(next.uniform()));
-      if constexpr (requires { b.absmax; }) store(b.absmax, blocq::to_bits(next.uniform()));
       if constexpr (requires { b.bsums; }) {
         store(b.d, blocq::to_bits(next.uniform()));
         for (int j = 0; j < 16; ++j) {
