@@ -1,17 +1,17 @@
 # Shared by the checks of this folder: sourced, with the compiler and its flags as the script's arguments.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-here=tests/compile
+tree=${BLOCQ_TREE:-include}  # the headers to check
 strict="-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Werror"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-headers() { (cd include && find blocq -name '*.hpp' | LC_ALL=C sort); }
+headers() { (cd "$tree" && find blocq -name '*.hpp' | LC_ALL=C sort); }
 include_all() { headers | sed 's/.*/#include <&>/'; }
 
 # Every other header that the library includes, where the compiler has it and it is for this machine.
 include_foreign() {
-  grep -rhoE '^ *# *include *<[^>]+>' include | grep -oE '<[^>]+>' | grep -vE 'blocq/|arm_|wasm_' | LC_ALL=C sort -u |
+  grep -rhoE '^ *# *include *<[^>]+>' "$tree" | grep -oE '<[^>]+>' | grep -vE 'blocq/|arm_|wasm_' | LC_ALL=C sort -u |
     sed 's/.*/#if __has_include(&)\n#include &\n#endif/'
 }
 

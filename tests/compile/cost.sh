@@ -6,7 +6,7 @@
 TIMEFORMAT=%U
 cost() {  # TEXT: the best of five, CPU seconds
   echo "$1" >"$work/unit.cpp"
-  for _ in 1 2 3 4 5; do time "${compiler[@]}" -Iinclude -fsyntax-only "$work/unit.cpp"; done 2>&1 | sort -n | head -n 1
+  for _ in 1 2 3 4 5; do time "${compiler[@]}" -I"$tree" -fsyntax-only "$work/unit.cpp"; done 2>&1 | sort -n | head -n 1
 }
 compiler=("$@")
 empty=$(cost '')

@@ -6,7 +6,7 @@ count=0 bad=0
 for header in $(headers); do
   count=$((count + 1))
   printf '#include <%s>\n#include <%s>\n' "$header" "$header" >"$work/alone.cpp"
-  "$@" $strict -Iinclude -fsyntax-only "$work/alone.cpp" 2>"$work/errors" && continue
+  "$@" $strict -I"$tree" -fsyntax-only "$work/alone.cpp" 2>"$work/errors" && continue
   bad=$((bad + 1))
   echo "$header does not stand alone:"
   head -n 15 "$work/errors"

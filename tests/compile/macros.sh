@@ -3,7 +3,7 @@
 # None without the prefix BLOCQ_ leaves the headers, and the ones that windows.h is known for do no harm inside.
 . "$(dirname "$0")/common.sh"
 
-names() { "$@" -Iinclude -dM -E "$work/unit.cpp" | sed -E 's/^#define ([A-Za-z0-9_]+).*/\1/' | LC_ALL=C sort; }
+names() { "$@" -I"$tree" -dM -E "$work/unit.cpp" | sed -E 's/^#define ([A-Za-z0-9_]+).*/\1/' | LC_ALL=C sort; }
 
 include_foreign >"$work/unit.cpp"
 names "$@" >"$work/before"
@@ -25,4 +25,4 @@ leaks=$(LC_ALL=C comm -13 "$work/before" "$work/after" | grep -v '^BLOCQ_' || tr
   echo '#define max(a, b) ((a) > (b) ? (a) : (b))'
   include_all
 } >"$work/unit.cpp"
-"$@" -Iinclude -fsyntax-only "$work/unit.cpp"
+"$@" -I"$tree" -fsyntax-only "$work/unit.cpp"

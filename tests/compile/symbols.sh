@@ -5,14 +5,14 @@
 . "$(dirname "$0")/common.sh"
 
 include_all >"$work/blocq_all.hpp"
-"$@" -Iinclude -O0 -c -x c++ "$work/blocq_all.hpp" -o "$work/included.o"
+"$@" -I"$tree" -O0 -c -x c++ "$work/blocq_all.hpp" -o "$work/included.o"
 left=$(nm -C "$work/included.o" | grep -E ' [TDBC] |_GLOBAL__|__cxx_global_var_init|init_array' || true)
 [ -z "$left" ] || fail "merely including the headers defines:"$'\n'"$left"
 
 # At -O0 whatever is used and not always inlined is emitted. Always inlined functions are marked hidden beforehand:
 # a compiler that emits one too shows it by that.
 include_all >"$work/blocq_all.hpp"
-"$@" -Iinclude -I"$work" -E $here/everything.cpp -o "$work/everything.ii"
+"$@" -I"$tree" -I"$work" -E tests/compile/everything.cpp -o "$work/everything.ii"
 sed -i 's/__attribute__((always_inline))/__attribute__((always_inline, visibility("hidden")))/' "$work/everything.ii"
 
 isa='^[A-Z]+ _ZZ*NK?5blocq([0-9]+[a-z_]+)?2v0[0-9]+(x86_64|x86|arm64|wasm|generic)'

@@ -4,4 +4,4 @@
 . "$(dirname "$0")/common.sh"
 
 include_all >"$work/blocq_all.hpp"
-"$@" $strict -Iinclude -I"$work" -c $here/everything.cpp -o "$work/everything.o"
+"$@" $strict -I"$tree" -I"$work" -c tests/compile/everything.cpp -o "$work/everything.o"

@@ -10,8 +10,8 @@ for file in tests/compile_fail/*.cpp; do
   sentences=$(sed -nE '1s|^// must say: ||p' "$file" | sed 's/ | /\n/g')
   [ -n "$sentences" ] || fail "$file: the first line must state what the compiler must say"
   flags=$(sed -nE 's|^// only there: ||p' "$file")
-  "$@" $flags $strict -Iinclude -fsyntax-only "$file" || fail "$file: the good twin does not compile"
-  ! "$@" $flags $strict -Iinclude -fsyntax-only -DBAD "$file" 2>"$work/said" || fail "$file: the misuse compiles"
+  "$@" $flags $strict -I"$tree" -fsyntax-only "$file" || fail "$file: the good twin does not compile"
+  ! "$@" $flags $strict -I"$tree" -fsyntax-only -DBAD "$file" 2>"$work/said" || fail "$file: the misuse compiles"
   grep -qF -e "$sentences" "$work/said" || fail "$file: refused, but not with: $sentences"$'\n'"$(head -n 20 "$work/said")"
 done
 [ "$count" -gt 5 ] || fail "only $count files"
