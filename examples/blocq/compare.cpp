@@ -5,10 +5,10 @@
 #include "plot.hpp"
 #include "terminal.hpp"
 
+#include <blocq/gguf/file.hpp>
+
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <fstream>
 #include <iostream>
 #include <optional>
 
@@ -111,8 +111,10 @@ std::vector<result_line> measure_all(const compare_options& o, const std::vector
 }
 
 void save(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  if (!(file << text).flush()) throw failure(printable(path) + ": cannot be written");
+  auto file = blocq::gguf::output_file::create(path.c_str());
+  if (!file) throw failure(file.message());
+  static_cast<void>((*file)(text.data(), text.size()));  // commit says if it went wrong
+  if (const auto done = file->commit(); !done) throw failure(done.message());
 }
 
 std::string csv_text(const std::vector<result_line>& lines) {
@@ -198,9 +200,10 @@ int compare(const compare_options& o) {
   if (!o.svg.empty()) {
     std::vector<plot_point> points;
     for (const result_line& l : lines)
-      if (l.format->block_size > 1 && l.sums.noise > 0)
+      if (l.format->block_size > 1 && l.sums.noise > 0 && l.sums.signal > 0)
         points.push_back({plot_label(l.format->name), family_of(l.format->name), l.format->bits_per_weight(),
                           l.sums.relative_rmse()});
+    if (points.empty()) throw failure("nothing to plot: no format has a relative error");
     const std::string name = std::filesystem::path(o.in).filename().string();
     save(o.svg,
          plot_svg("Error against size: " + printable(name, 48), sample + "; lower and further left is better", points));

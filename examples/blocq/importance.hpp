@@ -21,11 +21,10 @@ class importance_table {
   // The weights for matrix number `matrix` of a tensor, one per column; empty if the file says nothing about it.
   std::span<const float> find(const blocq::gguf::tensor_info& tensor, std::size_t matrix) const;
 
-  // Throws failure if the file has weights for the tensor, but of another shape.
-  void check(const blocq::gguf::tensor_info& tensor) const;
-
   bool contains(const blocq::gguf::tensor_info& tensor) const { return entries_.contains(tensor.name); }
-  std::size_t size() const { return entries_.size(); }
+
+  // Throws failure if the file has weights for the tensor, but of another number.
+  void check(const blocq::gguf::tensor_info& tensor) const;
 
  private:
   void read_gguf(const std::string& path);

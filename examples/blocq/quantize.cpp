@@ -45,7 +45,7 @@ int quantize(const quantize_options& o) {
   job.metadata["general.file_type"] = file_type_of(wanted);
   if (wanted.block_size > 1) job.metadata["general.quantization_version"] = 2;
 
-  std::size_t kept = 0, changed = 0, weighted = 0;
+  std::size_t quantized = 0, fallen_back = 0, kept = 0, named = 0, weighted = 0;
   table fallbacks({"  tensor", ">shape", "instead"});
   for (const tensor_info& t : source.tensors()) {
     const auto matches = [&](const std::regex& r) { return std::regex_search(t.name.begin(), t.name.end(), r); };
@@ -58,21 +58,23 @@ int quantize(const quantize_options& o) {
       }
       if (c.target == format_of(t)) c.target = nullptr;  // it is that already
     }
-    if (c.target != nullptr && importance && c.target->importance) {
+    if (c.target != nullptr && importance && importance->contains(t)) {
       importance->check(t);
-      weighted += importance->contains(t) ? 1u : 0u;
+      ++named;
+      weighted += c.target->importance ? 1u : 0u;
     }
-    ++(c.target != nullptr ? changed : kept);
+    ++(c.target == nullptr ? kept : c.target == &wanted ? quantized : fallen_back);
     job.tensors.push_back(c);
   }
-  if (changed == 0) throw failure("no tensor would change");
-  if (importance && weighted == 0 && wanted.importance)
+  if (quantized + fallen_back == 0) throw failure("no tensor would change");
+  if (importance && named == 0)
     throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
 
   const std::uint64_t size = convert(source, job, o.out);
-  std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " quantized to "
-            << wanted.name << ", " << kept << " kept; " << bytes_text(size) << ", was "
-            << bytes_text(source.file_bytes()) << '\n';
+  std::cout << printable(o.out) << ": " << quantized << (quantized == 1 ? " tensor" : " tensors") << " quantized to "
+            << wanted.name << ", ";
+  if (fallen_back != 0) std::cout << fallen_back << " to a fallback type, ";
+  std::cout << kept << " kept; " << bytes_text(size) << ", was " << bytes_text(source.file_bytes()) << '\n';
   if (importance) std::cout << "importance weights for " << weighted << " of them\n";
   if (!fallbacks.empty()) std::cout << "rows that are not whole blocks of " << wanted.name << ":\n" << fallbacks;
   return exit_done;
