@@ -29,7 +29,7 @@ title "What is in the file"
 show $blocq inspect "$file" | awk 'NR <= 40 { print } NR == 41 { print "..." } { last = $0 } END { if (NR > 40) print last }'
 
 title "The same weights in block formats"
-for type in q8_0 q6_k q4_k mxfp4 q2_k; do
+for type in q8_0 q6_k q4_k mxfp4 nvfp4 q2_k; do
   show $blocq quantize "$file" build/demo/$type.gguf --type $type
 done
 

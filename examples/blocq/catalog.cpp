@@ -2,6 +2,7 @@
 
 #include "command.hpp"
 #include "terminal.hpp"
+#include "whole_tensor.hpp"
 
 #include <blocq/blocq.hpp>
 
@@ -39,19 +40,26 @@ struct blocq::format_traits<plain::f32> {
 
 namespace {
 
-// The one place that says which operations have SIMD code for the format B.
+// The one place that says which operations run on SIMD code in this build.
 template <class B>
-inline constexpr std::string_view vectorized_operations = "-";
+constexpr std::string_view vectorized_operations() {
+  constexpr bool lanes = blocq::lane_traits<blocq::native_lane>::size > 1 &&
+                         requires(const float* x, const blocq::encode_context& context, B* out) {
+    encode<blocq::native_lane>(x, std::size_t{}, context, out);
+  };
+#ifdef __AVX2__
+  constexpr bool chunks = blocq::chunked_format<B>;
+#else
+  constexpr bool chunks = false;
+#endif
+  return lanes ? (chunks ? "encode decode dot" : "encode") : (chunks ? "decode dot" : "-");
+}
 
 template <class B>
-concept encodable = requires(const float* x, const blocq::encode_context& context, blocq::wire_t<B>* out) {
-  encode(x, std::size_t{}, context, out);
-};
-
-template <class B>
-blocq::status encode_blocks(std::span<const float> rows, std::byte* blocks, std::span<const float> importance) {
+blocq::status encode_blocks(std::span<const float> rows, std::byte* blocks, const encode_settings& settings) {
   const std::span out(reinterpret_cast<B*>(blocks), rows.size() / blocq::block_size<B>);
-  return blocq::quantize(rows, out, {.importance = importance});
+  const auto quality = settings.best ? blocq::quality_level::best : blocq::quality_level::reference;
+  return blocq::quantize(rows, out, {.importance = settings.importance, .quality = quality});
 }
 
 template <class B>
@@ -62,8 +70,8 @@ blocq::status decode_blocks(const std::byte* blocks, std::span<float> out) {
 template <class B>
 constexpr number_kind kind_of() {
   if constexpr (requires { blocq::element_t<B>::exponent_bits; }) return number_kind::floating;
-  if constexpr (requires { blocq::element_t<B>::bits; }) return number_kind::integer;
-  return number_kind::codebook;
+  if constexpr (requires { blocq::element_t<B>::values; }) return number_kind::codebook;
+  return number_kind::integer;
 }
 
 template <class B>
@@ -78,9 +86,9 @@ format_entry entry() {
   if constexpr (requires { blocq::format_traits<blocq::operand_t<B>>::name; })
     e.operand = blocq::format_traits<blocq::operand_t<B>>::name;
   e.activation_only = std::is_same_v<B, blocq::q8_1> || std::is_same_v<B, blocq::q8_k>;
-  e.vectorized = vectorized_operations<B>;
+  e.vectorized = vectorized_operations<B>();
   e.decode = decode_blocks<B>;
-  if constexpr (encodable<B>) {
+  if constexpr (blocq::encodable_format<B>) {
     e.encode = encode_blocks<B>;
     e.importance = traits::importance;
     e.importance_required = requires { requires traits::importance_required; };
@@ -92,22 +100,28 @@ std::vector<format_entry> make_catalog() {
   std::vector<format_entry> entries;
   using formats = blocq::concat_t<blocq::type_list<plain::f32>, blocq::all_formats>;
   blocq::for_each(formats{}, [&]<class B> { entries.push_back(entry<B>()); });
+  entries.push_back(nvfp4_two_level());
+  entries.push_back(nf4_nested());
   return entries;
 }
 
 bool is_output_type(const format_entry& f) { return f.gguf_id && f.encode != nullptr && !f.activation_only; }
 
+// Formats of one to two bits that are only good for weights trained for them. They can be asked for.
+bool needs_trained_weights(const format_entry& f) {
+  return f.name.starts_with("tq") || f.name == "q1_0" || f.name == "q2_0";
+}
+
 // Closest in size; rather a little larger than smaller, rather of the same kind and the same name.
 const format_entry& nearest_output_type(const format_entry& wanted) {
   const auto distance = [&](const format_entry& f) {
     const double bits = f.bits_per_weight() - wanted.bits_per_weight();
-    const auto [end, other] = std::mismatch(f.name.begin(), f.name.end(), wanted.name.begin(), wanted.name.end());
-    const auto same_letters = static_cast<double>(end - f.name.begin());
-    return std::abs(bits) + (bits < 0 ? 0.1 : 0.0) + (f.kind != wanted.kind ? 0.125 : 0.0) - 0.04 * same_letters;
+    const bool same_name = wanted.name.starts_with(f.name);  // mxfp4_ocp is an mxfp4
+    return std::abs(bits) + (bits < 0 ? 0.1 : 0.0) + (f.kind != wanted.kind ? 0.125 : 0.0) - (same_name ? 0.25 : 0.0);
   };
   const format_entry* best = nullptr;
   for (const format_entry& f : catalog())
-    if (is_output_type(f) && (best == nullptr || distance(f) < distance(*best))) best = &f;
+    if (is_output_type(f) && !needs_trained_weights(f) && (best == nullptr || distance(f) < distance(*best))) best = &f;
   return *best;
 }
 

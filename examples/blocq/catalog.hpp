@@ -13,6 +13,11 @@
 
 enum class number_kind { integer, floating, codebook };
 
+struct encode_settings {
+  std::span<const float> importance = {};  // one weight per column, or none
+  bool best = false;                       // search longer than the reference does
+};
+
 struct format_entry {
   std::string_view name;
   std::size_t block_size;   // elements per block
@@ -21,19 +26,27 @@ struct format_entry {
   number_kind kind;             // what a code stands for
   std::string_view operand;     // activation format that its dot product pairs it with; empty if none
   bool activation_only;         // made for activations: nobody stores weights in it
-  bool importance;              // the encoder takes importance weights
+  bool importance;              // the reference encoder takes importance weights
   bool importance_required;     // and cannot do without
   std::string_view vectorized;  // operations that run on SIMD code in this build
 
-  // Whole rows to blocks; `importance` is empty or has one weight per column. Null if the format can only be decoded.
-  blocq::status (*encode)(std::span<const float> rows, std::byte* blocks, std::span<const float> importance);
+  // Whole rows to blocks. Null if the format can only be decoded.
+  blocq::status (*encode)(std::span<const float> rows, std::byte* blocks, const encode_settings& settings);
   blocq::status (*decode)(const std::byte* blocks, std::span<float> out);
 
-  double bits_per_weight() const { return 8.0 * static_cast<double>(block_bytes) / static_cast<double>(block_size); }
-  std::size_t bytes_for(std::size_t elements) const { return elements / block_size * block_bytes; }
+  // Set for the forms of a tensor that are more than its blocks (whole_tensor.hpp): bytes of so many elements.
+  std::size_t (*tensor_bytes)(std::size_t elements);
+
+  std::size_t bytes_for(std::size_t elements) const {
+    return tensor_bytes != nullptr ? tensor_bytes(elements) : elements / block_size * block_bytes;
+  }
+  double bits_per_weight() const {  // of a large tensor
+    constexpr std::size_t elements = std::size_t{1} << 24;
+    return 8.0 * static_cast<double>(bytes_for(elements)) / static_cast<double>(elements);
+  }
 };
 
-// F32, then the library's formats in its order.
+// F32, then the library's formats in its order, then the forms of whole tensors.
 const std::vector<format_entry>& catalog();
 
 // Null if there is none. Names are compared without regard to case.

@@ -33,6 +33,7 @@ int inspect(const inspect_options& o);
 
 struct quantize_options {
   std::string in, out, type, importance, include, exclude;
+  bool best = false;
   unsigned threads = default_threads();
 };
 int quantize(const quantize_options& o);
@@ -52,6 +53,7 @@ int diff(const diff_options& o);
 
 struct compare_options {
   std::string in, csv, svg;
+  bool best = false;
   std::optional<std::size_t> rows;
   unsigned threads = default_threads();
 };

@@ -17,7 +17,7 @@ namespace {
 using blocq::gguf::tensor_info;
 
 // Without --rows about so many weights are measured, spread evenly over the file.
-constexpr std::uint64_t default_sample = std::uint64_t{1} << 21;
+std::uint64_t default_sample(const compare_options& o) { return std::uint64_t{1} << (o.best ? 17 : 21); }
 constexpr std::size_t chunk_elements = std::size_t{1} << 18;
 
 struct result_line {
@@ -34,30 +34,30 @@ struct result_line {
 std::size_t sample_size(const compare_options& o, const tensor_info& t, std::uint64_t all_elements) {
   const std::size_t rows = t.rows();
   if (o.rows) return *o.rows == 0 ? rows : std::min(rows, *o.rows);
-  const double share = std::min(1.0, static_cast<double>(default_sample) / static_cast<double>(all_elements));
+  const double share = std::min(1.0, static_cast<double>(default_sample(o)) / static_cast<double>(all_elements));
   return std::max<std::size_t>(1, static_cast<std::size_t>(share * static_cast<double>(rows)));
 }
 
 // Encodes and decodes `weights`, whole rows of `columns`, and adds what came of it.
 void run_format(result_line& line, std::span<const float> weights, std::size_t columns, const tensor_info& tensor,
-                unsigned threads) {
+                const compare_options& o) {
   using clock = std::chrono::steady_clock;
   const format_entry& f = *line.format;
-  const std::size_t rows = weights.size() / columns;
+  const std::size_t length = f.tensor_bytes != nullptr ? weights.size() : columns;
   struct part {
     error_sums sums;
     double encode = 0, decode = 0;
     blocq::errc code = blocq::errc::ok;
   };
-  std::vector<part> parts(rows);  // one per row, so that their order of summation is always the same
-  parallel_ranges(threads, rows, [&](std::size_t begin, std::size_t end) {
-    std::vector<std::byte> blocks(f.bytes_for(columns));
-    std::vector<float> decoded(columns);
-    const std::vector<float> equal_weights(f.importance_required ? columns : 0, 1.0f);
+  std::vector<part> parts(weights.size() / length);  // so that the order of summation is always the same
+  parallel_ranges(o.threads, parts.size(), [&](std::size_t begin, std::size_t end) {
+    std::vector<std::byte> blocks(f.bytes_for(length));
+    std::vector<float> decoded(length);
+    const std::vector<float> equal_weights(f.importance_required ? length : 0, 1.0f);
     for (std::size_t i = begin; i < end; ++i) {
-      const auto row = weights.subspan(i * columns, columns);
+      const auto row = weights.subspan(i * length, length);
       const auto t0 = clock::now();
-      parts[i].code = f.encode(row, blocks.data(), equal_weights).code;
+      parts[i].code = f.encode(row, blocks.data(), {.importance = equal_weights, .best = o.best}).code;
       const auto t1 = clock::now();
       static_cast<void>(f.decode(blocks.data(), decoded));
       const auto t2 = clock::now();
@@ -102,7 +102,7 @@ std::vector<result_line> measure_all(const compare_options& o, const std::vector
       }
       for (result_line& line : lines) {
         check_interrupt();
-        if (columns % line.format->block_size == 0) run_format(line, weights, columns, *t, o.threads);
+        if (columns % line.format->block_size == 0) run_format(line, weights, columns, *t, o);
         bar.advance(weights.size());
       }
     }
@@ -131,6 +131,8 @@ std::string csv_text(const std::vector<result_line>& lines) {
   }
   return text;
 }
+
+std::string speed_text(double speed) { return number_text(speed, speed < 10 ? 2 : 0); }
 
 std::string family_of(std::string_view name) {
   const auto starts = [&](const char* s) { return name.starts_with(s); };
@@ -176,9 +178,8 @@ int compare(const compare_options& o) {
     return !l.out_of_range.empty() || l.elements == 0;
   });
   std::stable_sort(lines.begin(), lines.end(), [](const result_line& a, const result_line& b) {
-    return a.format->bits_per_weight() != b.format->bits_per_weight()
-               ? a.format->bits_per_weight() > b.format->bits_per_weight()
-               : a.sums.noise < b.sums.noise;
+    const double bits = a.format->bits_per_weight() - b.format->bits_per_weight();
+    return std::abs(bits) > 1e-4 ? bits > 0 : a.sums.noise < b.sums.noise;
   });
 
   const std::string sample = count_text(sampled) + (sampled < all ? " of " + count_text(all) : "") + " weights in " +
@@ -189,8 +190,8 @@ int compare(const compare_options& o) {
     const bool exact = l.sums.noise == 0;
     t.row({std::string(l.format->name), number_text(l.format->bits_per_weight(), 4),
            exact ? "0" : number_text(100 * l.sums.relative_rmse(), 3) + " %",
-           exact ? "exact" : number_text(l.sums.snr_db(), 2), number_text(l.encode_speed(), 1),
-           number_text(l.decode_speed(), 1),
+           exact ? "exact" : number_text(l.sums.snr_db(), 2), speed_text(l.encode_speed()),
+           speed_text(l.decode_speed()),
            number_text(100 * static_cast<double>(l.elements) / static_cast<double>(sampled), 0) + " %"});
   }
   std::cout << t << "\nSpeeds are per thread.\n";

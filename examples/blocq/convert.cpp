@@ -39,8 +39,7 @@ std::string place_of(const tensor_info& tensor, std::size_t row, std::size_t col
 }
 
 // Rows [first, last) of a tensor in the target's format, at `out`.
-void convert_rows(const conversion& c, std::size_t first, std::size_t last, const importance_table* importance,
-                  std::byte* out) {
+void convert_rows(const conversion_job& job, const conversion& c, std::size_t first, std::size_t last, std::byte* out) {
   const tensor_info& tensor = *c.source;
   const std::size_t columns = tensor.row_elements();
   const std::size_t matrix_rows = tensor.dims[1];  // a tensor of experts is a stack of matrices
@@ -50,12 +49,9 @@ void convert_rows(const conversion& c, std::size_t first, std::size_t last, cons
     const std::size_t end = std::min({row + batch, last, (row / matrix_rows + 1) * matrix_rows});
     const std::span rows(floats.data(), (end - row) * columns);
     read_rows(tensor, row, end, rows);
-    std::span<const float> weights;
-    if (importance != nullptr && c.target->importance) weights = importance->find(tensor, row / matrix_rows);
-    if (weights.empty() && c.target->importance_required)
-      throw failure("tensor '" + printable(tensor.name) + "': " + std::string(c.target->name) +
-                    " needs importance weights, and there are none for it");
-    if (const auto s = c.target->encode(rows, out, weights); !s) refuse(s, tensor, *c.target, rows, row);
+    encode_settings settings{.best = job.best};
+    if (job.importance != nullptr) settings.importance = job.importance->find(tensor, row / matrix_rows);
+    if (const auto s = c.target->encode(rows, out, settings); !s) refuse(s, tensor, *c.target, rows, row);
     out += c.target->bytes_for(rows.size());
     row = end;
   }
@@ -110,7 +106,7 @@ std::uint64_t convert(const model& source, const conversion_job& job, const std:
         const std::size_t row_bytes = c.target->bytes_for(t.row_elements());
         chunk.resize(rows * row_bytes);
         parallel_ranges(job.threads, rows, [&](std::size_t begin, std::size_t end) {
-          convert_rows(c, first + begin, first + end, job.importance, chunk.data() + begin * row_bytes);
+          convert_rows(job, c, first + begin, first + end, chunk.data() + begin * row_bytes);
         });
         check(out.write(i, chunk));
       }

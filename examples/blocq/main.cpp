@@ -19,6 +19,7 @@ std::string version() {
 
 constexpr const char* model_help = "GGUF file; of a split set, any of its files";
 constexpr const char* output_help = "File to write; it appears when it is complete";
+constexpr const char* best_help = "Search longer than the reference encoder for a smaller error, where that is known";
 
 void add_threads(CLI::App* command, unsigned& threads) {
   command->add_option("--threads", threads, "Threads; results do not depend on their number")
@@ -53,6 +54,7 @@ int run(int argc, char** argv) {
   command->add_option("IN", q.in, model_help)->required();
   command->add_option("OUT", q.out, output_help)->required();
   command->add_option("-t,--type", q.type, "Format, for example q4_k; 'blocq formats' lists them")->required();
+  command->add_flag("--best", q.best, best_help);
   command->add_option("--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
   command->add_option("--include", q.include, "Only tensors whose name contains a match of this regular expression");
   command->add_option("--exclude", q.exclude, "Not those whose name contains a match of this one");
@@ -84,6 +86,7 @@ int run(int argc, char** argv) {
   command->add_option("IN", c.in, model_help)->required();
   command->add_option("--csv", c.csv, "Write the figures to this file too");
   command->add_option("--svg", c.svg, "Write a plot of error against bits per weight to this file");
+  command->add_flag("--best", c.best, best_help);
   command->add_option("--rows", c.rows, "Rows of each tensor to measure, 0 for all; else about two million weights");
   add_threads(command, c.threads);
 

@@ -41,7 +41,7 @@ int quantize(const quantize_options& o) {
   std::optional<importance_table> importance;
   if (!o.importance.empty()) importance.emplace(o.importance);
 
-  conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr};
+  conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr, o.best};
   job.metadata["general.file_type"] = file_type_of(wanted);
   if (wanted.block_size > 1) job.metadata["general.quantization_version"] = 2;
 
@@ -61,8 +61,11 @@ int quantize(const quantize_options& o) {
     if (c.target != nullptr && importance && importance->contains(t)) {
       importance->check(t);
       ++named;
-      weighted += c.target->importance ? 1u : 0u;
+      weighted += c.target->importance || o.best ? 1u : 0u;
     }
+    if (c.target != nullptr && c.target->importance_required && (!importance || !importance->contains(t)))
+      throw failure("tensor '" + printable(t.name) + "': " + std::string(c.target->name) +
+                    " needs importance weights, and there are none for it");
     ++(c.target == nullptr ? kept : c.target == &wanted ? quantized : fallen_back);
     job.tensors.push_back(c);
   }

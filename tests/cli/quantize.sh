@@ -48,6 +48,13 @@ for pair in q2_k:q4_0 q3_k:q4_0 q4_k:q5_0 q5_k:q5_1 q6_k:q8_0 iq4_xs:iq4_nl tq1_
   is_type ragged.gguf by4 f16
 done
 
+# A longer search finds a smaller error in the same format.
+expect 0 quantize "$DEMO" plain.gguf -t q4_0 --include attn_k
+expect 0 quantize "$DEMO" best.gguf -t q4_0 --include attn_k --best
+error() { "$BLOCQ" diff "$DEMO" "$1" --json | "$HELPER" json /total/relative_rmse; }
+awk -v a="$(error plain.gguf)" -v b="$(error best.gguf)" 'BEGIN { exit !(b > 0 && b < 0.98 * a) }' ||
+  fail "--best gives $(error best.gguf), the reference $(error plain.gguf)"
+
 # From formats other than floats; and what is already in the format is copied.
 expect 0 quantize q8.gguf q4.gguf -t q4_0
 is_type q4.gguf token_embd.weight q4_0
@@ -59,7 +66,8 @@ for type in $("$BLOCQ" formats | awk '$2 == "-" { print $1 }'); do
   expect 2 quantize "$F/model.gguf" none.gguf -t $type
   complains "GGUF has no type id"
 done
-for pair in mxfp4_ocp:mxfp4 mxfp6_e2m3:q6_k mxfp6_e3m2:q6_k mxfp8_e4m3:q8_0 mxint8:q8_0; do
+for pair in mxfp4_ocp:mxfp4 mxfp6_e2m3:q6_k mxfp6_e3m2:q6_k mxfp8_e4m3:q8_0 mxint8:q8_0 \
+  nvfp4_two_level:nvfp4 nf4:iq4_nl nf4_nested:iq4_xs; do
   expect 2 quantize "$F/model.gguf" none.gguf -t ${pair%:*}
   complains "nearest type is ${pair#*:}"
 done
