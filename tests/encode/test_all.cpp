@@ -12,11 +12,6 @@ namespace {
 using blocq::encode_context;
 using blocq::lane;
 
-template <class B>
-concept encodable = requires(const float* x, const encode_context& c, B* out) {
-  encode(x, std::size_t{}, c, out);
-};
-
 // The records of one kind about B, but for those where the reference aborts.
 template <class B>
 std::vector<golden::record> records_of(const std::string& kind) {
@@ -156,7 +151,7 @@ void check_stream(const std::vector<golden::record>& records) {
 template <class F>
 void for_each_encoder(const char* kind, F f) {
   blocq::for_each(blocq::all_formats{}, [&]<class B> {
-    if constexpr (encodable<B> && blocq::gguf_format<B> && blocq::block_size < B >> 1) {
+    if constexpr (blocq::encodable_format<B> && blocq::gguf_format<B> && blocq::block_size < B >> 1) {
       INFO(std::string(blocq::format_traits<B>::name));
       const std::vector<golden::record> records = records_of<B>(kind);
       CHECK(!records.empty());

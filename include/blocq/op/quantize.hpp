@@ -21,7 +21,8 @@ struct quantize_options {
   // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
   // reference takes no weights use it only for quality_level::best, a few cannot do without importance
   // (format_traits<B>::importance_required). A weight that is NaN, infinite or negative counts as zero; a block whose
-  // weights are all zero is encoded without weights, or with equal ones where there must be some.
+  // weights are all zero, or drive its scale out of range, is encoded without weights, or with equal ones where there
+  // must be some.
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
@@ -41,8 +42,6 @@ concept encodable_format = block_format<B> && requires(const float* x, wire_t<B>
 };
 
 namespace detail {
-
-BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
 
 // The largest magnitude as bits, which order as the magnitudes do, infinity and NaN last.
 inline std::uint32_t peak_bits(const float* x, std::size_t n) noexcept {
@@ -77,13 +76,18 @@ inline constexpr bool requires_importance = requires {
   requires format_traits<B>::importance_required;
 };
 
-// True if the weights can be handed to an encoder as they are: all usable, and some weight in every block.
+// Weights as encoders want them: finite, not negative, and below a bound from which on their sums could leave the range
+// of a float.
+constexpr float largest_weight = 0x1p64f;
+BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
+
+// True if the weights can be handed to an encoder as they are, with some weight in every block.
 template <class B>
 bool clean_importance(std::span<const float> weights) noexcept {
   for (std::size_t i = 0; i < weights.size(); i += block_size<B>) {
     bool some = false;
     for (std::size_t j = i; j < i + block_size<B>; ++j) {
-      if (!usable_weight(weights[j])) return false;
+      if (!usable_weight(weights[j]) || weights[j] > largest_weight) return false;
       some |= weights[j] > 0.0f;
     }
     if (!some) return false;
@@ -91,17 +95,32 @@ bool clean_importance(std::span<const float> weights) noexcept {
   return true;
 }
 
-// One block under weights that are not clean: unusable ones are dropped; if none is left there are no weights.
-template <class B>
-void encode_mended(const float* x, encode_context context, B* out) noexcept {
-  float weights[block_size<B>];
-  bool some = false;
-  for (std::size_t i = 0; i < block_size<B>; ++i) {
-    weights[i] = usable_weight(context.weights[i]) ? context.weights[i] : 0.0f;
-    some |= weights[i] > 0.0f;
+// One block's weights, those dropped that are not usable, all of them brought to about 1 if one is too large: only
+// their ratios count. False if none is left.
+template <std::size_t N>
+bool mend_weights(const float* from, float (&to)[N]) noexcept {
+  float largest = 0.0f;
+  for (std::size_t i = 0; i < N; ++i) {
+    to[i] = usable_weight(from[i]) ? from[i] : 0.0f;
+    largest = to[i] > largest ? to[i] : largest;
   }
-  context.weights = some ? weights : nullptr;
-  encode(x, 1, context, out);
+  if (largest > largest_weight) {
+    const lane unit = from_bits(to_bits(largest) & 0x7f800000u);  // a power of two, so nothing is rounded
+    for (float& w : to) w = (lane(w) / unit).v;
+  }
+  return largest > 0.0f;
+}
+
+// False if a decoder cannot use the block, or if the block does not come near the largest magnitude that was encoded:
+// where the sums of a reference encoder overflow, what it leaves is a block of zeros.
+template <class B>
+bool holds(const B& block, std::uint32_t peak) noexcept {
+  constexpr std::uint32_t suspicious = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
+  if (!is_valid(block)) return false;
+  if (peak < suspicious) return true;
+  float y[block_size<B>];
+  decode(block, y);
+  return peak_bits(y, block_size<B>) >= peak - 0x00800000u;  // half of it
 }
 
 template <class B>
@@ -110,22 +129,19 @@ void encode_weighted_row(const float* x, std::size_t blocks, const float* weight
   context.row_mean_square = mean_square(x, blocks * block_size<B>);
   context.weights = weights;
   if (clean) encode_with_native_lanes(x, blocks, context, out);
-  for (std::size_t i = 0; i < blocks; ++i) {
-    context.weights = weights + i * block_size<B>;
-    if (!clean) encode_mended(x + i * block_size<B>, context, out + i);
-    if (is_valid(out[i])) continue;
-    context.weights = nullptr;  // weights so large or so small that the sums left the range of a float
-    encode(x + i * block_size<B>, 1, context, out + i);
+  for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
+    if (!clean) {
+      float mended[block_size<B>];
+      context.weights = mend_weights(weights + i * block_size<B>, mended) ? mended : nullptr;
+      encode_with_native_lanes(x, 1, context, out + i);
+    }
+    const std::uint32_t peak = peak_bits(x, block_size<B>);
+    if (holds(out[i], peak)) continue;
+    context.weights = nullptr;  // perhaps the weights are to blame: their sums left the range of a float
+    B plain;
+    encode_with_native_lanes(x, 1, context, &plain);
+    if (holds(plain, peak)) out[i] = plain;
   }
-}
-
-// False if nothing in the block comes near the largest magnitude that was encoded: where the sums of a reference
-// encoder overflow, what it leaves is a block of zeros.
-template <class B>
-bool reaches(const B& block, std::uint32_t peak) noexcept {
-  float y[block_size<B>];
-  decode(block, y);
-  return peak_bits(y, block_size<B>) >= peak - 0x00800000u;  // half of it
 }
 
 // Betters every block of x that has finite values; `importance` is null or has a weight per column.
@@ -136,13 +152,7 @@ void improve_blocks(const float* x, std::size_t blocks, std::span<const float> i
   for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
     if (peak_bits(x, block_size<B>) >= 0x7f800000u || !is_valid(out[i])) continue;
     if (!importance.empty()) {
-      const float* w = importance.data() + i * block_size<B> % importance.size();
-      bool some = false;
-      for (std::size_t j = 0; j < block_size<B>; ++j) {
-        weights[j] = usable_weight(w[j]) ? w[j] : 0.0f;
-        some |= weights[j] > 0.0f;
-      }
-      if (!some)
+      if (!mend_weights(importance.data() + i * block_size<B> % importance.size(), weights))
         for (float& weight : weights) weight = 1.0f;
     }
     improve<native_lane>(x, weights, out[i]);
@@ -152,11 +162,10 @@ void improve_blocks(const float* x, std::size_t blocks, std::span<const float> i
 // The first block that is not what a decoder can use, and why.
 template <class B>
 status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
-  constexpr std::uint32_t suspicious = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
   for (std::size_t i = 0; i < count; ++i) {
     const std::uint32_t peak = peak_bits(x + i * block_size<B>, block_size<B>);
     if (peak >= 0x7f800000u) return {errc::not_finite, i};
-    if (!is_valid(blocks[i]) || (peak >= suspicious && !reaches(blocks[i], peak))) return {errc::scale_range, i};
+    if (!holds(blocks[i], peak)) return {errc::scale_range, i};
   }
   return {};
 }

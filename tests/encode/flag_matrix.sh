@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Builds flag_matrix.cpp with g++ and clang++ under flags that are known to change floating-point results, runs every
+# build and compares its hashes with tests/golden/flag_matrix.txt: one hash per format, whatever the flags.
+#   flag_matrix.sh WORK_DIRECTORY [COMPILER-ARGUMENT ...]
+# With BLOCQ_UPDATE=1 the first build writes the list: for when a format was added, or the inputs of this test changed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export work=$1 arguments=${*:2}
+list=tests/golden/flag_matrix.txt
+mkdir -p "$work"
+
+# A third of all combinations: every option meets both compilers, and the scalar model (BLOCQ_NO_XSIMD) the wildest.
+fast="-Ofast -funsafe-math-optimizations -ffp-contract=fast"
+builds=(
+  "g++ -O2"
+  "g++ -O0 -march=x86-64-v3"
+  "g++ -O1 -ffast-math -DBLOCQ_NO_XSIMD"
+  "g++ $fast -mrecip -march=x86-64-v3"
+  "g++ $fast -mrecip -march=native -DBLOCQ_NO_XSIMD"
+  "clang++ -O0 -ffast-math"
+  "clang++ -O1 -march=native"
+  "clang++ -O3 -march=x86-64-v3 -ffp-contract=fast -DBLOCQ_NO_XSIMD"
+  "clang++ $fast -mrecip -march=native"
+)
+
+run_build() {  # NUMBER FLAGS: leaves the hashes in NUMBER.txt, or one line in NUMBER.skip or NUMBER.fail
+  local out=$work/$1 command=$2 compiler=${2%% *}
+  rm -f "$out".*
+  command -v "$compiler" >/dev/null || { echo "no $compiler here" >"$out.skip"; return; }
+  echo 'int main() {}' >"$out.cpp"
+  $command "$out.cpp" -o "$out.bin" 2>/dev/null || { echo "$compiler refuses these flags" >"$out.skip"; return; }
+  if [[ $command == *x86-64-v3* ]] && ! grep -qw avx2 /proc/cpuinfo; then
+    echo "this processor has no AVX2" >"$out.skip"
+    return
+  fi
+  $command -std=c++20 -w -Iinclude -Itests/support $arguments tests/encode/flag_matrix.cpp -o "$out.bin" 2>"$out.log" ||
+    { echo "does not compile" >"$out.fail"; return; }
+  "$out.bin" >"$out.txt" || echo "fails, or depends on the floating-point modes" >"$out.fail"
+}
+export -f run_build
+
+for i in "${!builds[@]}"; do printf '%s\0%s\0' "$i" "${builds[i]}"; done |
+  xargs -0 -P 2 -n 2 bash -c 'run_build "$@"' run_build
+
+if [ "${BLOCQ_UPDATE:-0}" = 1 ]; then cp "$work/0.txt" "$list"; fi
+
+failed=0
+for i in "${!builds[@]}"; do
+  verdict=same
+  if [ -e "$work/$i.skip" ]; then
+    verdict="skipped: $(cat "$work/$i.skip")"
+  elif [ -e "$work/$i.fail" ]; then
+    verdict="FAILED: $(cat "$work/$i.fail")"
+    failed=1
+  elif ! diff "$list" "$work/$i.txt" >"$work/$i.diff"; then
+    verdict="FAILED: other hashes than $list"
+    failed=1
+  fi
+  printf '%-90s %s\n' "${builds[i]}" "$verdict"
+  for report in log diff; do
+    [[ $verdict != FAILED* ]] || [ ! -s "$work/$i.$report" ] || head -n 20 "$work/$i.$report"
+  done
+done
+[ $failed = 0 ] || echo "If that is a new format: BLOCQ_UPDATE=1 tests/encode/flag_matrix.sh $work"
+exit $failed
