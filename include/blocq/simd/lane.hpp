@@ -265,10 +265,10 @@ BLOCQ_INLINE batch_lane lookup(const lookup_table<batch_lane, Width>& table, bat
   else
     return batch_lane(batch_lane::batch(_mm256_permutevar8x32_ps(table.part[0].v.data, fields)));
 #else
-  constexpr std::size_t size = batch_lane::size;
-  float entries[table.parts * size], lanes[size];
+  constexpr std::size_t size = batch_lane::size, parts = lookup_table<batch_lane, Width>::parts;
+  float entries[parts * size], lanes[size];
   std::int32_t fields[size];
-  for (std::size_t i = 0; i < table.parts; ++i) table.part[i].v.store_unaligned(entries + i * size);
+  for (std::size_t i = 0; i < parts; ++i) table.part[i].v.store_unaligned(entries + i * size);
   p.v.store_unaligned(fields);
   for (std::size_t i = 0; i < size; ++i) lanes[i] = entries[(fields[i] >> Shift) & ((1 << Width) - 1)];
   return batch_lane(batch_lane::batch::load_unaligned(lanes));
