@@ -17,7 +17,7 @@ build() {  # DIRECTORY CMAKE-ARGUMENT...
 
 mkdir -p build
 build build/test -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release
-build build/test-sanitize --preset asan-ubsan -DBLOCQ_TEST_HOUSE=OFF
+build build/test-sanitize --preset asan-ubsan -DBLOCQ_TEST_HOUSE=OFF -DBLOCQ_BUILD_FUZZERS=OFF
 
 failed=0
 ctest --test-dir build/test-sanitize -j "$jobs" --output-on-failure "$@" || failed=1
