@@ -93,18 +93,22 @@ struct error {
     for (; *s != 0; ++s) append(*s);
     return *this;
   }
-  // Foreign text in quotes: cut after 64 bytes, everything but printable ASCII shown as \xNN.
+  BLOCQ_INLINE constexpr error& operator<<(char c) noexcept { return append(c); }
+  // Foreign text in quotes: of more than 64 bytes the first and the last 32, everything but printable ASCII as \xNN.
   BLOCQ_INLINE constexpr error& quote(const char* s, std::size_t n) noexcept {
     constexpr char hex[] = "0123456789abcdef";
     append('\'');
-    for (std::size_t i = 0; i < n && i < 64; ++i) {
+    for (std::size_t i = 0; i < n; ++i) {
+      if (n > 64 && i == 32) {
+        *this << "...";
+        i = n - 32;
+      }
       const auto byte = static_cast<unsigned char>(s[i]);
       if (byte >= 0x20 && byte < 0x7f && byte != '\'' && byte != '\\')
         append(static_cast<char>(byte));
       else
         append('\\').append('x').append(hex[byte >> 4]).append(hex[byte & 15]);
     }
-    if (n > 64) *this << "...";
     return append('\'');
   }
   template <class U>
