@@ -146,10 +146,12 @@ std::string family_of(std::string_view name) {
 }
 
 std::string plot_label(std::string_view name) {
+  if (name == "nvfp4_two_level") return "NVFP4 two-level";
+  if (name == "nf4_nested") return "NF4 nested";
+  if (name == "bnb_fp4") return "FP4";
   std::string text;
   for (const char c : name) text += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  if (text.starts_with("MX"))
-    if (const auto gap = text.find('_'); gap != std::string::npos) text[gap] = ' ';
+  if (text.starts_with("MX")) std::replace(text.begin(), text.end(), '_', ' ');
   return text;
 }
 
