@@ -9,6 +9,7 @@
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/dot.hpp>
 #include <blocq/op/gemm.hpp>
+#include <blocq/op/gemv.hpp>
 #include <blocq/op/quantize.hpp>
 
 #endif

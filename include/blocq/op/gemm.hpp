@@ -437,14 +437,6 @@ requires(detail::gemm_plan<B>::kind !=
           y.row(n)[m] = detail::dot_blocks(weights.row(m).data(), x.row(n).data(), weights.cols);
 }
 
-// y = W * x for one row of floats or of operand blocks, row after row through dot. Preconditions as for gemm.
-template <class B, class X>
-void gemv(matrix_view<const B> weights, const X& x, std::span<float> y) noexcept {
-  BLOCQ_ASSERT(y.size() == weights.rows);
-  const fp_environment modes;
-  for (std::size_t m = 0; m < weights.rows; ++m) y[m] = dot(weights.row(m), x);
-}
-
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 
 #endif
