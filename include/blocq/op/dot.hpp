@@ -2,7 +2,7 @@
 #ifndef BLOCQ_OP_DOT_HPP
 #define BLOCQ_OP_DOT_HPP
 
-#include <blocq/codec/codec.hpp>
+#include <blocq/codec/superblock.hpp>
 #include <blocq/core/error.hpp>
 
 #include <span>
@@ -29,47 +29,14 @@ BLOCQ_INLINE vec::ints chunk_products(const B& b, int c, vec::bytes x) noexcept 
   }
 }
 
-// Formats of 256 elements with integer group scales, against q8_k: integers all the way, two floats per block.
-template <class B>
-concept superblock_format = chunked_format<B> && block_size<B>
-== 256 && std::is_same_v<operand_t<B>, q8_k> && !std::is_same_v<B, q8_k>;
-
-template <superblock_format B>
-struct superblock_scales {
-  // Per 16 elements. What `min` is a multiple of: dmin where the format has it, else d.
-  std::int16_t scale[16], min[16];
-
-  BLOCQ_INLINE explicit superblock_scales(const B& b) noexcept {
-    for (int i = 0; i < 16; ++i) {
-      const int g = 16 * i / step_group<B>;
-      if constexpr (requires { get_scale(b, g).min; }) {
-        scale[i] = static_cast<std::int16_t>(get_scale(b, g).scale);
-        min[i] = static_cast<std::int16_t>(get_scale(b, g).min);
-      } else {
-        int s = 1;
-        if constexpr (requires { format_traits<B>::grid; })
-          s = 2 * get_scale(b, g) + 1;
-        else if constexpr (requires { get_scale(b, g); })
-          s = get_scale(b, g);
-        scale[i] = static_cast<std::int16_t>(s);
-        min[i] = static_cast<std::int16_t>(-values_of<B>.lowest * s);
-      }
-    }
-  }
-};
-
-template <superblock_format B>
-BLOCQ_INLINE constexpr float superblock_scale(const B& b) noexcept {
-  if constexpr (requires { format_traits<B>::unit; })
-    return block_scale(b) * format_traits<B>::unit;
-  else
-    return block_scale(b);
-}
-
 BLOCQ_INLINE vec::words load_sums(const q8_k& x) noexcept {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return vec::as_words(vec::load_bytes(x.bsums));
+#else
   std::int16_t sums[16];
   for (int i = 0; i < 16; ++i) sums[i] = load(x.bsums[i]);
   return vec::load_words(sums);
+#endif
 }
 
 template <superblock_format B>
@@ -81,8 +48,7 @@ BLOCQ_INLINE vec::floats add_dot(const B& w, const q8_k& x, vec::floats sum) noe
     if constexpr (full_bytes<B>)
       products = products + wide_products<B>(chunk_values(w, c), xs) * vec::fill_ints(s.scale[2 * c]);
     else
-      products =
-          products + vec::madd2(vec::maddubs(chunk_codes(w, c), xs), vec::fill_two(s.scale[2 * c], s.scale[2 * c + 1]));
+      products = products + vec::madd2(vec::maddubs(chunk_codes(w, c), xs), vec::fill_two(s.scale + 2 * c));
   }
   const float dx = from_bits(load(x.d)), d = superblock_scale(w) * dx;
   if constexpr (has_offset<B>) {

@@ -158,12 +158,25 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
+BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
+}
+BLOCQ_INLINE words widen(std::uint64_t low, std::uint64_t high) noexcept {
+  return {_mm256_cvtepi8_epi16(_mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low)))};
+}
+BLOCQ_INLINE words widen_twice(std::uint64_t a) noexcept {
+  const __m128i v = _mm_set_epi64x(0, static_cast<long long>(a));
+  return {_mm256_cvtepi8_epi16(_mm_unpacklo_epi8(v, v))};
+}
 BLOCQ_INLINE words fill_words(int w) noexcept { return {_mm256_set1_epi16(static_cast<short>(w))}; }
-BLOCQ_INLINE words fill_two(std::int16_t low, std::int16_t high) noexcept {
-  return {_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(low)), _mm_set1_epi16(high), 1)};
+BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept {
+  const __m256i choose =
+      _mm256_setr_epi64x(0x0100010001000100, 0x0100010001000100, 0x0302030203020302, 0x0302030203020302);
+  return {_mm256_shuffle_epi8(fill_eighths(p).v, choose)};
 }
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm256_add_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm256_sub_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words operator*(words a, words b) noexcept { return {_mm256_mullo_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept { return {_mm256_maddubs_epi16(u.v, s.v)}; }
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   return {_mm256_cvtepi8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};

@@ -212,15 +212,27 @@ BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   std::memcpy(r.v, p, 32);
   return r;
 }
+BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, a.v, 32); }
+// Signed bytes as words, the lowest first: the eight of `low`, then those of `high`; or those of `a`, each twice.
+BLOCQ_INLINE words widen(std::uint64_t low, std::uint64_t high) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>((i < 8 ? low : high) >> (i % 8 * 8) & 255u);
+  return r;
+}
+BLOCQ_INLINE words widen_twice(std::uint64_t a) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a >> (i / 2 * 8) & 255u);
+  return r;
+}
 BLOCQ_INLINE words fill_words(int w) noexcept {
   words r;
   for (std::int16_t& v : r.v) v = static_cast<std::int16_t>(w);
   return r;
 }
-// `low` eight times, then `high` eight times.
-BLOCQ_INLINE words fill_two(std::int16_t low, std::int16_t high) noexcept {
+// p[0] eight times, then p[1] eight times.
+BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept {
   words r;
-  for (int i = 0; i < 16; ++i) r.v[i] = i < 8 ? low : high;
+  for (int i = 0; i < 16; ++i) r.v[i] = p[i / 8];
   return r;
 }
 BLOCQ_INLINE words operator+(words a, words b) noexcept {
@@ -229,6 +241,10 @@ BLOCQ_INLINE words operator+(words a, words b) noexcept {
 }
 BLOCQ_INLINE words operator-(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] - b.v[i]);
+  return a;
+}
+BLOCQ_INLINE words operator*(words a, words b) noexcept {
+  for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] * b.v[i]);
   return a;
 }
 // Unsigned times signed bytes, two neighbouring products in each word. The caller keeps the sums within 16 bits.
