@@ -6,6 +6,7 @@
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/encode/all.hpp>
 #include <blocq/encode/best.hpp>
+#include <blocq/encode/best_points.hpp>
 #include <blocq/format/concept.hpp>
 #include <blocq/simd/lane.hpp>
 
