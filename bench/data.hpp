@@ -1,10 +1,16 @@
-// The operands: the rows that all conversions work on, small enough to stay in a second-level cache.
+// The operands: the rows that all conversions work on, small enough to stay in a second-level cache, and matrices made
+// of them.
 #ifndef BLOCQ_BENCH_DATA_HPP
 #define BLOCQ_BENCH_DATA_HPP
 
+#include <blocq/format/all.hpp>
+
+#include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace bench {
@@ -34,6 +40,50 @@ inline std::span<const float> importance() {
     return v;
   }();
   return values;
+}
+
+// Activations: normally distributed too.
+inline std::span<const float> activations() {
+  static const std::vector<float> values = [] {
+    std::vector<float> v(128 * columns);
+    std::mt19937 engine(4);
+    std::normal_distribution<float> normal(0.0f, 1.0f);
+    for (float& x : v) x = normal(engine);
+    return v;
+  }();
+  return values;
+}
+
+// The formats of weights.
+template <class B>
+concept multipliable = blocq::block_format<B> && !std::is_same_v<B, blocq::q8_1> && !std::is_same_v<B, blocq::q8_k>;
+
+// The weights in the format of this name.
+const std::vector<std::byte>& encoded(const std::string& format);
+
+// `count` rows of 4096 weights in format B; the same sixteen again and again.
+template <class B>
+std::shared_ptr<std::vector<B>> encoded_rows(std::size_t count) {
+  const auto blocks = std::make_shared<std::vector<B>>(count * columns / blocq::block_size<B>);
+  const std::vector<std::byte>& some = encoded(blocq::format_traits<B>::name);
+  auto* to = reinterpret_cast<std::byte*>(blocks->data());
+  for (std::size_t left = blocks->size() * sizeof(B); left > 0;) {
+    const std::size_t n = std::min(some.size(), left);
+    to = std::copy_n(some.begin(), n, to);
+    left -= n;
+  }
+  return blocks;
+}
+
+// True if a and b differ by less than `tolerance`, root mean square over root mean square.
+inline bool close(std::span<const float> a, std::span<const float> b, double tolerance) {
+  double difference = 0, magnitude = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double d = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+    difference += d * d;
+    magnitude += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+  }
+  return a.size() == b.size() && difference <= tolerance * tolerance * magnitude;
 }
 
 }  // namespace bench

@@ -26,7 +26,7 @@ std::vector<B> random_blocks() {
 }
 
 template <class B>
-measurement prepare(const ggml::library* peer) {
+measurement prepare(const backend* peer) {
   const auto blocks = std::make_shared<const std::vector<B>>(random_blocks<B>());
   const auto ours = std::make_shared<std::vector<float>>(elements);
   measurement m;
@@ -45,8 +45,8 @@ measurement prepare(const ggml::library* peer) {
 
 std::vector<entry> dequantize_entries() {
   return for_all_formats(
-      {"dequantize", "", rows_shape, million_elements, "memory write", {}},
-      []<class B>(const ggml::library* peer) requires requires(const blocq::wire_t<B>& b, float* y) { decode(b, y); } {
+      {"dequantize", "", rows_shape, million_elements, {}},
+      []<class B>(const backend* peer) requires requires(const blocq::wire_t<B>& b, float* y) { decode(b, y); } {
         return prepare<B>(peer);
       });
 }

@@ -17,7 +17,7 @@ concept encodable = requires(const float* x, blocq::wire_t<B>* blocks) {
 };
 
 template <class B>
-measurement prepare(const ggml::library* peer, std::span<const float> weight) {
+measurement prepare(const backend* peer, std::span<const float> weight) {
   using blocks = std::vector<B>;
   const auto ours = std::make_shared<blocks>(blocq::blocks_for<B>(elements));
   measurement m;
@@ -36,15 +36,15 @@ measurement prepare(const ggml::library* peer, std::span<const float> weight) {
 }  // namespace
 
 std::vector<entry> quantize_entries() {
-  const entry model{"encode", "", rows_shape, million_elements, "memory read", {}};
+  const entry model{"encode", "", rows_shape, million_elements, {}};
   std::vector<entry> entries = for_all_formats(
-      model, []<encodable B>(const ggml::library* peer) requires(!blocq::detail::requires_importance<B>) {
+      model, []<encodable B>(const backend* peer) requires(!blocq::detail::requires_importance<B>) {
         return prepare<B>(peer, {});
       });
   entry with_importance = model;
   with_importance.operation = "encode_importance";
   for (entry& e : for_all_formats(
-           with_importance, []<encodable B>(const ggml::library* peer) requires(blocq::format_traits<B>::importance) {
+           with_importance, []<encodable B>(const backend* peer) requires(blocq::format_traits<B>::importance) {
              return prepare<B>(peer, importance());
            }))
     entries.push_back(std::move(e));

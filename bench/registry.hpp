@@ -5,8 +5,9 @@
 #ifndef BLOCQ_BENCH_REGISTRY_HPP
 #define BLOCQ_BENCH_REGISTRY_HPP
 
+#include "backend.hpp"
+
 #include <blocq/format/all.hpp>
-#include <ggml.hpp>
 
 #include <functional>
 #include <string>
@@ -19,6 +20,7 @@ namespace bench {
 struct contender {
   std::function<void()> run;
   double work = 0;
+  const char* name = "";
 };
 
 struct measurement {
@@ -32,27 +34,26 @@ struct unit {
   const char* name;
   double size;
 };
-inline constexpr unit million_elements{"Melem/s", 1e6};
+inline constexpr unit million_elements{"Melem/s", 1e6}, billion_operations{"GFLOP/s", 1e9};
 
 struct entry {
   std::string operation, format, shape;
   unit rate;
-  const char* limit;
-  std::function<measurement(const ggml::library*)> prepare;  // null: without peers
+  std::function<measurement(const backend*)> prepare;  // null: without peers
 
   std::string name() const { return operation + '/' + format + '/' + shape; }
 };
 
-// Entries of one operation for all formats that have it: make.operator()<B>() is a measurement(const ggml::library*),
+// Entries of one operation for all formats that have it: make.operator()<B>() is a measurement(const backend*),
 // and it can be called exactly for those formats.
 template <class Make>
 std::vector<entry> for_all_formats(const entry& model, Make make) {
   std::vector<entry> entries;
   blocq::for_each(blocq::all_formats{}, [&]<class B> {
-    if constexpr (requires(const ggml::library* peer) { make.template operator()<B>(peer); }) {
+    if constexpr (requires(const backend* peer) { make.template operator()<B>(peer); }) {
       entry& e = entries.emplace_back(model);
       e.format = blocq::format_traits<B>::name;
-      e.prepare = [make](const ggml::library* peer) { return make.template operator()<B>(peer); };
+      e.prepare = [make](const backend* peer) { return make.template operator()<B>(peer); };
     }
   });
   return entries;
@@ -60,19 +61,23 @@ std::vector<entry> for_all_formats(const entry& model, Make make) {
 
 // ggml's id for format B; -1 if ggml does not convert it.
 template <class B>
-int peer_type(const ggml::library* peer) {
+int peer_type(const backend* peer) {
   if constexpr (blocq::gguf_format<B>) {
     if (peer != nullptr && peer->converts(blocq::format_traits<B>::gguf_id)) return blocq::format_traits<B>::gguf_id;
   }
   return -1;
 }
 
+std::vector<entry> activation_entries();
 std::vector<entry> dequantize_entries();
+std::vector<entry> dot_entries();
+std::vector<entry> gemm_entries();
+std::vector<entry> gemv_entries();
 std::vector<entry> quantize_entries();
 
 inline std::vector<entry> all() {
   std::vector<entry> entries;
-  for (auto* make : {quantize_entries, dequantize_entries})
+  for (auto* make : {quantize_entries, activation_entries, dequantize_entries, dot_entries, gemv_entries, gemm_entries})
     for (entry& e : make()) entries.push_back(std::move(e));
   return entries;
 }

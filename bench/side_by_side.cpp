@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
-#include <map>
 #include <regex>
 
 namespace bench {
@@ -75,7 +74,7 @@ outcome compare(const measurement& m, int rounds) {
 }  // namespace
 
 int side_by_side(const comparison& options) {
-  const ggml::library peer(options.peer);
+  const backend peer(options.peer);
   if (!peer) {
     std::fprintf(stderr, "blocq-bench: %s\n", peer.error().c_str());
     return 1;
@@ -87,35 +86,32 @@ int side_by_side(const comparison& options) {
   }
 
   for (const auto& [name, text] : describe_machine()) std::printf("%-9s %s\n", name.c_str(), text.c_str());
-  std::printf("%-9s %s/libggml-base.so\n", "peer", options.peer.c_str());
+  std::printf("%-9s %s/%s\n", "peer", options.peer.c_str(), library_name());
   std::printf("%-9s one thread%s, medians of %d rounds in turn\n\n", "method", pin_thread() ? ", pinned" : "",
               options.rounds);
-  std::printf("%-18s %-11s %-9s %9s %9s  %-8s %7s   %s\n", "op", "format", "shape", "blocq", "peer", "unit", "ratio",
+  std::printf("%-18s %-11s %-16s %9s %9s  %-8s %7s   %s\n", "op", "format", "shape", "blocq", "peer", "unit", "ratio",
               "share of limit");
 
   bool same = true;
-  std::map<std::string, std::string> without;  // formats that the peer does not have, by operation
   const std::regex filter(options.filter);
   for (const entry& e : all()) {
     if (!std::regex_search(e.name(), filter)) continue;
     const measurement m = e.prepare(&peer);
-    if (m.peers.empty()) {
-      without[e.operation] += ' ' + e.format;
-      continue;
-    }
     const outcome o = compare(m, options.rounds);
     const bool agrees = !m.agrees || m.agrees();
     same = same && agrees;
-    std::printf("%-18s %-11s %-9s %9.1f %9.1f  %-8s %6.2fx   %5.1f%% %s%s\n", e.operation.c_str(), e.format.c_str(),
-                e.shape.c_str(), o.blocq / e.rate.size, o.peer / e.rate.size, e.rate.name, o.ratio, 100 * o.share,
-                e.limit, agrees ? "" : "   RESULTS DIFFER");
+    std::printf("%-18s %-11s %-16s %9.1f ", e.operation.c_str(), e.format.c_str(), e.shape.c_str(),
+                o.blocq / e.rate.size);
+    if (m.peers.empty())
+      std::printf("%9s  %-8s %7s", "-", e.rate.name, "-");
+    else
+      std::printf("%9.1f  %-8s %6.2fx", o.peer / e.rate.size, e.rate.name, o.ratio);
+    std::printf("   %5.1f%% %s%s\n", 100 * o.share, m.limit.name, agrees ? "" : "   RESULTS DIFFER");
     std::fflush(stdout);
     if (csv.is_open())
       csv << e.operation << ',' << e.format << ',' << e.shape << ',' << e.rate.name << ',' << o.blocq / e.rate.size
-          << ',' << o.peer / e.rate.size << ',' << o.ratio << ',' << e.limit << ',' << o.share << '\n';
+          << ',' << o.peer / e.rate.size << ',' << o.ratio << ',' << m.limit.name << ',' << o.share << '\n';
   }
-  for (const auto& [operation, formats] : without)
-    std::printf("%s: not in the peer:%s\n", operation.c_str(), formats.c_str());
   if (csv.is_open() && !csv.flush()) {
     std::fprintf(stderr, "blocq-bench: cannot write %s\n", options.csv.c_str());
     return 1;

@@ -56,19 +56,20 @@ class library {
                            importance);
   }
 
- private:
+ protected:
   template <class F>
   void symbol(void* handle, const char* name, F& function) {
     function = reinterpret_cast<F>(dlsym(handle, name));
     if (function == nullptr) error_ = std::string("no symbol ") + name;
   }
+  std::string error_;
 
+ private:
   const type_traits* (*traits_)(int) = nullptr;
   void (*init_)(int) = nullptr;
   bool (*requires_imatrix_)(int) = nullptr;
   std::size_t (*quantize_chunk_)(int, const float*, void*, std::int64_t, std::int64_t, std::int64_t,
                                  const float*) = nullptr;
-  std::string error_;
 };
 
 }  // namespace ggml

@@ -1,0 +1,37 @@
+// Products of matrices: 4096 rows of weights, 4 to 128 rows of activations. The peer is a graph of ggml.
+#include "limits.hpp"
+#include "products.hpp"
+
+#include <blocq/op/gemm.hpp>
+
+namespace bench {
+
+namespace {
+
+template <class B>
+measurement prepare(const backend* peer, std::size_t n) {
+  constexpr std::size_t m = 4096, row = columns / blocq::block_size<B>;
+  const auto scratch = std::make_shared<std::vector<std::byte>>(blocq::gemm_scratch<B>(n, columns));
+  measurement result =
+      prepare_product<B>(peer, m, n, 2.0 * static_cast<double>(m * n * columns),
+                         [=](const std::vector<B>& w, std::span<const float> x, std::vector<float>& y) {
+                           blocq::gemm(blocq::matrix_view<const B>{w.data(), m, row, row},
+                                       blocq::matrix_view<const float>{x.data(), n, columns, columns},
+                                       blocq::matrix_view<float>{y.data(), n, m, m}, *scratch);
+                         });
+  result.limit = multiplication_loop<B>();
+  return result;
+}
+
+}  // namespace
+
+std::vector<entry> gemm_entries() {
+  std::vector<entry> entries;
+  for (const std::size_t n : {4u, 8u, 16u, 32u, 128u})
+    for (entry& e : for_all_formats({"gemm", "", "N=" + std::to_string(n), billion_operations, {}},
+                                    [n]<multipliable B>(const backend* peer) { return prepare<B>(peer, n); }))
+      entries.push_back(std::move(e));
+  return entries;
+}
+
+}  // namespace bench
