@@ -1,6 +1,7 @@
 // The codecs against the scalar decoders: any bytes, every format, the same floats.
-#include <blocq/op/dequantize.hpp>
 #include <doctest/doctest.h>
+#include <blocq/op/dequantize.hpp>
+#include <random_blocks.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -25,7 +26,37 @@ TEST_CASE("dequantize gives what the scalar decoder gives, for any bytes") {
     REQUIRE(blocq::dequantize(blocks, got));
     std::size_t different = 0;
     for (std::size_t i = 0; i < got.size(); ++i)
-      different += blocq::to_bits(want[i]) != blocq::to_bits(got[i]) && !(blocq::is_nan(want[i]) && blocq::is_nan(got[i]));
+      different +=
+          blocq::to_bits(want[i]) != blocq::to_bits(got[i]) && !(blocq::is_nan(want[i]) && blocq::is_nan(got[i]));
     CHECK_MESSAGE(different == 0, blocq::format_traits<B>::name, ": ", different, " of ", got.size(), " differ");
+  });
+}
+
+TEST_CASE("a chunk's integers and steps make the decoder's numbers") {
+  namespace vec = blocq::detail::vec;
+  random_bytes next(5);
+  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+    if constexpr (blocq::chunked_format<B>) {
+      constexpr int group = blocq::step_group<B>, lowest = blocq::values_of<B>.lowest;
+      int different = 0;
+      for (const B& b : random_blocks<B>(200, next)) {
+        float want[blocq::block_size<B>];
+        decode(b, want);
+        const float d = blocq::block_scale(b), dmin = blocq::block_offset(b);
+        for (int i = 0; i < static_cast<int>(blocq::block_size<B>); ++i) {
+          const int c = i / 32;
+          std::int16_t words[16];
+          vec::store_words(words, blocq::chunk_words(b, c, i % 32 / 16));
+          const auto s = blocq::group_step(b, d, dmin, i / group);
+          different += static_cast<float>(words[i % 16]) * s.step + s.offset != want[i];
+          if constexpr (!blocq::full_bytes<B>) {
+            std::uint8_t codes[32];
+            vec::store_bytes(codes, blocq::chunk_codes(b, c));
+            different += codes[i % 32] + lowest != words[i % 16];
+          }
+        }
+      }
+      CHECK_MESSAGE(different == 0, blocq::format_traits<B>::name);
+    }
   });
 }

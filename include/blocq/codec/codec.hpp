@@ -8,48 +8,63 @@
 #ifndef BLOCQ_CODEC_CODEC_HPP
 #define BLOCQ_CODEC_CODEC_HPP
 
+#include <blocq/codec/minifloat.hpp>
 #include <blocq/format/all.hpp>
-#include <blocq/simd/vec.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
-namespace vec = simd::native;
 
 // The bits of one plane for chunk c, in place.
-template <class Plane, class B>
-BLOCQ_INLINE vec::bytes plane_bits(const B& b, int c) noexcept {
-  const std::uint8_t* p = b.*Plane::member;
-  if constexpr (Plane::stride % 32 == 0) {
-    const int run = 32 * c / Plane::stride, start = 32 * c % Plane::stride;
-    const vec::bytes bits = vec::field<Plane::width>(vec::load_bytes(p + run / Plane::per_byte * Plane::stride + start),
-                                                     run % Plane::per_byte * Plane::width);
-    return Plane::lowest == 0 ? bits : vec::shift_left(bits, Plane::lowest);
-  } else if constexpr (Plane::width == 1) {
-    static_assert(Plane::stride == 1, "planes of single bits are consecutive or in runs of 32");
-    return vec::spread_bits(p + 4 * c, 1 << Plane::lowest);
+template <auto Member, int Width, int Stride, int Lowest, class B>
+BLOCQ_INLINE vec::bytes plane_bits(plane<Member, Width, Stride, Lowest>, const B& b, int c) noexcept {
+  using p = plane<Member, Width, Stride, Lowest>;
+  const std::uint8_t* bytes = b.*Member;
+  if constexpr (Stride % 32 == 0) {
+    const int run = 32 * c / Stride, start = 32 * c % Stride;
+    const vec::bytes bits =
+        vec::field<Width>(vec::load_bytes(bytes + run / p::per_byte * Stride + start), run % p::per_byte * Width);
+    return Lowest == 0 ? bits : vec::shift_left(bits, Lowest);
+  } else if constexpr (Width == 1) {
+    static_assert(Stride == 1, "planes of single bits are consecutive or in runs of 32");
+    return vec::spread_bits(bytes + 4 * c, 1 << Lowest);
   } else {
-    static_assert(Plane::lowest == 0, "no format has its upper bits in such a plane");
-    if constexpr (Plane::width == 4 && Plane::stride == 16) return vec::split_nibbles(p + 16 * c);
-    if constexpr (Plane::width == 4 && Plane::stride == 8)
-      return vec::swap_middle_quarters(vec::split_nibbles(p + 16 * c));
-    if constexpr (Plane::width == 4 && Plane::stride == 1) return vec::spread_nibbles(p + 16 * c);
-    if constexpr (Plane::width == 2 && Plane::stride == 1) return vec::spread_pairs(p + 8 * c);
+    static_assert(Lowest == 0, "no format has its upper bits in such a plane");
+    if constexpr (Width == 4 && Stride == 16) return vec::split_nibbles(bytes + 16 * c);
+    if constexpr (Width == 4 && Stride == 8) return vec::swap_middle_quarters(vec::split_nibbles(bytes + 16 * c));
+    if constexpr (Width == 2 && Stride == 1) return vec::spread_pairs(bytes + 8 * c);
   }
+}
+template <auto Member, int Width, class B>
+BLOCQ_INLINE vec::bytes plane_bits(dense<Member, Width>, const B& b, int c) noexcept {
+  const std::uint8_t* bytes = b.*Member + 4 * Width * c;
+  if constexpr (Width == 4) return vec::spread_nibbles(bytes);
+  if constexpr (Width == 6) return vec::spread_sixes(bytes);
+  if constexpr (Width == 8) return vec::load_bytes(bytes);
+}
+template <auto Member, class B>
+BLOCQ_INLINE vec::bytes plane_bits(impl::high_nibble_first<Member>, const B& b, int c) noexcept {
+  return vec::spread_nibbles<true>(b.*Member + 16 * c);
 }
 
 template <class B, class... Planes>
 BLOCQ_INLINE vec::bytes plane_codes(planes<Planes...>, const B& b, int c) noexcept {
   vec::bytes codes = vec::fill_bytes(0);
-  ((codes = codes | plane_bits<Planes>(b, c)), ...);
+  ((codes = codes | plane_bits(Planes{}, b, c)), ...);
   return codes;
+}
+template <class B>
+BLOCQ_INLINE vec::bytes plane_codes(const B& b, int c) noexcept {
+  return plane_codes(typename format_traits<B>::codes{}, b, c);
 }
 
 // The integers that codes stand for.
 template <class B>
 BLOCQ_INLINE vec::bytes code_values(vec::bytes codes) noexcept {
   using element = element_t<B>;
-  if constexpr (requires { element::values; })
+  if constexpr (has_integers<element>)
+    return element_values<element>(codes);
+  else if constexpr (requires { element::values; })
     return vec::lookup16(vec::load_halves(element::values), codes);
   else if constexpr (element::value(0) == 0)
     return codes;
@@ -138,9 +153,11 @@ requires requires(const B& b) {
   { b.qs[0] } -> std::same_as<const std::int8_t&>;
 }
 inline constexpr bool is_chunked<B> = true;
+template <class Element, std::size_t N>
+inline constexpr bool is_chunked<mx_block<Element, N>> = has_integers<Element>;
 }  // namespace detail
 
-// The formats that chunk_values and group_step serve.
+// The formats that chunk_values or chunk_words, and group_step serve.
 template <class B>
 concept chunked_format = block_format<B> &&(block_size<B> % 32 == 0) && (detail::is_chunked<B>);
 
@@ -163,16 +180,27 @@ BLOCQ_INLINE detail::vec::bytes chunk_values(const B& b, int c) noexcept {
   else if constexpr (requires { format_traits<B>::grid; })
     return detail::point_values(b, c);
   else if constexpr (requires { typename format_traits<B>::codes; })
-    return detail::code_values<B>(detail::plane_codes(typename format_traits<B>::codes{}, b, c));
+    return detail::code_values<B>(detail::plane_codes(b, c));
   else
     return detail::vec::load_bytes(b.qs + 32 * c);
 }
 
+// Half h of them as signed words; for mxfp6_e3m2, whose values do not fit in bytes, too.
+template <class B>
+BLOCQ_INLINE detail::vec::words chunk_words(const B& b, int c, int h) noexcept {
+  if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>)
+    return detail::element_words<float6_e3m2fn>(detail::plane_codes(b, c), h);
+  else
+    return detail::vec::widen_half(chunk_values(b, c), h);
+}
+
 // The scale of the whole block, and what its offsets are multiples of: a minimum's scale, or the offset itself.
 template <class B>
-BLOCQ_INLINE constexpr float block_scale(const B& b) noexcept {
+BLOCQ_INLINE float block_scale(const B& b) noexcept {
   if constexpr (std::is_same_v<B, iq1_m>)
-    return f16_to_f32(get_d(b));
+    return detail::vec::half_to_float(get_d(b));
+  else if constexpr (detail::has_integers<element_t<B>>)
+    return float8_e8m0fnu{b.scale}.to_float() * detail::unit_of<element_t<B>>;
   else if constexpr (std::is_same_v<B, mxfp4>)
     return impl::half_e8m0(b.e);
   else if constexpr (std::is_same_v<B, nvfp4>)
@@ -180,14 +208,14 @@ BLOCQ_INLINE constexpr float block_scale(const B& b) noexcept {
   else if constexpr (std::is_same_v<B, q8_k>)
     return from_bits(load(b.d));
   else
-    return f16_to_f32(b.d);
+    return detail::vec::half_to_float(load(b.d));
 }
 template <class B>
-BLOCQ_INLINE constexpr float block_offset(const B& b) noexcept {
+BLOCQ_INLINE float block_offset(const B& b) noexcept {
   if constexpr (requires { b.dmin; })
-    return f16_to_f32(b.dmin);
+    return detail::vec::half_to_float(load(b.dmin));
   else if constexpr (requires { b.m; })
-    return f16_to_f32(b.m);
+    return detail::vec::half_to_float(load(b.m));
   else
     return 0.0f;
 }
@@ -223,7 +251,12 @@ template <class B>
 inline constexpr value_range values_of = [] {
   using element = element_t<B>;
   value_range r{0, 0};
-  if constexpr (requires { element::bits; }) {
+  if constexpr (detail::has_integers<element>) {
+    for (int c = 0; c < 1 << element::bits; ++c) {
+      const int v = detail::integer_of<element>(c);
+      r = {v < r.lowest ? v : r.lowest, v > r.highest ? v : r.highest};
+    }
+  } else if constexpr (requires { element::bits; }) {
     for (int c = 0; c < 1 << element::bits; ++c) {
       const int v = detail::code_value<B>(c);
       r = {v < r.lowest ? v : r.lowest, v > r.highest ? v : r.highest};
@@ -243,8 +276,8 @@ template <class B>
 BLOCQ_INLINE detail::vec::bytes chunk_codes(const B& b, int c) noexcept {
   if constexpr (
       requires { typename format_traits<B>::codes; } && !requires { element_t<B>::values; } &&
-      !std::is_same_v<element_t<B>, binary>)
-    return detail::plane_codes(typename format_traits<B>::codes{}, b, c);
+      !detail::has_integers<element_t<B>> && !std::is_same_v<element_t<B>, binary>)
+    return detail::plane_codes(b, c);
   else
     return chunk_values(b, c) - detail::vec::fill_bytes(values_of<B>.lowest);
 }

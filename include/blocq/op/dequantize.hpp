@@ -2,7 +2,7 @@
 #ifndef BLOCQ_OP_DEQUANTIZE_HPP
 #define BLOCQ_OP_DEQUANTIZE_HPP
 
-#include <blocq/codec/codec.hpp>
+#include <blocq/codec/floats.hpp>
 #include <blocq/core/error.hpp>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/format/concept.hpp>
@@ -31,11 +31,21 @@ BLOCQ_INLINE void decode_chunks(const B& b, float* y) noexcept {
 
 template <class B>
 BLOCQ_NOINLINE void dequantize_blocks(const B* blocks, std::size_t count, float* out) noexcept {
-  for (std::size_t i = 0; i < count; ++i) {
-    if constexpr (chunked_format<B>)
-      decode_chunks(blocks[i], out + i * block_size<B>);
-    else
-      decode(blocks[i], out + i * block_size<B>);
+  if constexpr (float_chunks<B>) {
+    const std::size_t chunks = count * block_size<B> / 32;
+    for (std::size_t c = 0; c < chunks; ++c) {
+      vec::floats y[4];
+      chunk_floats(blocks, c, y);
+      for (std::size_t q = 0; q < 4; ++q) vec::store_floats(out + 32 * c + 8 * q, y[q]);
+    }
+    for (std::size_t i = chunks * 32 / block_size<B>; i < count; ++i) decode(blocks[i], out + i * block_size<B>);
+  } else {
+    for (std::size_t i = 0; i < count; ++i) {
+      if constexpr (chunked_format<B>)
+        decode_chunks(blocks[i], out + i * block_size<B>);
+      else
+        decode(blocks[i], out + i * block_size<B>);
+    }
   }
 }
 }  // namespace detail

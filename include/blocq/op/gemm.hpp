@@ -15,6 +15,7 @@
 #ifndef BLOCQ_OP_GEMM_HPP
 #define BLOCQ_OP_GEMM_HPP
 
+#include <blocq/codec/floats.hpp>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/core/view.hpp>
 #include <blocq/encode/all.hpp>
@@ -35,7 +36,7 @@ enum class panel_kind { bytes, words, floats };
 // How a format is multiplied.
 template <class B>
 struct gemm_plan {
-  static constexpr bool chunked = chunked_format<B> && !std::is_same_v<B, q8_k>;
+  static constexpr bool chunked = chunked_format<B> && !std::is_same_v<B, q8_k> && !float_chunks<B>;
   static constexpr panel_kind kind = [] {
     if constexpr (!chunked)
       return panel_kind::floats;

@@ -88,9 +88,12 @@ BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
   const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), _mm_srli_epi16(a, 4), 1);
   return {_mm256_and_si256(both, _mm256_set1_epi8(15))};
 }
+template <bool HighFirst = false>
 BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
-  const __m256i wide = _mm256_cvtepu8_epi16(half(p));  // 0h l: put h above l
-  return {_mm256_and_si256(_mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)), _mm256_set1_epi8(15))};
+  const __m256i wide = _mm256_cvtepu8_epi16(half(p));  // 0h l: put h above l, or l above h
+  const __m256i both = HighFirst ? _mm256_or_si256(_mm256_srli_epi16(wide, 4), _mm256_slli_epi16(wide, 8))
+                                 : _mm256_or_si256(wide, _mm256_slli_epi16(wide, 4));
+  return {_mm256_and_si256(both, _mm256_set1_epi8(15))};
 }
 BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
   const __m256i wide = _mm256_cvtepu8_epi32(quarter(p));  // each byte at the bottom of four
@@ -125,6 +128,7 @@ BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept { return {_mm256_permu
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
   return {_mm256_shuffle_epi8(table.v, _mm256_and_si256(index.v, _mm256_set1_epi8(15)))};
 }
+BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {_mm256_cmpeq_epi8(a.v, b.v)}; }
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 
 BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
@@ -139,6 +143,12 @@ BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm256_mul_
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm256_add_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm256_sub_ps(a.v, b.v)}; }
 
+BLOCQ_INLINE floats as_written(floats a) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+x"(a.v));
+#endif
+  return a;
+}
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
 #ifdef __FMA__
   return {_mm256_fmadd_ps(a.v, b.v, c.v)};
@@ -158,6 +168,7 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
+BLOCQ_INLINE words load_little_words(const void* p) noexcept { return {load_bytes(p).v}; }
 BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
 }
@@ -177,6 +188,17 @@ BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept {
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm256_add_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm256_sub_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator*(words a, words b) noexcept { return {_mm256_mullo_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words operator|(words a, words b) noexcept { return {_mm256_or_si256(a.v, b.v)}; }
+BLOCQ_INLINE words equal(words a, words b) noexcept { return {_mm256_cmpeq_epi16(a.v, b.v)}; }
+template <int Low, int Width, int To>
+BLOCQ_INLINE words move_field(words a) noexcept {
+  const __m256i moved =
+      To >= Low ? _mm256_slli_epi16(a.v, To >= Low ? To - Low : 0) : _mm256_srli_epi16(a.v, To >= Low ? 0 : Low - To);
+  return {_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(((1u << Width) - 1u) << To)))};
+}
+BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
+  return {_mm256_cvtepu8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
+}
 BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept { return {_mm256_maddubs_epi16(u.v, s.v)}; }
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   return {_mm256_cvtepi8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
@@ -187,6 +209,43 @@ BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm256_mullo_epi32(a.v, b.v)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
+BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
+  const __m128i eight = h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
+#ifdef __F16C__
+  return {_mm256_cvtph_ps(eight)};
+#else
+  const __m256i x = _mm256_cvtepi16_epi32(eight), infinite = _mm256_set1_epi32(0x0f800000);
+  const __m256i shifted = _mm256_and_si256(_mm256_slli_epi32(x, 13), _mm256_set1_epi32(0x0fffe000));
+  const __m256i exponent = _mm256_and_si256(shifted, infinite), bias = _mm256_set1_epi32(112 << 23);
+  const __m256i again = _mm256_and_si256(_mm256_cmpeq_epi32(exponent, infinite), bias);
+  const __m256i normal = _mm256_add_epi32(_mm256_add_epi32(shifted, bias), again);
+  // A subnormal number is the fraction of 1 + fraction, scaled.
+  const __m256i one = _mm256_set1_epi32(113 << 23);
+  const __m256 tiny = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_add_epi32(shifted, one)), _mm256_castsi256_ps(one));
+  const __m256i is_tiny = _mm256_cmpeq_epi32(exponent, _mm256_setzero_si256());
+  const __m256i magnitude = _mm256_blendv_epi8(normal, _mm256_castps_si256(tiny), is_tiny);
+  const __m256i sign = _mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0x80000000u)));
+  return {_mm256_castsi256_ps(_mm256_or_si256(magnitude, sign))};
+#endif
+}
+BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept {
+#ifdef __F16C__
+  return _cvtsh_ss(a);
+#else
+  return f16_to_f32(a);
+#endif
+}
+BLOCQ_INLINE floats uppers_to_floats(words a, int h) noexcept {
+  const __m128i eight = h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(eight), 16))};
+}
+BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
+  const __m128i h = q < 2 ? _mm256_castsi256_si128(index.v) : _mm256_extracti128_si256(index.v, 1);
+  const __m256i i = _mm256_cvtepu8_epi32(q % 2 == 0 ? h : _mm_unpackhi_epi64(h, h));
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), i);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table + 8), i);
+  return {_mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)))};
+}
 BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
   __m256i b[8], c[8];
   for (int i = 0; i < 8; i += 2) {  // pairs of rows: columns 0 1 4 5, then 2 3 6 7

@@ -116,11 +116,12 @@ BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
   }
   return r;
 }
-// From 16 bytes: the two nibbles of each, low before high.
+// From 16 bytes: the two nibbles of each, low before high or high before low.
+template <bool HighFirst = false>
 BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
   const bytes a = load_halves(p);
   bytes r;
-  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>((a.v[i / 2] >> (i % 2 * 4)) & 15);
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>((a.v[i / 2] >> ((i % 2 != HighFirst) * 4)) & 15);
   return r;
 }
 // From 8 bytes: the four fields of two bits of each, lowest first.
@@ -162,6 +163,11 @@ BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
   for (std::uint8_t& v : index.v) v = table.v[v & 15];
   return index;
 }
+// 255 where they are equal, 0 elsewhere.
+BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = a.v[i] == b.v[i] ? 255 : 0;
+  return a;
+}
 // Negated where the mask byte is 255, unchanged where it is 0.
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 
@@ -196,6 +202,13 @@ BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
   return a;
 }
 
+// a, computed before anything else is done with it: keeps -ffast-math from another order.
+BLOCQ_INLINE floats as_written(floats a) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+m"(a));
+#endif
+  return a;
+}
 // a * b + c; whether the product is rounded first is the machine's choice.
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
 // `low` four times, then `high` four times.
@@ -210,6 +223,16 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   words r;
   std::memcpy(r.v, p, 32);
+  return r;
+}
+// 16 words as they lie in a file.
+BLOCQ_INLINE words load_little_words(const void* p) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) {
+    le16 word;
+    std::memcpy(&word, static_cast<const std::uint8_t*>(p) + 2 * i, 2);
+    r.v[i] = static_cast<std::int16_t>(load(word));
+  }
   return r;
 }
 BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, a.v, 32); }
@@ -255,6 +278,28 @@ BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
                                        u.v[2 * i + 1] * static_cast<std::int8_t>(s.v[2 * i + 1]));
   return r;
 }
+// Bits [Low, Low + Width) of every word, moved to bit To; the others are 0.
+template <int Low, int Width, int To>
+BLOCQ_INLINE words move_field(words a) noexcept {
+  for (std::int16_t& v : a.v)
+    v = static_cast<std::int16_t>(((static_cast<unsigned>(v) >> Low) & ((1u << Width) - 1u)) << To);
+  return a;
+}
+BLOCQ_INLINE words operator|(words a, words b) noexcept {
+  for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] | b.v[i]);
+  return a;
+}
+// All bits set where they are equal, none elsewhere.
+BLOCQ_INLINE words equal(words a, words b) noexcept {
+  for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] == b.v[i] ? -1 : 0;
+  return a;
+}
+// Half h as unsigned words.
+BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = a.v[16 * h + i];
+  return r;
+}
 // Half h (16 bytes) as signed words.
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   words r;
@@ -289,6 +334,24 @@ BLOCQ_INLINE ints operator*(ints a, ints b) noexcept {
 BLOCQ_INLINE floats to_floats(ints a) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(a.v[i]);
+  return r;
+}
+// Half h of the words as numbers in binary16, or as the upper halves of numbers in binary32. A NaN remains one.
+BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = f16_to_f32(static_cast<std::uint16_t>(a.v[8 * h + i]));
+  return r;
+}
+BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept { return f16_to_f32(a); }
+BLOCQ_INLINE floats uppers_to_floats(words a, int h) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = bf16_to_f32(static_cast<std::uint16_t>(a.v[8 * h + i]));
+  return r;
+}
+// table[index] for bytes 8q to 8q + 7, which are below 16.
+BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = table[index.v[8 * q + i] & 15];
   return r;
 }
 // Eighth j of vector i becomes eighth i of vector j.

@@ -1,0 +1,58 @@
+// Blocks of numbers that are floats rather than integers, in registers: 32 floats at a time, the same as decode's.
+#ifndef BLOCQ_CODEC_FLOATS_HPP
+#define BLOCQ_CODEC_FLOATS_HPP
+
+#include <blocq/codec/codec.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+// chunk_floats: elements 32 c to 32 c + 31 of a row of blocks.
+
+BLOCQ_INLINE void chunk_floats(const f16* row, std::size_t c, detail::vec::floats (&y)[4]) noexcept {
+  for (std::size_t q = 0; q < 4; ++q)
+    y[q] = detail::vec::halves_to_floats(detail::vec::load_little_words(row + 32 * c + 16 * (q / 2)), q % 2);
+}
+BLOCQ_INLINE void chunk_floats(const bf16* row, std::size_t c, detail::vec::floats (&y)[4]) noexcept {
+  for (std::size_t q = 0; q < 4; ++q)
+    y[q] = detail::vec::uppers_to_floats(detail::vec::load_little_words(row + 32 * c + 16 * (q / 2)), q % 2);
+}
+
+template <class Element, std::size_t N>
+requires(N % 32 == 0) BLOCQ_INLINE
+    void chunk_floats(const mx_block<Element, N>* row, std::size_t c, detail::vec::floats (&y)[4]) noexcept {
+  namespace vec = detail::vec;
+  const mx_block<Element, N>& b = row[c / (N / 32)];
+  const auto chunk = static_cast<int>(c % (N / 32));
+  const float scale = float8_e8m0fnu{b.scale}.to_float();
+  if constexpr (std::is_same_v<Element, fixed8_6>) {
+    const vec::bytes values = chunk_values(b, chunk);
+    for (int q = 0; q < 4; ++q) y[q] = vec::to_floats(values, q) * vec::fill_floats(scale * detail::unit_of<Element>);
+  } else {
+    const vec::bytes codes = detail::plane_codes(b, chunk);
+    detail::small_floats<Element>(codes, 0, y);
+    detail::small_floats<Element>(codes, 1, y);
+    constexpr float bias = from_bits(static_cast<std::uint32_t>(127 + 15 - Element::bias) << 23);
+    for (vec::floats& v : y)  // the product of the two factors could overflow
+      v = vec::as_written(v * vec::fill_floats(bias)) * vec::fill_floats(scale);
+  }
+}
+
+template <class Code, std::size_t N>
+requires(N % 32 == 0) BLOCQ_INLINE
+    void chunk_floats(const codebook_block<Code, N>* row, std::size_t c, detail::vec::floats (&y)[4]) noexcept {
+  namespace vec = detail::vec;
+  const codebook_block<Code, N>& b = row[c / (N / 32)];
+  const vec::bytes codes = detail::plane_codes(b, static_cast<int>(c % (N / 32)));
+  const vec::floats absmax = vec::fill_floats(from_bits(load(b.absmax)));
+  for (int q = 0; q < 4; ++q) y[q] = vec::lookup16(Code::values, codes, q) * absmax;
+}
+
+// The formats that chunk_floats serves.
+template <class B>
+concept float_chunks = requires(const B* row, detail::vec::floats (&y)[4]) {
+  chunk_floats(row, std::size_t{}, y);
+};
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif
