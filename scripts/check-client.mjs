@@ -11,7 +11,7 @@ async function perplexity(model) {
   const bos = model.tokens.bos;
   // A token is at most a few bytes on average; tokenizing a whole book would take longer than the rest.
   const tokens = [bos, ...model.tokenize(readFileSync(text, "utf8").slice(0, size * windows * 8))];
-  const context = await model.createContext({contextSize: size, batchSize: size, sequences: 1});
+  const context = await model.createContext({contextSize: size, batchSize: size, sequences: 1, threads: 1});
   const sequence = context.getSequence();
   let sum = 0, count = 0;
   for (let w = 0; w < windows && (w + 1) * size <= tokens.length; ++w) {

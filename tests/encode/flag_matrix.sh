@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
 # Builds flag_matrix.cpp with g++ and clang++ under flags that are known to change floating-point results, runs every
-# build and compares its hashes with tests/golden/flag_matrix.txt: one hash per format, whatever the flags.
+# build and compares the hashes with those of the first build: one hash per format, whatever the flags.
 #   flag_matrix.sh WORK_DIRECTORY [COMPILER-ARGUMENT ...]
-# With BLOCQ_UPDATE=1 the first build writes the list: for when a format was added, or the inputs of this test changed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export work=$1 arguments=${*:2}
-list=tests/golden/flag_matrix.txt
 mkdir -p "$work"
 
 # A third of all combinations: every option meets both compilers, and the scalar model (BLOCQ_NO_XSIMD) the wildest.
@@ -42,9 +40,7 @@ export -f run_build
 for i in "${!builds[@]}"; do printf '%s\0%s\0' "$i" "${builds[i]}"; done |
   xargs -0 -P 2 -n 2 bash -c 'run_build "$@"' run_build
 
-if [ "${BLOCQ_UPDATE:-0}" = 1 ]; then cp "$work/0.txt" "$list"; fi
-
-failed=0
+failed=0 list=
 for i in "${!builds[@]}"; do
   verdict=same
   if [ -e "$work/$i.skip" ]; then
@@ -52,8 +48,8 @@ for i in "${!builds[@]}"; do
   elif [ -e "$work/$i.fail" ]; then
     verdict="FAILED: $(cat "$work/$i.fail")"
     failed=1
-  elif ! diff "$list" "$work/$i.txt" >"$work/$i.diff"; then
-    verdict="FAILED: other hashes than $list"
+  elif ! diff "${list:=$work/$i.txt}" "$work/$i.txt" >"$work/$i.diff"; then
+    verdict="FAILED: other hashes"
     failed=1
   fi
   printf '%-90s %s\n' "${builds[i]}" "$verdict"
@@ -61,5 +57,5 @@ for i in "${!builds[@]}"; do
     [[ $verdict != FAILED* ]] || [ ! -s "$work/$i.$report" ] || head -n 20 "$work/$i.$report"
   done
 done
-[ $failed = 0 ] || echo "If that is a new format: BLOCQ_UPDATE=1 tests/encode/flag_matrix.sh $work"
+[ -n "$list" ] || { echo "no build ran"; failed=1; }
 exit $failed
