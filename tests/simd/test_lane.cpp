@@ -1,4 +1,5 @@
-// The SIMD lane against its model: every operation, bit for bit, on ordinary and on extreme operands.
+// The SIMD lane and pairs of lanes against their model: every operation, bit for bit, on ordinary and on extreme
+// operands.
 #include <doctest/doctest.h>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/simd/lane.hpp>
@@ -14,6 +15,7 @@ namespace {
 
 using blocq::lane;
 using blocq::native_lane;
+using blocq::native_pair;
 constexpr std::size_t width = blocq::lane_traits<native_lane>::size;
 
 std::vector<float> operands() {
@@ -27,34 +29,41 @@ std::vector<float> operands() {
     state = state * 1664525u + 1013904223u;
     v.push_back(blocq::from_bits(state));
   }
-  while (v.size() % width != 0) v.push_back(1.0f);
+  while (v.size() % (2 * width) != 0) v.push_back(1.0f);
   return v;
 }
 
 // Equal bits, where all NaNs are one: IEEE 754 leaves their payload open.
 bool same(float a, float b) { return blocq::to_bits(a) == blocq::to_bits(b) || (blocq::is_nan(a) && blocq::is_nan(b)); }
 
-template <class F>
-void compare(F f) {
-  const blocq::fp_environment modes;  // a program linked with -ffast-math starts with subnormals flushed
+template <class L, class F>
+void compare_lane(F f) {
+  constexpr std::size_t size = blocq::lane_traits<L>::size;
   const std::vector<float> v = operands();
-  for (std::size_t i = 0; i < v.size(); i += width) {
+  for (std::size_t i = 0; i < v.size(); i += size) {
     for (std::size_t shift = 0; shift < v.size(); ++shift) {
-      float a[width], b[width], got[width];
-      for (std::size_t k = 0; k < width; ++k) {
+      float a[size], b[size], got[size];
+      for (std::size_t k = 0; k < size; ++k) {
         a[k] = v[i + k];
         b[k] = v[(i + k + shift) % v.size()];
       }
-      native_lane x, y;
-      gather(x, a, 1, width);
-      gather(y, b, 1, width);
-      scatter(f(x, y), got, 1, width);
-      for (std::size_t k = 0; k < width; ++k) {
+      L x, y;
+      gather(x, a, 1, size);
+      gather(y, b, 1, size);
+      scatter(f(x, y), got, 1, size);
+      for (std::size_t k = 0; k < size; ++k) {
         const float want = f(lane(a[k]), lane(b[k])).v;
         REQUIRE_MESSAGE(same(got[k], want), a[k], " and ", b[k], " give ", got[k], " instead of ", want);
       }
     }
   }
+}
+
+template <class F>
+void compare(F f) {
+  const blocq::fp_environment modes;  // a program linked with -ffast-math starts with subnormals flushed
+  compare_lane<native_lane>(f);
+  compare_lane<native_pair>(f);
 }
 
 }  // namespace
@@ -139,33 +148,34 @@ TEST_CASE("the position of a minimum is the smallest among equals") {
   CHECK(position_of_minimum(same, p) == *std::min_element(position, position + width));
 }
 
-TEST_CASE("gather repeats the last lane and scatter leaves the rest alone") {
-  float source[3 * width], target[3 * width];
-  for (std::size_t i = 0; i < 3 * width; ++i) source[i] = static_cast<float>(i), target[i] = -1.0f;
-  native_lane x;
+TEST_CASE_TEMPLATE("gather repeats the last lane and scatter leaves the rest alone", L, native_lane, native_pair) {
+  constexpr std::size_t size = blocq::lane_traits<L>::size;
+  float source[3 * size], target[3 * size];
+  for (std::size_t i = 0; i < 3 * size; ++i) source[i] = static_cast<float>(i), target[i] = -1.0f;
+  L x;
   gather(x, source, 3, 1);
-  scatter(x, target, 3, width);
-  for (std::size_t i = 0; i < width; ++i) CHECK(target[3 * i] == 0.0f);
-  gather(x, source, 3, width);
+  scatter(x, target, 3, size);
+  for (std::size_t i = 0; i < size; ++i) CHECK(target[3 * i] == 0.0f);
+  gather(x, source, 3, size);
   scatter(x, target + 1, 3, 1);
   CHECK(target[1] == 0.0f);
-  if (width > 1) CHECK(target[4] == -1.0f);
+  if (size > 1) CHECK(target[4] == -1.0f);
 }
 
 // Tiles of N elements, of which `count` lanes are used, moved with gaps between the rows.
-template <std::size_t N>
+template <class L, std::size_t N>
 void check_tiles() {
-  constexpr std::size_t stride = N + 3;
-  std::vector<float> source(width * stride);
+  constexpr std::size_t size = blocq::lane_traits<L>::size, stride = N + 3;
+  std::vector<float> source(size * stride);
   for (std::size_t i = 0; i < source.size(); ++i) source[i] = static_cast<float>(i * 37 % 256);
-  for (std::size_t count = 1; count <= width; ++count) {
-    native_lane tile[N], shifted[N];
+  for (std::size_t count = 1; count <= size; ++count) {
+    L tile[N], shifted[N];
     gather(tile, source.data(), stride, count);
     for (std::size_t j = 0; j < N; ++j) {
-      float row[width];
-      scatter(tile[j], row, 1, width);
-      for (std::size_t i = 0; i < width; ++i) REQUIRE(row[i] == source[(i < count ? i : count - 1) * stride + j]);
-      shifted[j] = tile[j] - native_lane(128.0f);
+      float row[size];
+      scatter(tile[j], row, 1, size);
+      for (std::size_t i = 0; i < size; ++i) REQUIRE(row[i] == source[(i < count ? i : count - 1) * stride + j]);
+      shifted[j] = tile[j] - L(128.0f);
     }
     std::vector<float> floats(source.size(), -1.0f);
     std::vector<std::uint8_t> bytes(source.size(), 77);
@@ -182,10 +192,10 @@ void check_tiles() {
   }
 }
 
-TEST_CASE("tiles go in and out unchanged, as floats and as bytes") {
-  check_tiles<4>();
-  check_tiles<8>();
-  check_tiles<16>();
-  check_tiles<32>();
-  check_tiles<96>();
+TEST_CASE_TEMPLATE("tiles go in and out unchanged, as floats and as bytes", L, native_lane, native_pair) {
+  check_tiles<L, 4>();
+  check_tiles<L, 8>();
+  check_tiles<L, 16>();
+  check_tiles<L, 32>();
+  check_tiles<L, 96>();
 }

@@ -67,6 +67,42 @@ void iq4_weights(const float* importance, L sigma2, std::size_t first, std::size
   }
 }
 
+// As in the K formats: a lane is a group, then a block, then a group.
+template <class L>
+void encode_iq4_xs_batch(const float* p, const float* importance, std::size_t blocks, iq4_xs* out) noexcept {
+  constexpr std::size_t all = lane_traits<L>::size * 8;
+  float scale[all], energy[all] = {};
+  std::uint8_t code[all * 32];
+  std::int8_t scales[all];
+  if (importance != nullptr) energy_of_groups<L>(p, blocks, 8, energy);
+  for_each_tile<L, 32>(p, blocks * 8, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
+    L e, w[32];
+    gather(e, energy + first, 1, count);
+    iq4_weights(importance, e * L(2.0f / 256), first, count, x, w);
+    scatter(fit_iq4(x, w), scale + first, 1, count);
+  });
+
+  L s[8], q[8];
+  gather(s, scale, 8, blocks);
+  const L d = find_peak(s).value / L(-32.0f), inverse = reciprocal(d);
+  for (int g = 0; g < 8; ++g) q[g] = clamp_to(nearest_int(inverse * s[g]), -32.0f, 31.0f);
+  store_f16(d, &iq4_xs::d, out, blocks);
+  scatter(q, scales, 8, blocks);
+  for (L& v : q) v = d * v;
+  scatter(q, scale, 8, blocks);
+
+  for_each_tile<L, 32>(p, blocks * 8, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
+    L step, codes[32];
+    gather(step, scale + first, 1, count);
+    iq4_codes(x, reciprocal(step), codes);
+    scatter(codes, code + first * 32, 32, count);
+  });
+  for (std::size_t b = 0; b < blocks; ++b) {
+    for (std::size_t g = 0; g < 8; ++g) set_scale(out[b], static_cast<int>(g), scales[b * 8 + g]);
+    set_codes(out[b], code + b * 256);
+  }
+}
+
 }  // namespace detail
 
 // What a file gets. (The reference has a second encoder for this format, one that tries a single scale.)
@@ -83,34 +119,8 @@ void encode(const float* p, std::size_t blocks, const encode_context& c, iq4_nl*
 }
 
 template <class L = lane>
-void encode(const float* p, std::size_t blocks, const encode_context& c, iq4_xs* out) noexcept {
-  for (std::size_t b = 0; b < blocks; ++b, p += 256) {
-    const float* importance = c.weights == nullptr ? nullptr : c.weights + b * 256;
-    const L sigma2 = importance == nullptr ? 0.0f : (detail::energy(p) * lane(2.0f / 256)).v;
-    float scale[8], code[256];
-    detail::for_each_tile<L, 32>(p, 8, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
-      L w[32];
-      detail::iq4_weights(importance, sigma2, first, count, x, w);
-      scatter(detail::fit_iq4(x, w), scale + first, 1, count);
-    });
-
-    lane s[8];
-    gather(s, scale, 0, 1);
-    const lane d = detail::find_peak(s).value / lane(-32.0f), inverse = detail::reciprocal(d);
-    store(out[b].d, f32_to_f16(d.v));
-    for (int g = 0; g < 8; ++g) {
-      const lane q = clamp_to(nearest_int(inverse * s[g]), -32.0f, 31.0f);
-      set_scale(out[b], g, static_cast<int>(q.v));
-      scale[g] = (d * q).v;
-    }
-    detail::for_each_tile<L, 32>(p, 8, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
-      L q[32], step;
-      gather(step, scale + first, 1, count);
-      detail::iq4_codes(x, detail::reciprocal(step), q);
-      scatter(q, code + first * 32, 32, count);
-    });
-    detail::store_codes(code, out[b]);
-  }
+void encode(const float* x, std::size_t blocks, const encode_context& c, iq4_xs* out) noexcept {
+  detail::for_each_batch<L>(x, blocks, c, out, detail::encode_iq4_xs_batch<L>);
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA

@@ -1,5 +1,6 @@
-// Reference encoders of the K formats. A lane is a group of a super-block: first each group finds its own scale (and
-// minimum), then the super-block finds integers for those, then the codes are computed anew from what was stored.
+// Reference encoders of the K formats. As many super-blocks are encoded together as L has lanes. First each group finds
+// its own scale (and minimum): a lane is a group. Then each super-block finds integers for those: a lane is a
+// super-block. At last the codes are computed anew from what was stored: a lane is a group again.
 // In q8_k, which has no groups, a lane is a block.
 #ifndef BLOCQ_ENCODE_Q_K_HPP
 #define BLOCQ_ENCODE_Q_K_HPP
@@ -12,182 +13,200 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
-// The weights of the groups first .. first + count - 1 of one super-block, and the sum of each group's.
+// The weights of the groups first .. first + count - 1, with `factor` times the mean square of the super-block, and the
+// sum of each group's.
 template <class L, std::size_t N>
-void group_weights(const float* importance, float sigma2, std::size_t first, std::size_t count, const L (&x)[N],
-                   L (&w)[N], float* sums) noexcept {
+void group_weights(const float* importance, const float* energy, float factor, std::size_t first, std::size_t count,
+                   const L (&x)[N], L (&w)[N], float* sums) noexcept {
+  L e, sum = 0.0f;
+  gather(e, energy + first, 1, count);
   gather(w, importance + first * N, N, count);
-  importance_weights(x, L(sigma2), w);
-  L sum = 0.0f;
+  importance_weights(x, L(factor) * e / L(256.0f), w);
   for (const L& v : w) sum += v;
   scatter(sum, sums + first, 1, count);
 }
 
-// Codes for what the super-block stored: q of x ~ step * (q + lowest) - minimum, q + lowest in lowest .. highest. A
-// group whose step is zero keeps the codes of its search.
+// Codes of `groups` groups for what their super-blocks stored: q of x ~ step * (q + lowest) - minimum, q + lowest in
+// lowest .. highest; no minimum if that is null. A group whose step is zero keeps the codes of its search.
 template <class L, std::size_t N>
-void requantize(const float* p, const float* step, const float* minimum, float lowest, float highest,
-                float* code) noexcept {
-  for_each_tile<L, N>(p, 256 / N, [&](std::size_t first, std::size_t count, const L(&x)[N]) {
-    L d, m, q[N];
+void requantize(const float* p, std::size_t groups, const float* step, const float* minimum, float lowest,
+                float highest, std::uint8_t* code) noexcept {
+  for_each_tile<L, N>(p, groups, [&](std::size_t first, std::size_t count, const L(&x)[N]) {
+    L d, m = 0.0f, q[N];
     gather(d, step + first, 1, count);
-    gather(m, minimum + first, 1, count);
-    gather(q, code + first * N, N, count);
-    for (std::size_t i = 0; i < N; ++i) {
-      const L fresh = clamp_to(nearest_int((x[i] + m) / d), lowest, highest) - L(lowest);
-      q[i] = select(d == L(0.0f), q[i], fresh);
-    }
-    scatter(q, code + first * N, N, count);
+    if (minimum != nullptr) gather(m, minimum + first, 1, count);
+    for (std::size_t i = 0; i < N; ++i) q[i] = clamp_to(nearest_int((x[i] + m) / d), lowest, highest) - L(lowest);
+    std::uint8_t fresh[lane_traits<L>::size * N];
+    scatter(q, fresh, N, count);
+    for (std::size_t g = 0; g < count; ++g)
+      if (lane(step[first + g]) != lane(0.0f))
+        for (std::size_t i = 0; i < N; ++i) code[(first + g) * N + i] = fresh[g * N + i];
   });
 }
 
-// Codes 0 .. highest for a super-block's scales or minimums, none negative, and the unit they count in.
-template <std::size_t G>
-float quantize_positive(const float (&value)[G], const float (&weight)[G], bool weighted, float highest,
-                        int (&code)[G]) noexcept {
-  lane v[G], q[G], unit;
-  gather(v, value, 0, 1);
-  if (weighted) {
-    lane w[G];
-    gather(w, weight, 0, 1);
-    unit = fit_positive(v, w, highest, q);
-  } else {
-    lane largest = 0.0f;
-    for (const lane& s : v) largest = max_of(s, largest);
-    const lane inverse = select(largest > lane(0.0f), lane(highest) / largest, lane(0.0f));
-    for (std::size_t g = 0; g < G; ++g) q[g] = to_u8(nearest_int(inverse * v[g]));
-    unit = largest / lane(highest);
-  }
-  for (std::size_t g = 0; g < G; ++g) code[g] = static_cast<int>(min_of(q[g], lane(highest)).v);
-  return unit.v;
+// Stores the units that the super-blocks' scales or minimums count in, and the integers for these as Integer; `step`
+// becomes what the integers stand for.
+template <class L, std::size_t G, class B, class Integer>
+void store_steps(L unit, L (&q)[G], std::size_t count, le16 B::*field, B* out, Integer* code, float* step) noexcept {
+  float stored[lane_traits<L>::size] = {};
+  store_f16(unit, field, out, count);
+  for (std::size_t b = 0; b < count; ++b) stored[b] = f16_to_f32(out[b].*field);
+  scatter(q, code, G, count);
+  gather(unit, stored, 1, count);
+  for (L& v : q) v = unit * v;
+  scatter(q, step, G, count);
 }
 
-// Codes -half .. half - 1 for a super-block's scales, the largest magnitude getting -half, and the unit they count in.
-template <std::size_t G>
-lane quantize_signed(const lane (&scale)[G], lane extreme, float half, int (&code)[G]) noexcept {
-  const lane_mask zero = extreme == lane(0.0f);
-  const lane inverse = lane(-half) / extreme;
-  for (std::size_t g = 0; g < G; ++g) {
-    const lane q = to_i8(min_of(lane(127.0f), nearest_int(inverse * scale[g])));
-    code[g] = static_cast<int>(select(zero, -half, clamp_to(q, -half, half - 1.0f)).v);
+// Scales or minimums, none negative, in 0 .. highest units.
+template <class L, std::size_t G, class B>
+void quantize_positive(float* value, const float* weight, std::size_t count, float highest, le16 B::*field, B* out,
+                       std::uint8_t* code) noexcept {
+  L v[G], q[G], unit;
+  gather(v, value, G, count);
+  if (weight != nullptr) {
+    L w[G];
+    gather(w, weight, G, count);
+    unit = fit_positive(v, w, highest, q);
+  } else {
+    L largest = 0.0f;
+    for (const L& s : v) largest = max_of(s, largest);
+    const L inverse = select(largest > L(0.0f), L(highest) / largest, L(0.0f));
+    for (std::size_t g = 0; g < G; ++g) q[g] = to_u8(nearest_int(inverse * v[g]));
+    unit = largest / L(highest);
   }
-  return select(zero, 0.0f, lane(1.0f) / inverse);
+  for (L& k : q) k = min_of(k, L(highest));
+  store_steps(unit, q, count, field, out, code, value);
+}
+
+// Codes -half .. half - 1 for scales of either sign, the extreme one getting -half, and their unit.
+template <class L, std::size_t G>
+L quantize_signed(const L (&scale)[G], L extreme, float half, L (&code)[G]) noexcept {
+  const auto zero = extreme == L(0.0f);
+  const L inverse = L(-half) / extreme;
+  for (std::size_t g = 0; g < G; ++g) {
+    const L q = to_i8(min_of(L(127.0f), nearest_int(inverse * scale[g])));
+    code[g] = select(zero, L(-half), clamp_to(q, -half, half - 1.0f));
+  }
+  return select(zero, L(0.0f), L(1.0f) / inverse);
 }
 
 // q2_k, q4_k, q5_k: groups of N. Without importance the weights of q2_k are the magnitudes, and its error is a sum of
 // magnitudes; the other two add the group's root mean square to the magnitudes.
 template <class L, std::size_t N, class B>
-void encode_groups_affine(const float* p, std::size_t blocks, const encode_context& c, affine_steps steps, B* out) {
-  constexpr std::size_t groups = 256 / N;
+void encode_affine_batch(const float* p, const float* importance, std::size_t blocks, affine_steps steps, B* out) {
+  constexpr std::size_t groups = 256 / N, all = lane_traits<L>::size * groups;
   constexpr bool absolute = N == 16;
   constexpr float highest = element_t<B>::highest, highest_scale = absolute ? 15.0f : 63.0f;
-  for (std::size_t b = 0; b < blocks; ++b, p += 256) {
-    const bool weighted = c.weights != nullptr;
-    const float sigma2 = weighted ? (lane(absolute ? 1.0f : 2.0f) * energy(p) / lane(256.0f)).v : 0.0f;
-    float scale[groups], minimum[groups], weight[groups], code[256];
-    for_each_tile<L, N>(p, groups, [&](std::size_t first, std::size_t count, const L(&x)[N]) {
-      L w[N], q[N];
-      affine_fit<L> fit;
-      if (weighted) {
-        group_weights(c.weights + b * 256, sigma2, first, count, x, w, weight);
-        fit = fit_affine<false>(x, w, highest, {-0.9f, 0.05f, 36}, q);
-      } else {
-        const L average = absolute ? L(0.0f) : sqrt(sum_of_squares(x) / L(N));
-        for (std::size_t i = 0; i < N; ++i) w[i] = average + abs(x[i]);
-        fit = fit_affine<absolute>(x, w, highest, steps, q);
-      }
-      scatter(fit.scale, scale + first, 1, count);
-      scatter(fit.minimum, minimum + first, 1, count);
-      scatter(q, code + first * N, N, count);
-    });
-
-    int scales[groups], minimums[groups];
-    store(out[b].d, f32_to_f16(quantize_positive(scale, weight, weighted, highest_scale, scales)));
-    store(out[b].dmin, f32_to_f16(quantize_positive(minimum, weight, weighted, highest_scale, minimums)));
-    const lane d = f16_to_f32(out[b].d), dmin = f16_to_f32(out[b].dmin);
-    for (std::size_t g = 0; g < groups; ++g) {
-      set_scale(out[b], static_cast<int>(g), {scales[g], minimums[g]});
-      scale[g] = (d * lane(static_cast<float>(scales[g]))).v;
-      minimum[g] = (dmin * lane(static_cast<float>(minimums[g]))).v;
+  float scale[all], minimum[all], energy[all], weight[all];
+  std::uint8_t code[all * N], scales[all], minimums[all];
+  if (importance != nullptr) energy_of_groups<L>(p, blocks, groups, energy);
+  for_each_tile<L, N>(p, blocks * groups, [&](std::size_t first, std::size_t count, const L(&x)[N]) {
+    L w[N], q[N];
+    affine_fit<L> fit;
+    if (importance != nullptr) {
+      group_weights(importance, energy, absolute ? 1.0f : 2.0f, first, count, x, w, weight);
+      fit = fit_affine<false>(x, w, highest, {-0.9f, 0.05f, 36}, q);
+    } else {
+      const L average = absolute ? L(0.0f) : sqrt(sum_of_squares(x) / L(N));
+      for (std::size_t i = 0; i < N; ++i) w[i] = average + abs(x[i]);
+      fit = fit_affine<absolute>(x, w, highest, steps, q);
     }
-    requantize<L, N>(p, scale, minimum, 0.0f, highest, code);
-    store_codes(code, out[b]);
+    scatter(fit.scale, scale + first, 1, count);
+    scatter(fit.minimum, minimum + first, 1, count);
+    scatter(q, code + first * N, N, count);
+  });
+
+  const float* const weights = importance != nullptr ? weight : nullptr;
+  quantize_positive<L, groups>(scale, weights, blocks, highest_scale, &B::d, out, scales);
+  quantize_positive<L, groups>(minimum, weights, blocks, highest_scale, &B::dmin, out, minimums);
+  requantize<L, N>(p, blocks * groups, scale, minimum, 0.0f, highest, code);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    for (std::size_t g = 0; g < groups; ++g)
+      set_scale(out[b], static_cast<int>(g), {scales[b * groups + g], minimums[b * groups + g]});
+    set_codes(out[b], code + b * 256);
   }
 }
 
 // q3_k, q6_k: 16 groups of 16. q3_k alone weighs with the super-block's energy, descends where there is no importance
-// and searches the scales too where there is.
+// and searches the scales too where there is. q6_k alone has blocks of zeros.
 template <class L, class B>
-void encode_groups_symmetric(const float* p, std::size_t blocks, const encode_context& c, B* out) {
+void encode_symmetric_batch(const float* p, const float* importance, std::size_t blocks, B* out) {
+  constexpr std::size_t all = lane_traits<L>::size * 16;
   constexpr bool is_q3 = element_t<B>::bits == 3;
   constexpr float half = -element_t<B>::lowest;
-  for (std::size_t b = 0; b < blocks; ++b, p += 256) {
-    const bool weighted = c.weights != nullptr;
-    const float sigma2 = weighted && is_q3 ? (lane(2.0f) * energy(p) / lane(256.0f)).v : 0.0f;
-    float scale[16], weight[16], code[256];
-    for_each_tile<L, 16>(p, 16, [&](std::size_t first, std::size_t count, const L(&x)[16]) {
-      L w[16], q[16], s;
-      if (weighted && is_q3)
-        group_weights(c.weights + b * 256, sigma2, first, count, x, w, weight);
-      else if (weighted)
-        gather(w, c.weights + b * 256 + first * 16, 16, count);
-      else
-        square_weights(x, w);
-      s = weighted || !is_q3 ? fit_symmetric(x, w, half, q) : fit_symmetric_by_descent(x, half, q);
-      scatter(s, scale + first, 1, count);
-      scatter(q, code + first * 16, 16, count);
-    });
+  float scale[all], energy[all], weight[all], magnitude[lane_traits<L>::size];
+  std::uint8_t code[all * 16];
+  std::int8_t scales[all];
+  if (importance != nullptr && is_q3) energy_of_groups<L>(p, blocks, 16, energy);
+  for_each_tile<L, 16>(p, blocks * 16, [&](std::size_t first, std::size_t count, const L(&x)[16]) {
+    L w[16], q[16], s;
+    if (importance == nullptr)
+      square_weights(x, w);
+    else if (is_q3)
+      group_weights(importance, energy, 2.0f, first, count, x, w, weight);
+    else
+      gather(w, importance + first * 16, 16, count);
+    s = importance == nullptr && is_q3 ? fit_symmetric_by_descent(x, half, q) : fit_symmetric(x, w, half, q);
+    scatter(s, scale + first, 1, count);
+    scatter(q, code + first * 16, 16, count);
+  });
 
-    lane s[16];
-    gather(s, scale, 0, 1);
-    const peak<lane> extreme = find_peak(s);
-    if (!is_q3 && extreme.magnitude < lane(negligible)) {
+  L s[16], q[16], unit;
+  gather(s, scale, 16, blocks);
+  const peak<L> extreme = find_peak(s);
+  scatter(extreme.magnitude, magnitude, 1, blocks);
+  if (importance != nullptr && is_q3) {
+    L w[16];
+    gather(w, weight, 16, blocks);
+    unit = fit_symmetric(s, w, 32.0f, q);
+    for (L& v : q) v = v - L(32.0f);
+  } else {
+    unit = quantize_signed(s, extreme.value, is_q3 ? 32.0f : 128.0f, q);
+  }
+  store_steps(unit, q, blocks, &B::d, out, scales, scale);
+  requantize<L, 16>(p, blocks * 16, scale, nullptr, -half, half - 1.0f, code);
+  for (std::size_t b = 0; b < blocks; ++b) {
+    if (!is_q3 && lane(magnitude[b]) < lane(negligible)) {
       out[b] = {};
       continue;
     }
-    int scales[16];
-    lane d;
-    if (weighted && is_q3) {
-      lane w[16], q[16];
-      gather(w, weight, 0, 1);
-      d = fit_symmetric(s, w, 32.0f, q);
-      for (int g = 0; g < 16; ++g) scales[g] = static_cast<int>(q[g].v) - 32;
-    } else {
-      d = quantize_signed(s, extreme.value, is_q3 ? 32.0f : 128.0f, scales);
-    }
-    store(out[b].d, f32_to_f16(d.v));
-    d = f16_to_f32(out[b].d);
-    const float none[16] = {};
-    for (int g = 0; g < 16; ++g) {
-      set_scale(out[b], g, scales[g]);
-      scale[g] = (d * lane(static_cast<float>(scales[g]))).v;
-    }
-    requantize<L, 16>(p, scale, none, -half, half - 1.0f, code);
-    store_codes(code, out[b]);
+    for (std::size_t g = 0; g < 16; ++g) set_scale(out[b], static_cast<int>(g), scales[b * 16 + g]);
+    set_codes(out[b], code + b * 256);
   }
+}
+
+template <class L, std::size_t N, class B>
+void encode_affine_groups(const float* x, std::size_t blocks, const encode_context& c, affine_steps steps, B* out) {
+  for_each_batch<L>(x, blocks, c, out, [=](const float* p, const float* importance, std::size_t count, B* to) {
+    encode_affine_batch<L, N>(p, importance, count, steps, to);
+  });
+}
+template <class L, class B>
+void encode_symmetric_groups(const float* x, std::size_t blocks, const encode_context& c, B* out) {
+  for_each_batch<L>(x, blocks, c, out, encode_symmetric_batch<L, B>);
 }
 
 }  // namespace detail
 
 template <class L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, q2_k* out) noexcept {
-  detail::encode_groups_affine<L, 16>(x, blocks, c, {-0.5f, 0.1f, 15}, out);
+  detail::encode_affine_groups<L, 16>(x, blocks, c, {-0.5f, 0.1f, 15}, out);
 }
 template <class L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, q3_k* out) noexcept {
-  detail::encode_groups_symmetric<L>(x, blocks, c, out);
+  detail::encode_symmetric_groups<L>(x, blocks, c, out);
 }
 template <class L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, q4_k* out) noexcept {
-  detail::encode_groups_affine<L, 32>(x, blocks, c, {-1.0f, 0.1f, 20}, out);
+  detail::encode_affine_groups<L, 32>(x, blocks, c, {-1.0f, 0.1f, 20}, out);
 }
 template <class L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, q5_k* out) noexcept {
-  detail::encode_groups_affine<L, 32>(x, blocks, c, {-0.5f, 0.1f, 15}, out);
+  detail::encode_affine_groups<L, 32>(x, blocks, c, {-0.5f, 0.1f, 15}, out);
 }
 template <class L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, q6_k* out) noexcept {
-  detail::encode_groups_symmetric<L>(x, blocks, c, out);
+  detail::encode_symmetric_groups<L>(x, blocks, c, out);
 }
 
 // The extreme element gets -127, so d has the opposite sign.

@@ -44,6 +44,27 @@ void for_each_tile(const float* p, std::size_t problems, F&& f) {
   }
 }
 
+// Calls f(x, importance, count, out) for as many super-blocks at a time as L has lanes.
+template <class L, class B, class F>
+void for_each_batch(const float* p, std::size_t blocks, const encode_context& c, B* out, F&& f) {
+  constexpr std::size_t size = lane_traits<L>::size;
+  for (std::size_t first = 0; first < blocks; first += size)
+    f(p + first * 256, c.weights != nullptr ? c.weights + first * 256 : nullptr,
+      blocks - first < size ? blocks - first : size, out + first);
+}
+
+// The sum of the squares of each super-block, once for each of its `groups` groups.
+template <class L>
+void energy_of_groups(const float* p, std::size_t count, std::size_t groups, float* energy) noexcept {
+  L sum = 0.0f;
+  for (std::size_t j = 0; j < 256; j += 16) {
+    L x[16];
+    gather(x, p + j, 256, count);
+    for (const L& v : x) sum += v * v;
+  }
+  for (std::size_t g = 0; g < groups; ++g) scatter(sum, energy + g, groups, count);
+}
+
 // Integer-valued codes into the planes of a block.
 template <class B>
 void store_codes(const float* code, B& out) noexcept {

@@ -63,11 +63,13 @@ inline float mean_square(const float* x, std::size_t n) noexcept {
   return (sum / lane(static_cast<float>(n))).v;
 }
 
-// The widest lane that the format's encoder can use.
+// The fastest lane that the format's encoder can use. The search for grid points looks things up in one register.
 template <class B>
 void encode_with_native_lanes(const float* x, std::size_t blocks, const encode_context& context, B* out) noexcept {
-  if constexpr (requires { encode<native_lane>(x, blocks, context, out); })
-    encode<native_lane>(x, blocks, context, out);
+  constexpr bool points = requires { format_traits<B>::grid; };
+  using L = std::conditional_t<points, native_lane, native_pair>;
+  if constexpr (requires { encode<L>(x, blocks, context, out); })
+    encode<L>(x, blocks, context, out);
   else
     encode(x, blocks, context, out);
 }

@@ -1,5 +1,6 @@
 // The SIMD lane: as many independent problems at once as a register has floats, each rounded exactly as `lane` rounds
-// one (core/lane.hpp). native_lane is the widest lane type of this translation unit; `lane` where there is no xsimd.
+// one (core/lane.hpp). native_lane is the widest lane type of this translation unit, native_pair the fastest for long
+// searches: two registers. They are made of `lane` where there is no xsimd.
 //
 // Most asm statements are empty barriers, as in core/lane.hpp. Some operations are written as instructions: division
 // and square root, because with -ffast-math compilers replace them by approximations; maximum and minimum, because the
@@ -7,7 +8,7 @@
 #ifndef BLOCQ_SIMD_LANE_HPP
 #define BLOCQ_SIMD_LANE_HPP
 
-#include <blocq/core/lane.hpp>
+#include <blocq/core/lane_pair.hpp>
 #include <blocq/simd/transpose.hpp>
 #include <blocq/simd/xsimd.hpp>
 
@@ -152,6 +153,19 @@ struct batch_lane {
     return batch_lane(xsimd::select(m, a.v, b.v));
   }
 };
+
+struct batch_packed;
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+template <>
+struct blocq::lane_traits<blocq::batch_lane> {
+  static constexpr std::size_t size = batch_lane::size;
+  using mask = batch_lane::mask;
+  using packed = batch_packed;
+};
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
 
 BLOCQ_INLINE bool any(batch_lane::mask m) noexcept { return xsimd::any(m); }
 BLOCQ_INLINE bool all(batch_lane::mask m) noexcept { return xsimd::all(m); }
@@ -306,19 +320,9 @@ using native_lane = batch_lane;
 #else
 using native_lane = lane;
 #endif
+using native_pair = lane_pair<native_lane>;
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
-
-#if BLOCQ_HAS_XSIMD
-namespace blocq::inline v0 {
-template <>
-struct lane_traits<batch_lane> {
-  static constexpr std::size_t size = batch_lane::size;
-  using mask = batch_lane::mask;
-  using packed = batch_packed;
-};
-}  // namespace blocq::inline v0
-#endif
 
 #undef BLOCQ_LANE_INSTRUCTION
 #undef BLOCQ_LANE_REGISTER
