@@ -130,7 +130,7 @@ TEST_CASE("lookups of the SIMD lane are those of the model") {
   check.operator()<9, 3>();
 }
 
-TEST_CASE("the position of a minimum is the smallest among equals") {
+TEST_CASE("the first minimum, and the smallest position among equals") {
   float value[width], position[width];
   native_lane v, p;
   for (std::size_t first = 0; first < width; ++first)
@@ -141,11 +141,13 @@ TEST_CASE("the position of a minimum is the smallest among equals") {
       }
       gather(v, value, 1, width);
       gather(p, position, 1, width);
-      CHECK(position_of_minimum(v, p) == std::min(position[first], position[second]));
+      CHECK(position_of_minimum(v, p) == static_cast<std::size_t>(std::min(position[first], position[second])));
+      CHECK(first_minimum(v) == std::min(first, second));
     }
   const native_lane same = 3.40282347e38f;
   gather(p, position, 1, width);
-  CHECK(position_of_minimum(same, p) == *std::min_element(position, position + width));
+  CHECK(position_of_minimum(same, p) == static_cast<std::size_t>(*std::min_element(position, position + width)));
+  CHECK(first_minimum(same) == 0);
 }
 
 TEST_CASE_TEMPLATE("gather repeats the last lane and scatter leaves the rest alone", L, native_lane, native_pair) {

@@ -8,7 +8,7 @@
 //
 // What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
 // mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, round_half_away, to_i8, to_u8, gather and
-// scatter; for tables, packed_t<L>, lookup and position_of_minimum.
+// scatter; for tables, packed_t<L>, lookup, first_minimum and position_of_minimum.
 // Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
 #ifndef BLOCQ_CORE_LANE_HPP
 #define BLOCQ_CORE_LANE_HPP
@@ -155,12 +155,13 @@ BLOCQ_INLINE lane select(lane_mask m, lane a, lane b) noexcept { return m ? a : 
 BLOCQ_INLINE bool any(lane_mask m) noexcept { return m.v; }
 BLOCQ_INLINE bool all(lane_mask m) noexcept { return m.v; }
 
-// An integer of several fields, each of a few bits, that select entries of small tables.
+// An integer of several fields, each of a few bits, that select entries of small tables. All in all 16 bits.
 struct lane_packed {
   std::uint32_t v;
 
   lane_packed() = default;
   BLOCQ_INLINE explicit lane_packed(lane x) noexcept : v(static_cast<std::uint32_t>(x.v)) {}
+  BLOCQ_INLINE explicit operator lane() const noexcept { return static_cast<float>(v); }
 };
 
 template <class L>
@@ -227,9 +228,15 @@ BLOCQ_INLINE lane lookup(const lookup_table<lane, Width>& table, lane_packed p) 
 
 // Lane i holds p[i].
 BLOCQ_INLINE void gather(lane_packed& to, const std::uint16_t* p) noexcept { to.v = *p; }
+BLOCQ_INLINE void gather(lane_packed& to, const std::uint32_t* p) noexcept { to.v = *p; }
+BLOCQ_INLINE void scatter(lane_packed from, std::uint32_t* p) noexcept { *p = from.v; }
 
-// The position that goes with the smallest value; of equal values, the smallest position. No value is a NaN.
-BLOCQ_INLINE float position_of_minimum(lane, lane position) noexcept { return position.v; }
+// The first lane with the smallest value; and the position that goes with the smallest value, of equal values the
+// smallest position, all positions being integers from 0 on. No value is a NaN.
+BLOCQ_INLINE std::size_t first_minimum(lane) noexcept { return 0; }
+BLOCQ_INLINE std::size_t position_of_minimum(lane, lane position) noexcept {
+  return static_cast<std::size_t>(position.v);
+}
 
 // b unless a > b, and b unless a < b: with a NaN the result is b, as in the reference's macros.
 template <class L>

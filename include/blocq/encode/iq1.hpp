@@ -42,8 +42,8 @@ void sort_by_rank(const L (&from)[N], const L (&rank)[N], std::size_t count, L (
   constexpr std::size_t lanes = lane_traits<L>::size;
   float value[lanes], place[lanes], sorted[N][lanes] = {};
   for (std::size_t i = 0; i < N; ++i) {
-    scatter(from[i], value, 1, count);
-    scatter(rank[i], place, 1, count);
+    scatter(from[i], value, 1, lanes);
+    scatter(rank[i], place, 1, lanes);
     for (std::size_t k = 0; k < count; ++k) sorted[static_cast<std::size_t>(place[k])][k] = value[k];
   }
   for (std::size_t i = 0; i < N; ++i) gather(to[i], sorted[i], 1, lanes);
@@ -167,16 +167,16 @@ void fit_shifted_points(const L (&x)[N], const L (&w)[N], float zero_below, std:
   float x_of[lanes][N], w_of[lanes][N], code_of[K][lanes], scale_of[lanes], shifts_of[lanes], live_of[lanes];
   scatter(x, x_of[0], N, count);
   scatter(w, w_of[0], N, count);
-  scatter(scale, scale_of, 1, count);
-  scatter(select(mirrored, L(3.0f) - found.shifts, found.shifts), shifts_of, 1, count);
-  scatter(select(live, L(1.0f), L(0.0f)), live_of, 1, count);
+  scatter(scale, scale_of, 1, lanes);
+  scatter(select(mirrored, L(3.0f) - found.shifts, found.shifts), shifts_of, 1, lanes);
+  scatter(select(live, L(1.0f), L(0.0f)), live_of, 1, lanes);
   for (std::size_t k = 0; k < K; ++k) {
     L code = 0.0f;
     for (std::size_t i = 8 * k + 8; i-- > 8 * k;) {
       const L level = select(rank[i] < found.low, L(0.0f), select(rank[i] < found.high, L(1.0f), L(2.0f)));
       code = code * L(3.0f) + select(mirrored, L(2.0f) - level, level);
     }
-    scatter(code, code_of[k], 1, count);
+    scatter(code, code_of[k], 1, lanes);
   }
 
   const lookup_table<L, 2> values[2] = {lookup_table<L, 2>(impl::iq1_shifted[0]),
@@ -190,7 +190,7 @@ void fit_shifted_points(const L (&x)[N], const L (&w)[N], float zero_below, std:
     bool missed = false;
     const auto shift = [&](std::size_t k) { return (out[n].shifts >> (2 * k < K ? 1 : 0)) & 1; };
     for (std::size_t k = 0; k < K; ++k) {
-      const auto cell = lists[static_cast<int>(code_of[k][n])];
+      const auto cell = lists[static_cast<std::uint32_t>(code_of[k][n])];
       if (cell.units == 0) {
         out[n].point[k] = iq1_grid[cell.where];
         continue;

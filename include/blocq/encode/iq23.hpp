@@ -169,21 +169,26 @@ class signed_group_search {
       point[k] = 0.0f;
       missed[k] = traits::again == impl::second_choice::missed ? 0.0f : 1.0f;
     }
-    const L first_choice = select(live, L(1.0f), L(0.0f));
-    L wanted[K];
-    for (L& v : wanted) v = first_choice;
+    float lane_of[lanes];
+    std::uint32_t wanted[lanes] = {};
+    scatter(select(live, L(1.0f), L(0.0f)), lane_of, 1, lanes);
+    for (std::size_t i = 0; i < count_; ++i) {
+      out[i].zero = to_bits(lane_of[i]) == 0;
+      wanted[i] = out[i].zero ? 0 : ~0u;
+    }
     for (int i = -traits::steps; i <= traits::steps; ++i) {
       const L inverse = (L(2.0f * highest + 1.0f) + L(static_cast<float>(i)) * L(traits::step)) / top;
-      L candidate[K], off[K];
-      choose(inverse, L(1.0f) / inverse, wanted, candidate, off);
+      packed_t<L> levels[K], candidate[K];
+      choose(inverse, L(1.0f) / inverse, wanted, levels, candidate);
       const moments<L> m = measure(candidate);
       const auto better = live & (m.qq > L(0.0f)) & (m.xq * m.xq > best * m.qq);
       if (!any(better)) continue;
       scale = select(better, m.xq / m.qq, scale);
       best = select(better, scale * m.xq, best);
       for (std::size_t k = 0; k < K; ++k) {
-        point[k] = select(better, candidate[k], point[k]);
-        missed[k] = select(better, off[k], missed[k]);
+        const L chosen(candidate[k]);
+        point[k] = select(better, chosen, point[k]);
+        missed[k] = select(better, select(chosen == L(levels[k]), L(0.0f), L(1.0f)), missed[k]);
       }
     }
 
@@ -191,63 +196,81 @@ class signed_group_search {
     for (const L& v : missed) any_missed = max_of(any_missed, v);
     const auto again = live & (scale > L(0.0f)) & (any_missed > L(0.0f));
     if (any(again)) {
-      for (std::size_t k = 0; k < K; ++k)
-        wanted[k] = select(again, traits::again == impl::second_choice::missed ? missed[k] : L(1.0f), L(0.0f));
-      L candidate[K], off[K];
-      choose(L(1.0f) / scale, scale, wanted, candidate, off);
-      for (std::size_t k = 0; k < K; ++k) point[k] = select(wanted[k] > L(0.0f), candidate[k], point[k]);
-      const moments<L> m = measure(point);
+      for (std::uint32_t& bits : wanted) bits = 0;
+      L second[K];
+      for (std::size_t k = 0; k < K; ++k) {
+        second[k] = select(again, traits::again == impl::second_choice::missed ? missed[k] : L(1.0f), L(0.0f));
+        scatter(second[k], lane_of, 1, lanes);
+        for (std::size_t i = 0; i < count_; ++i) wanted[i] |= static_cast<std::uint32_t>(lane_of[i]) << k;
+      }
+      packed_t<L> levels[K], candidate[K];
+      choose(L(1.0f) / scale, scale, wanted, levels, candidate);
+      for (std::size_t k = 0; k < K; ++k) {
+        point[k] = select(second[k] > L(0.0f), L(candidate[k]), point[k]);
+        candidate[k] = packed_t<L>(point[k]);
+      }
+      const moments<L> m = measure(candidate);
       scale = select(again & (m.qq > L(0.0f)), m.xq / m.qq, scale);
     }
     scale = select(live, scale, L(0.0f));
 
-    float lane_of[lanes];
-    scatter(scale, lane_of, 1, count_);
+    scatter(scale, lane_of, 1, lanes);
     for (std::size_t i = 0; i < count_; ++i) out[i].scale = lane_of[i];
-    scatter(first_choice, lane_of, 1, count_);
-    for (std::size_t i = 0; i < count_; ++i) out[i].zero = to_bits(lane_of[i]) == 0;
     for (std::size_t k = 0; k < K; ++k) {
-      scatter(select(live, point[k], L(0.0f)), lane_of, 1, count_);
+      scatter(select(live, point[k], L(0.0f)), lane_of, 1, lanes);
       for (std::size_t i = 0; i < count_; ++i) out[i].point[k] = lane_of[i];
     }
   }
 
  private:
-  // Points for x * inverse in the groups and places that are wanted, and 1 where the levels are not a point themselves.
-  void choose(L inverse, L scale, const L (&wanted)[K], L (&point)[K], L (&off)[K]) const noexcept {
-    using table = lookup_table<L, points::width>;
-    float wanted_of[lanes], scale_of[lanes], code_of[lanes], point_of[lanes] = {}, off_of[lanes] = {};
-    scatter(scale, scale_of, 1, count_);
+  // The levels of x * inverse, and the points nearest to x in units of `scale`. Bit k of wanted[i] asks for the k-th
+  // point of group i; where it is 0 the levels stand for themselves.
+  void choose(L inverse, L scale, const std::uint32_t (&wanted)[lanes], packed_t<L> (&levels)[K],
+              packed_t<L> (&point)[K]) const noexcept {
+    std::uint32_t code_of[K][lanes], point_of[K][lanes];
     for (std::size_t k = 0; k < K; ++k) {
-      L code = 0.0f;
+      L code = 0.0f, packed = 0.0f;
       for (std::size_t j = D; j-- > 0;) {
-        const L level = nearest_int(L(0.5f) * (inverse * x_[D * k + j] - L(1.0f)));
-        code = code * L(static_cast<float>(points::levels)) + clamp_to(level, 0.0f, highest);
+        const L rounded = nearest_int(L(0.5f) * (inverse * x_[D * k + j] - L(1.0f)));
+        const L level = clamp_to(rounded, 0.0f, highest);
+        code = code * L(static_cast<float>(points::levels)) + level;
+        packed = packed * L(static_cast<float>(1 << points::width)) + level;
       }
-      scatter(code, code_of, 1, count_);
-      scatter(wanted[k], wanted_of, 1, count_);
-      for (std::size_t i = 0; i < count_; ++i) {
-        if (to_bits(wanted_of[i]) == 0) continue;
-        const auto cell = lists_[static_cast<int>(code_of[i])];
-        off_of[i] = cell.units != 0 ? 1.0f : 0.0f;
-        int packed;
-        if (cell.units == 0) {
-          packed = points::table[cell.where];
-        } else {
-          table values;
-          for (std::size_t part = 0; part < table::parts; ++part)
-            values.part[part] = L(scale_of[i]) * values_.part[part];
-          packed = nearest_point<points>(lists_.list(cell), lists_.count(cell), values, x_of_[i] + D * k,
-                                         root_of_[i] + D * k);
-        }
-        point_of[i] = static_cast<float>(packed);
-      }
-      gather(point[k], point_of, 1, lanes);
-      gather(off[k], off_of, 1, lanes);
+      levels[k] = packed_t<L>(packed);
+      scatter(packed_t<L>(code), code_of[k]);
+      scatter(levels[k], point_of[k]);
     }
+
+    // What has to be searched for is sorted by the length of its list, so that no branch depends on one search.
+    std::uint8_t one[lanes * K + 1], two[lanes * K + 1], many[lanes * K + 1];
+    std::size_t ones = 0, twos = 0, more = 0;
+    lookup_table<L, points::width> values[lanes];
+    float scale_of[lanes];
+    scatter(scale, scale_of, 1, lanes);
+    for (std::size_t i = 0; i < count_; ++i) {
+      for (std::size_t part = 0; part < values[i].parts; ++part)
+        values[i].part[part] = L(scale_of[i]) * values_.part[part];
+      for (std::size_t k = 0; k < K; ++k) {
+        const std::uint32_t units = lists_[code_of[k][i]].units & (0u - (wanted[i] >> k & 1));
+        one[ones] = two[twos] = many[more] = static_cast<std::uint8_t>(k * lanes + i);
+        ones += units == 1;
+        twos += units == 2;
+        more += units > 2;
+      }
+    }
+    const auto search = [&](std::uint8_t place, std::size_t units) {
+      const std::size_t k = place / lanes, i = place % lanes;
+      const auto cell = lists_[code_of[k][i]];
+      point_of[k][i] = nearest_point<points>(lists_.list(cell), (units != 0 ? units : cell.units) * lists_.unit,
+                                             values[i], x_of_[i] + D * k, root_of_[i] + D * k);
+    };
+    for (std::size_t n = 0; n < ones; ++n) search(one[n], 1);
+    for (std::size_t n = 0; n < twos; ++n) search(two[n], 2);
+    for (std::size_t n = 0; n < more; ++n) search(many[n], 0);
+    for (std::size_t k = 0; k < K; ++k) gather(point[k], point_of[k]);
   }
 
-  moments<L> measure(const L (&point)[K]) const noexcept {
+  moments<L> measure(const packed_t<L> (&point)[K]) const noexcept {
     moments<L> m;
     for (std::size_t k = 0; k < K; ++k) {
       L q[D];
@@ -339,7 +362,7 @@ void encode_signed_points(const float* p, std::size_t blocks, const encode_conte
       }
       for (std::size_t k = 0; k < G::runs; ++k) {
         float lane_of[lane_traits<L>::size];
-        scatter(take_signs<traits::even_signs>(x + 8 * k, w + 8 * k), lane_of, 1, count);
+        scatter(take_signs<traits::even_signs>(x + 8 * k, w + 8 * k), lane_of, 1, lane_traits<L>::size);
         for (std::size_t i = 0; i < count; ++i) group[first + i].signs[k] = lane_of[i];
       }
       signed_group_search<L, B>(x, w, count)(group + first);

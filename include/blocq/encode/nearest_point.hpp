@@ -47,10 +47,12 @@ namespace blocq::inline v0::inline BLOCQ_ISA::detail {
 
 // Levels as one number, their code: level i counts levels^i. The points that compete for a code are a list of packed
 // points, nearest shell first and in the table's order within a shell, filled up to a multiple of Unit by repeating
-// its first point.
+// its last point.
 template <class P, int Unit>
 class neighbours {
  public:
+  static constexpr std::size_t unit = Unit;
+
   // Where the list of a code begins and how many units it has; a code that is a point has none, and its index instead.
   struct cell {
     std::uint32_t units : 8;
@@ -78,7 +80,7 @@ class neighbours {
     }
   }
 
-  const cell& operator[](int code) const noexcept { return cells_[code]; }
+  const cell& operator[](std::uint32_t code) const noexcept { return cells_[code]; }
   std::size_t count(cell c) const noexcept { return c.units * static_cast<std::size_t>(Unit); }
   const std::uint16_t* list(cell c) const noexcept { return packed_ + c.where * static_cast<std::size_t>(Unit); }
 
@@ -119,7 +121,7 @@ class neighbours {
         packed_[filled_] = P::table[candidate[n]];
         filled_ += distance[candidate[n]] == d;
       }
-    for (; filled_ % Unit != 0; ++filled_) packed_[filled_] = packed_[first];
+    for (; filled_ % Unit != 0; ++filled_) packed_[filled_] = packed_[filled_ - 1];
     BLOCQ_ASSERT(filled_ <= P::capacity);
     cells_[code] = {static_cast<std::uint32_t>((filled_ - first) / Unit) & 0xffu,
                     static_cast<std::uint32_t>(first / Unit) & 0xffffffu};
@@ -137,39 +139,63 @@ const auto& neighbours_for() noexcept {
   return lists;
 }
 
-// The first of the list's points for which the sum over its coordinates of w * (value - x)^2 is smallest, where
-// `values` has the value of each level. The points are as many problems as L has lanes.
+// The sum over the coordinates of w * (value - x)^2 for as many points as L has lanes, where `values` has the value of
+// each level. A coordinate's terms are a table.
 template <class P, class L>
-std::uint16_t nearest_point(const std::uint16_t* list, std::size_t count, const lookup_table<L, P::width>& values,
-                            const float* x, const float* w) noexcept {
-  using terms = lookup_table<L, P::width>;
-  static constexpr float counting[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  terms term[P::dimensions];
-  for (int i = 0; i < P::dimensions; ++i)
-    for (std::size_t part = 0; part < terms::parts; ++part) {
-      const L difference = values.part[part] - L(x[i]);
-      term[i].part[part] = L(w[i]) * difference * difference;
-    }
-  L least = 3.40282347e38f, at = 0.0f, position;
-  gather(position, counting, 1, lane_traits<L>::size);
-  for (std::size_t n = 0; n < count; n += lane_traits<L>::size) {
-    packed_t<L> point;
-    gather(point, list + n);
-    L sum = lookup<0>(term[0], point);
-    [&]<int... J>(std::integer_sequence<int, J...>) { ((sum += lookup<P::width*(J + 1)>(term[J + 1], point)), ...); }
-    (std::make_integer_sequence<int, P::dimensions - 1>{});
-    const auto closer = sum < least;
-    least = select(closer, sum, least);
-    at = select(closer, position, at);
-    position += L(static_cast<float>(lane_traits<L>::size));
+class weighted_distance {
+ public:
+  BLOCQ_INLINE weighted_distance(const lookup_table<L, P::width>& values, const float* x, const float* w) noexcept {
+    for (int i = 0; i < P::dimensions; ++i)
+      for (std::size_t part = 0; part < values.parts; ++part) {
+        const L difference = values.part[part] - L(x[i]);
+        term_[i].part[part] = L(w[i]) * difference * difference;
+      }
   }
-  return list[static_cast<std::size_t>(position_of_minimum(least, at))];
+
+  BLOCQ_INLINE L operator()(const std::uint16_t* packed) const noexcept {
+    packed_t<L> point;
+    gather(point, packed);
+    return sum(point, std::make_integer_sequence<int, P::dimensions - 1>{});
+  }
+
+ private:
+  template <int... J>
+  BLOCQ_INLINE L sum(packed_t<L> point, std::integer_sequence<int, J...>) const noexcept {
+    L sum = lookup<0>(term_[0], point);
+    ((sum += lookup<P::width*(J + 1)>(term_[J + 1], point)), ...);
+    return sum;
+  }
+
+  lookup_table<L, P::width> term_[P::dimensions];
+};
+
+// The first of the list's points that has the smallest distance.
+template <class P, class L>
+BLOCQ_INLINE std::uint16_t nearest_point(const std::uint16_t* list, std::size_t count,
+                                         const lookup_table<L, P::width>& values, const float* x,
+                                         const float* w) noexcept {
+  constexpr std::size_t lanes = lane_traits<L>::size;
+  const weighted_distance<P, L> distance(values, x, w);
+  const L infinite = 3.40282347e38f;
+  L least = min_of(distance(list), infinite);
+  if (count <= lanes) return list[first_minimum(least)];
+
+  static constexpr float counting[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  L position;
+  gather(position, counting, 1, lanes);
+  L at = select(least < infinite, position, L(0.0f));
+  for (std::size_t n = lanes; n < count; n += lanes) {
+    position += L(static_cast<float>(lanes));
+    const L sum = distance(list + n);
+    at = select(sum < least, position, at);
+    least = min_of(sum, least);
+  }
+  return list[position_of_minimum(least, at)];
 }
 
 // The values of the coordinates of packed points.
 template <class P, class L>
-void unpack_points(L packed, const lookup_table<L, P::width>& values, L* to) noexcept {
-  const packed_t<L> point(packed);
+BLOCQ_INLINE void unpack_points(packed_t<L> point, const lookup_table<L, P::width>& values, L* to) noexcept {
   [&]<int... J>(std::integer_sequence<int, J...>) { ((to[J] = lookup<P::width * J>(values, point)), ...); }
   (std::make_integer_sequence<int, P::dimensions>{});
 }

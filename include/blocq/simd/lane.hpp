@@ -249,6 +249,7 @@ struct batch_packed {
 
   batch_packed() = default;
   BLOCQ_INLINE explicit batch_packed(batch_lane x) noexcept : v(xsimd::to_int(x.v)) {}
+  BLOCQ_INLINE explicit operator batch_lane() const noexcept { return batch_lane(xsimd::to_float(v)); }
 };
 
 BLOCQ_INLINE void gather(batch_packed& to, const std::uint16_t* p) noexcept {
@@ -261,6 +262,10 @@ BLOCQ_INLINE void gather(batch_packed& to, const std::uint16_t* p) noexcept {
   for (std::size_t i = 0; i < batch_lane::size; ++i) lanes[i] = p[i];
   to.v = batch_lane::ints::load_unaligned(lanes);
 #endif
+}
+
+BLOCQ_INLINE void gather(batch_packed& to, const std::uint32_t* p) noexcept {
+  to.v = batch_lane::ints::load_unaligned(reinterpret_cast<const std::int32_t*>(p));
 }
 
 template <int Shift, int Width>
@@ -289,31 +294,47 @@ BLOCQ_INLINE batch_lane lookup(const lookup_table<batch_lane, Width>& table, bat
 #endif
 }
 
-BLOCQ_INLINE float position_of_minimum(batch_lane value, batch_lane position) noexcept {
-  float at[batch_lane::size];
-  position.v.store_unaligned(at);
+BLOCQ_INLINE void scatter(batch_packed from, std::uint32_t* p) noexcept {
+  from.v.store_unaligned(reinterpret_cast<std::int32_t*>(p));
+}
+
+namespace detail {
+// Bit i is set where lane i has the smallest value.
+BLOCQ_INLINE unsigned minimum_bits(batch_lane x) noexcept {
 #if defined(__AVX512F__)
-  const __m512 least = _mm512_set1_ps(_mm512_reduce_min_ps(value.v.data));
-  const unsigned equal = _mm512_cmp_ps_mask(value.v.data, least, _CMP_EQ_OQ);
+  const __m512 least = _mm512_set1_ps(_mm512_reduce_min_ps(x.v.data));
+  return _mm512_cmp_ps_mask(x.v.data, least, _CMP_EQ_OQ);
 #elif defined(__AVX__)
-  __m256 least = _mm256_min_ps(value.v.data, _mm256_permute2f128_ps(value.v.data, value.v.data, 1));
-  least = _mm256_min_ps(least, _mm256_permute_ps(least, 0x4e));
-  least = _mm256_min_ps(least, _mm256_permute_ps(least, 0xb1));
-  const auto equal = static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(value.v.data, least, _CMP_EQ_OQ)));
+  batch_lane least = min_of(x, batch_lane(batch_lane::batch(_mm256_permute2f128_ps(x.v.data, x.v.data, 1))));
+  least = min_of(least, batch_lane(batch_lane::batch(_mm256_permute_ps(least.v.data, 0x4e))));
+  least = min_of(least, batch_lane(batch_lane::batch(_mm256_permute_ps(least.v.data, 0xb1))));
+  return static_cast<unsigned>(_mm256_movemask_ps((x == least).data));
 #else
-  float values[batch_lane::size];
-  value.v.store_unaligned(values);
-  float least = values[0];
-  for (const float v : values) least = v < least ? v : least;
-  unsigned equal = 0;
-  for (std::size_t i = 0; i < batch_lane::size; ++i) equal |= static_cast<unsigned>(values[i] == least) << i;
+  float lanes[batch_lane::size];
+  x.v.store_unaligned(lanes);
+  float least = lanes[0];
+  for (const float v : lanes) least = v < least ? v : least;
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < batch_lane::size; ++i) bits |= static_cast<unsigned>(lanes[i] == least) << i;
+  return bits;
 #endif
-  float first = at[__builtin_ctz(equal)];
+}
+}  // namespace detail
+
+BLOCQ_INLINE std::size_t first_minimum(batch_lane value) noexcept {
+  return static_cast<std::size_t>(__builtin_ctz(detail::minimum_bits(value)));
+}
+
+BLOCQ_INLINE std::size_t position_of_minimum(batch_lane value, batch_lane position) noexcept {
+  std::int32_t at[batch_lane::size];
+  xsimd::to_int(position.v).store_unaligned(at);
+  const unsigned equal = detail::minimum_bits(value);
+  std::int32_t first = at[__builtin_ctz(equal)];
   for (unsigned rest = equal & (equal - 1); rest != 0; rest &= rest - 1) {
-    const float other = at[__builtin_ctz(rest)];
+    const std::int32_t other = at[__builtin_ctz(rest)];
     first = other < first ? other : first;
   }
-  return first;
+  return static_cast<std::size_t>(first);
 }
 
 using native_lane = batch_lane;
