@@ -1,0 +1,238 @@
+// The primitives of this build's instruction set against those of common.hpp, on random and extreme operands. A build
+// whose primitives are those of common.hpp has nothing to compare.
+#include <doctest/doctest.h>
+#include <blocq/simd/vec.hpp>
+#include <random.hpp>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+namespace common = blocq::simd::common;
+namespace native = blocq::simd::native;
+
+constexpr int rounds = 300;
+
+// Random bytes, or bytes that are at the ends of a range, at an address without alignment.
+struct buffer {
+  std::uint8_t storage[257];
+
+  buffer(test::random_bits& random, int round) {
+    static constexpr std::uint8_t extremes[] = {0, 1, 127, 128, 129, 255};
+    for (std::uint8_t& b : storage) {
+      const auto r = static_cast<std::uint32_t>(random.next() >> 32);
+      const bool is_random = round % 3 == 0 || (round % 3 == 1 && r % 2 != 0);
+      b = is_random ? static_cast<std::uint8_t>(r >> 24) : extremes[(r >> 8) % 6];
+    }
+  }
+  const std::uint8_t* operator+(int i) const { return storage + 1 + i; }
+};
+
+using image = std::array<std::uint8_t, 32>;
+
+// What a vector holds; all NaNs are one.
+template <class V>
+image image_of(const V& v) {
+  static_assert(sizeof(V) == 32);
+  image bytes;
+  std::memcpy(bytes.data(), &v, 32);
+  if constexpr (std::is_same_v<V, common::floats> || std::is_same_v<V, native::floats>)
+    for (std::size_t i = 0; i < 32; i += 4) {
+      std::uint32_t bits;
+      std::memcpy(&bits, &bytes[i], 4);
+      if ((bits & 0x7fffffffu) > 0x7f800000u) bits = blocq::quiet_nan_bits;
+      std::memcpy(&bytes[i], &bits, 4);
+    }
+  return bytes;
+}
+std::uint32_t image_of(float x) { return blocq::to_bits(x); }
+
+// Runs a statement that returns a vector with `vec` as either set of primitives.
+#define CHECK_SAME(...)                       \
+  do {                                        \
+    const auto want = [&] {                   \
+      namespace vec = common;                 \
+      return image_of(__VA_ARGS__);           \
+    }();                                      \
+    const auto got = [&] {                    \
+      namespace vec = native;                 \
+      return image_of(__VA_ARGS__);           \
+    }();                                      \
+    CHECK_MESSAGE(want == got, #__VA_ARGS__); \
+  } while (false)
+
+// Calls f with the operands of each round.
+template <class F>
+void for_each_round(F&& f) {
+  if (std::is_same_v<common::bytes, native::bytes>) return;
+  test::random_bits random{17};
+  for (int round = 0; round < rounds; ++round) {
+    const buffer p(random, round), q(random, round + 1);
+    f(p, q);
+  }
+}
+
+// Numbers whose sums and products are exact.
+struct small_floats {
+  float v[16];
+  explicit small_floats(const buffer& p) {
+    for (int i = 0; i < 16; ++i) v[i] = static_cast<float>(static_cast<std::int8_t>(p.storage[i])) * 0.25f;
+  }
+};
+
+struct words_of {
+  std::int16_t v[32];
+  explicit words_of(const buffer& p) { std::memcpy(v, p.storage, sizeof v); }
+};
+
+}  // namespace
+
+TEST_CASE("bytes are loaded and stored like those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    CHECK_SAME(vec::load_bytes(p + 0));
+    CHECK_SAME(vec::fill_bytes(p.storage[0]));
+    CHECK_SAME(vec::fill_bytes(static_cast<std::int8_t>(p.storage[0])));
+    CHECK_SAME(vec::load_halves(p + 3));
+    CHECK_SAME(vec::load_quarters(p + 9, q + 1, p + 0, q + 30));
+    CHECK_SAME(vec::load_eighths(p + 0, {q.storage[0] % 60, 1, 59, 3, q.storage[1] % 60, 3, 17, 0}));
+    CHECK_SAME(vec::fill_eighths(p + 5));
+    std::uint8_t stored[33];
+    native::store_bytes(stored + 1, native::load_bytes(p + 0));
+    CHECK(std::memcmp(stored + 1, p + 0, 32) == 0);
+  });
+}
+
+TEST_CASE("arithmetic of bytes is that of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    CHECK_SAME(vec::load_bytes(p + 0) & vec::load_bytes(q + 0));
+    CHECK_SAME(vec::load_bytes(p + 0) | vec::load_bytes(q + 0));
+    CHECK_SAME(vec::load_bytes(p + 0) ^ vec::load_bytes(q + 0));
+    CHECK_SAME(vec::load_bytes(p + 0) + vec::load_bytes(q + 0));
+    CHECK_SAME(vec::load_bytes(p + 0) - vec::load_bytes(q + 0));
+    CHECK_SAME(vec::load_bytes(p + 0) * vec::load_bytes(q + 0));
+    CHECK_SAME(vec::carry_of_thrice(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::equal(vec::load_bytes(p + 0), vec::load_bytes(q + 0)));
+    CHECK_SAME(vec::negate_where(vec::load_bytes(p + 0), vec::equal(vec::load_bytes(p + 0), vec::load_bytes(q + 0))));
+  });
+}
+
+TEST_CASE("fields of bytes are those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    for (int shift = 0; shift < 8; ++shift) {
+      CHECK_SAME(vec::shift_left(vec::load_bytes(p + 0), shift));
+      CHECK_SAME(vec::field<1>(vec::load_bytes(p + 0), shift));
+      if (shift <= 6) CHECK_SAME(vec::field<2>(vec::load_bytes(p + 0), shift));
+      if (shift <= 4) CHECK_SAME(vec::field<4>(vec::load_bytes(p + 0), shift));
+    }
+    CHECK_SAME(vec::split_nibbles(p + 0));
+    CHECK_SAME(vec::spread_nibbles(p + 0));
+    CHECK_SAME(vec::spread_nibbles<true>(p + 0));
+    CHECK_SAME(vec::spread_pairs(p + 0));
+    CHECK_SAME(vec::spread_bits(p + 0, 255));
+    CHECK_SAME(vec::spread_bits(p + 0, 16));
+    CHECK_SAME(vec::spread_sixes(p + 0));
+    CHECK_SAME(vec::swap_middle_quarters(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::lookup16(vec::load_halves(p + 0), vec::load_bytes(q + 0)));
+  });
+}
+
+TEST_CASE("floats are those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    const small_floats a(p), b(q);
+    for (int i = 0; i < 4; ++i) CHECK_SAME(vec::to_floats(vec::load_bytes(p + 0), i));
+    CHECK_SAME(vec::load_floats(a.v + 1));
+    CHECK_SAME(vec::fill_floats(a.v[0]));
+    CHECK_SAME(vec::load_floats(a.v) * vec::load_floats(b.v));
+    CHECK_SAME(vec::load_floats(a.v) + vec::load_floats(b.v));
+    CHECK_SAME(vec::load_floats(a.v) - vec::load_floats(b.v));
+    CHECK_SAME(vec::as_written(vec::load_floats(a.v)));
+    CHECK_SAME(vec::fma(vec::load_floats(a.v), vec::load_floats(b.v), vec::load_floats(a.v + 8)));
+    CHECK_SAME(vec::fill_two(a.v[0], b.v[0]));
+    CHECK_SAME(vec::sum(vec::load_floats(a.v)));
+    CHECK_SAME(vec::lookup16(a.v, vec::field<4>(vec::load_bytes(q + 0), 0), 1));
+    CHECK_SAME(vec::lookup16(a.v, vec::field<4>(vec::load_bytes(q + 0), 0), 2));
+    float stored[8];
+    native::store_floats(stored, native::load_floats(a.v));
+    CHECK(std::memcmp(stored, a.v, sizeof stored) == 0);
+  });
+}
+
+TEST_CASE("words are those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    const words_of words_a(p), words_b(q);
+    const std::int16_t(&a)[32] = words_a.v, (&b)[32] = words_b.v;
+    const auto low = static_cast<std::uint64_t>(p.storage[0]) * 0x0123456789abcdefu, high = ~low * 0x9e3779b97f4a7c15u;
+    CHECK_SAME(vec::load_words(a));
+    CHECK_SAME(vec::widen(low, high));
+    CHECK_SAME(vec::widen_twice(high));
+    CHECK_SAME(vec::fill_words(a[0]));
+    CHECK_SAME(vec::fill_two(a + 1));
+    CHECK_SAME(vec::load_words(a) + vec::load_words(b));
+    CHECK_SAME(vec::load_words(a) - vec::load_words(b));
+    CHECK_SAME(vec::load_words(a) * vec::load_words(b));
+    CHECK_SAME(vec::load_words(a) | vec::load_words(b));
+    CHECK_SAME(vec::equal(vec::load_words(a), vec::load_words(b)));
+    CHECK_SAME(vec::move_field<7, 1, 15>(vec::load_words(a)));
+    CHECK_SAME(vec::move_field<0, 7, 7>(vec::load_words(a)));
+    CHECK_SAME(vec::move_field<9, 7, 0>(vec::load_words(a)));
+    for (int h = 0; h < 2; ++h) {
+      CHECK_SAME(vec::widen_codes(vec::load_bytes(p + 0), h));
+      CHECK_SAME(vec::widen_half(vec::load_bytes(p + 0), h));
+      CHECK_SAME(vec::halves_to_floats(vec::load_words(a), h));
+    }
+    // Sums of two products stay within 16 bits with codes of up to 7 bits.
+    CHECK_SAME(vec::maddubs(vec::field<7>(vec::load_bytes(p + 0), 0), vec::load_bytes(q + 0)));
+    CHECK(blocq::to_bits(native::half_to_float(static_cast<std::uint16_t>(a[0] & 0x7bff))) ==
+          blocq::to_bits(blocq::f16_to_f32(static_cast<std::uint16_t>(a[0] & 0x7bff))));
+    std::int16_t stored[16];
+    native::store_words(stored, native::load_words(a));
+    CHECK(std::memcmp(stored, a, sizeof stored) == 0);
+  });
+}
+
+TEST_CASE("every binary16 is widened as by the model") {
+  if (std::is_same_v<common::bytes, native::bytes>) return;
+  for (unsigned first = 0; first < 65536; first += 16) {
+    std::int16_t codes[16];
+    for (unsigned i = 0; i < 16; ++i) codes[i] = static_cast<std::int16_t>(first + i);
+    CHECK_SAME(vec::halves_to_floats(vec::load_words(codes), 0));
+    CHECK_SAME(vec::halves_to_floats(vec::load_words(codes), 1));
+  }
+}
+
+TEST_CASE("integers are those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    words_of a(p), b(q);
+    for (std::int16_t& w : a.v) w = w == -32768 ? -32767 : w;  // two products of 2^30 do not fit
+    CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::load_words(b.v)));
+    CHECK_SAME(vec::to_floats(vec::madd2(vec::load_words(a.v), vec::load_words(b.v))));
+    CHECK_SAME(vec::fill_ints(a.v[0] * 65536));
+    CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(-1)) + vec::fill_ints(b.v[0]));
+    CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(-1)) - vec::fill_ints(b.v[0]));
+    CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(1)) * vec::fill_ints(b.v[0] / 2));
+  });
+}
+
+TEST_CASE("vectors are read as others like those of the model") {
+  for_each_round([](const buffer& p, const buffer&) {
+    CHECK_SAME(vec::as_bytes(vec::as_words(vec::load_bytes(p + 0))));
+    CHECK_SAME(vec::as_bytes(vec::as_floats(vec::load_bytes(p + 0))));
+    CHECK_SAME(vec::as_words(vec::load_bytes(p + 0)));
+  });
+}
+
+TEST_CASE("eight vectors are transposed like those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    for (int i = 0; i < 8; ++i) {
+      const auto transposed = [&]<class V>(V first, auto load) {
+        V v[8] = {first};
+        for (int j = 0; j < 8; ++j) v[j] = load(j % 2 == 0 ? p + 16 * j : q + 16 * j);
+        transpose_eighths(v);
+        return v[i];
+      };
+      CHECK_SAME(transposed(vec::fill_bytes(0), [](const void* at) { return vec::load_bytes(at); }));
+    }
+  });
+}
