@@ -1,7 +1,10 @@
 // blocq-bench                                   Google Benchmark over all formats and operations; takes its flags
 // blocq-bench --peer DIR [--csv FILE] [--filter REGEX] [--rounds N]
 //                                               blocq and ggml side by side; DIR holds ggml's shared libraries
+// blocq-bench --quality MODEL.gguf [--filter REGEX]
+//                                               errors of quality_level::best against the reference encoders
 #include "machine.hpp"
+#include "quality.hpp"
 #include "registry.hpp"
 #include "side_by_side.hpp"
 
@@ -18,7 +21,8 @@ namespace {
 int usage() {
   std::fputs(
       "usage: blocq-bench [--benchmark_filter=REGEX ...]\n"
-      "       blocq-bench --peer DIR [--csv FILE] [--filter REGEX] [--rounds N]\n",
+      "       blocq-bench --peer DIR [--csv FILE] [--filter REGEX] [--rounds N]\n"
+      "       blocq-bench --quality MODEL.gguf [--filter REGEX]\n",
       stderr);
   return 2;
 }
@@ -41,8 +45,9 @@ int run_google_benchmark(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   bench::comparison options;
+  std::string model;
   const std::pair<const char*, std::string*> texts[] = {
-      {"--peer", &options.peer}, {"--csv", &options.csv}, {"--filter", &options.filter}};
+      {"--peer", &options.peer}, {"--csv", &options.csv}, {"--filter", &options.filter}, {"--quality", &model}};
   if (argc < 2 || std::strncmp(argv[1], "--benchmark", 11) == 0) return run_google_benchmark(argc, argv);
   for (int i = 1; i < argc; i += 2) {
     const auto* const text = std::find_if(std::begin(texts), std::end(texts),
@@ -54,5 +59,6 @@ int main(int argc, char** argv) {
     else if (std::strcmp(argv[i], "--rounds") != 0 || (options.rounds = std::atoi(argv[i + 1])) < 1)
       return usage();
   }
+  if (!model.empty()) return bench::quality(model, options.filter);
   return options.peer.empty() ? usage() : bench::side_by_side(options);
 }

@@ -37,11 +37,13 @@ struct nf4_parts {
   std::span<std::uint8_t> scales, codes;
 };
 
-blocq::status encode_nvfp4_tensor(std::span<const float> x, std::byte* out, const encode_settings&) {
+blocq::status encode_nvfp4_tensor(std::span<const float> x, std::byte* out, const encode_settings& settings) {
   const nvfp4_parts parts(out, x.size());
   const auto unit = blocq::fit_nvfp4(x);
   parts.unit = unit.value;
-  return blocq::encode_nvfp4(x, unit, parts.codes, parts.scales);
+  const blocq::status s = blocq::encode_nvfp4(x, unit, parts.codes, parts.scales);
+  if (!s || !settings.best) return s;
+  return blocq::improve_nvfp4<blocq::native_lane>(x, unit, settings.importance, parts.codes, parts.scales);
 }
 
 blocq::status decode_nvfp4_tensor(const std::byte* in, std::span<float> y) {
@@ -49,11 +51,13 @@ blocq::status decode_nvfp4_tensor(const std::byte* in, std::span<float> y) {
   return blocq::decode_nvfp4(parts.codes, parts.scales, {parts.unit}, y);
 }
 
-blocq::status encode_nf4_tensor(std::span<const float> x, std::byte* out, const encode_settings&) {
+blocq::status encode_nf4_tensor(std::span<const float> x, std::byte* out, const encode_settings& settings) {
   const nf4_parts parts(out, x.size());
   std::vector<blocq::nf4> blocks(x.size() / 64);
   std::vector<float> absmax(blocks.size());
-  if (const auto s = blocq::quantize(x, blocks); !s) return s;
+  blocq::quantize_options options{.importance = settings.importance};
+  if (settings.best) options.quality = blocq::quality_level::best;
+  if (const auto s = blocq::quantize(x, blocks, options); !s) return s;
   if (const auto s = blocq::split_scales(blocks, parts.codes, absmax); !s) return s;
   return blocq::encode_nested_scales(absmax, parts.scales, parts.units, parts.offset);
 }

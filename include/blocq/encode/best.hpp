@@ -8,7 +8,9 @@
 //   scales of groups          all group scales (or a window around the reference's) for a set of super-block scales,
 //                             then least squares for the super-block scale
 //   scales, minima of groups  the same in two dimensions
-//   groups with 8-bit scales  every scale (NVFP4); powers of two around the rule's (MX)
+//   groups with 8-bit scales  every scale (both forms of NVFP4); every power of two that can be the best (MX)
+//   a table and a scale       least squares from 64 scales (NF4, FP4)
+//   a table of points         best_points.hpp
 // Candidates run on the lanes of L; each lane rounds as one problem alone would, so the result does not depend on L.
 #ifndef BLOCQ_ENCODE_BEST_HPP
 #define BLOCQ_ENCODE_BEST_HPP
@@ -132,17 +134,22 @@ champion best_of(int first, int last, Value value, Error error) noexcept {
   return best;
 }
 
+// sum of w * (x - y)^2 over n elements
+inline double squared_distance(const float* x, const float* w, const float* y, std::size_t n) noexcept {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double difference = impl::opaque(static_cast<double>(x[i]) - static_cast<double>(y[i]));
+    sum = impl::opaque(sum + impl::opaque(impl::opaque(static_cast<double>(w[i]) * difference) * difference));
+  }
+  return sum;
+}
+
 // The squared error of a block as its decoder sees it.
 template <class B>
 double decoded_error(const float* x, const float* w, const B& b) noexcept {
   float y[block_size<B>];
   decode(b, y);
-  double sum = 0;
-  for (std::size_t i = 0; i < block_size<B>; ++i) {
-    const double difference = impl::opaque(static_cast<double>(x[i]) - static_cast<double>(y[i]));
-    sum = impl::opaque(sum + impl::opaque(impl::opaque(static_cast<double>(w[i]) * difference) * difference));
-  }
-  return sum;
+  return squared_distance(x, w, y, block_size<B>);
 }
 
 // Puts the candidate in the block's place if its decoder gets nearer to x by more than rounding.
@@ -453,19 +460,76 @@ nvfp4 best_nvfp4(const float* x, const float* w, const nvfp4& block) noexcept {
   return candidate;
 }
 
-// Scales that are powers of two: three to either side of the rule's.
-inline constexpr int power_window = 3;
+// Scales that are powers of two, counted from the floor rule's, with which the peak lies in the highest binade of the
+// element. One more may serve, because it clips nothing. Beyond that one, the levels up to the peak are some of those
+// before it and no other ones. Downward every step clips twice as much: two steps cost more than rounding ever does if
+// the weights are alike, and more of them are for weights that ignore the peak.
+inline constexpr int lower_powers = 6, higher_powers = 1;
 
 template <class L>
 mxfp4 best_mxfp4(const float* x, const float* w, const mxfp4& block) noexcept {
   const auto value = [](int e) { return impl::half_e8m0(static_cast<std::uint8_t>(e)); };
-  const champion best = best_of<L>(clamp_int(block.e - power_window, 0, 254), clamp_int(block.e + power_window, 0, 254),
-                                   value, [&](L scale) { return squared_error<mxfp4>(x, w, 32, scale, L(0.0f)); });
+  const champion best =
+      best_of<L>(clamp_int(block.e - lower_powers, 0, 254), clamp_int(block.e + higher_powers, 0, 254), value,
+                 [&](L scale) { return squared_error<mxfp4>(x, w, 32, scale, L(0.0f)); });
   if (best.index < 0) return block;
   mxfp4 candidate = block;
   std::uint8_t codes[32];
   candidate.e = static_cast<std::uint8_t>(best.index);
   write_codes<mxfp4>(x, 32, value(best.index), 0.0f, codes);
+  set_codes(candidate, codes);
+  return candidate;
+}
+
+// The code whose number is nearest to v, the first of equals.
+template <class Code, class L>
+L nearest_entry(L v, L& number) noexcept {
+  number = Code::values[0];
+  L least = abs(v - number), code = 0.0f;
+  for (int c = 1; c < 16; ++c) {
+    const L entry = Code::values[c], distance = abs(v - entry);
+    const auto nearer = distance < least;
+    least = select(nearer, distance, least);
+    number = select(nearer, entry, number);
+    code = select(nearer, L(static_cast<float>(c)), code);
+  }
+  return code;
+}
+
+// A binary32 scale for a table of numbers: least squares from 64 scales below and a little above the peak.
+template <class L, class Code, std::size_t N>
+codebook_block<Code, N> best_entries(const float* x, const float* w, const codebook_block<Code, N>& block) noexcept {
+  const lane unit = lane(peak_magnitude(x, N)) * lane(0.01f);
+  const auto fit = [&]<class T>(T scale, T& aa, T& ab) {
+    const T inverse = T(1.0f) / scale;
+    aa = ab = 0.0f;
+    for (std::size_t i = 0; i < N; ++i) {
+      T number;
+      nearest_entry<Code>(T(x[i]) * inverse, number);
+      aa += T(w[i]) * number * number;
+      ab += T(w[i]) * number * T(x[i]);
+    }
+  };
+  const auto value = [&](int i) { return (unit * lane(static_cast<float>(i))).v; };
+  const champion best = best_of<L>(46, 109, value, [&](L scale) {  // in hundredths of the peak
+    L aa, ab;
+    fit(scale, aa, ab);
+    return -(ab * ab / aa);
+  });
+  if (best.index < 0) return block;
+  lane scale = value(best.index);
+  for (int pass = 0; pass < 4; ++pass) {
+    lane aa, ab;
+    fit(scale, aa, ab);
+    scale = ab / aa;
+  }
+  codebook_block<Code, N> candidate;
+  std::uint8_t codes[N];
+  for (std::size_t i = 0; i < N; ++i) {
+    lane number;
+    codes[i] = static_cast<std::uint8_t>(nearest_entry<Code>(lane(x[i]) / scale, number).v);
+  }
+  store(candidate.absmax, to_bits(scale.v));
   set_codes(candidate, codes);
   return candidate;
 }
@@ -504,7 +568,7 @@ void improve(const float* x, const float* w, mxfp4& block) noexcept {
 template <class L, class Element, std::size_t N>
 void improve(const float* x, const float* w, mx_block<Element, N>& block) noexcept {
   const int rule = block.scale;
-  for (int scale = rule - detail::power_window; scale <= rule + detail::power_window; ++scale) {
+  for (int scale = rule - detail::lower_powers; scale <= rule + detail::higher_powers; ++scale) {
     if (scale < 0 || scale > 254) continue;
     mx_block<Element, N> candidate;
     candidate.scale = static_cast<std::uint8_t>(scale);
@@ -514,6 +578,50 @@ void improve(const float* x, const float* w, mx_block<Element, N>& block) noexce
     set_codes(candidate, codes);
     detail::keep_better(x, w, candidate, block);
   }
+}
+template <class L, class Code, std::size_t N>
+void improve(const float* x, const float* w, codebook_block<Code, N>& block) noexcept {
+  detail::keep_better(x, w, detail::best_entries<L>(x, w, block), block);
+}
+
+// Betters what encode_nvfp4 has written, under the same tensor scale: every scale of every group. `importance` is empty
+// or has a weight per column, finite and not negative; rows are whole groups of 16. Groups that are not finite are left
+// alone. Sizes as for encode_nvfp4; refused with everything left as it was: errc::ragged, errc::size_mismatch.
+template <class L = lane>
+status improve_nvfp4(std::span<const float> x, nvfp4_tensor_scale tensor, std::span<const float> importance,
+                     std::span<std::uint8_t> codes, std::span<std::uint8_t> scales) noexcept {
+  if (x.size() % 16 != 0) return {errc::ragged, 0};
+  if (!importance.empty() && (importance.size() % 16 != 0 || x.size() % importance.size() != 0))
+    return {errc::ragged, 0};
+  if (codes.size() != x.size() / 2 || scales.size() != x.size() / 16) return {errc::size_mismatch, 0};
+  const fp_environment modes;
+  const bool multiply = tensor.meaning == nvfp4_tensor_scale::convention::multiplier;
+  const auto half_scale = [&](int code) {  // the unit of doubled codes
+    const lane group = float8_e4m3fn{static_cast<std::uint8_t>(code)}.to_float();
+    return ((multiply ? group * lane(tensor.value) : group / lane(tensor.value)) * lane(0.5f)).v;
+  };
+  float equal[16];
+  for (float& v : equal) v = 1.0f;
+  for (std::size_t g = 0; g < scales.size(); ++g) {
+    const float *p = &x[16 * g], *w = importance.empty() ? equal : &importance[16 * g % importance.size()];
+    std::uint8_t q[16], candidate[8];
+    const detail::champion best = detail::best_of<L>(
+        1, 126, half_scale, [&](L scale) { return detail::squared_error<nvfp4>(p, w, 16, scale, L(0.0f)); });
+    if (best.index < 0) continue;
+    detail::write_codes<nvfp4>(p, 16, half_scale(best.index), 0.0f, q);
+    impl::pack_dense<4>(q, 16, candidate);
+    const auto error = [&](const std::uint8_t* group_codes, std::uint8_t scale) {
+      float y[16];
+      static_cast<void>(decode_nvfp4({group_codes, 8}, {&scale, 1}, tensor, y));
+      return detail::squared_distance(p, w, y, 16);
+    };
+    const auto scale = static_cast<std::uint8_t>(best.index);
+    if (error(candidate, scale) < error(&codes[8 * g], scales[g]) * (1 - 1e-9)) {
+      scales[g] = scale;
+      for (std::size_t i = 0; i < 8; ++i) codes[8 * g + i] = candidate[i];
+    }
+  }
+  return {};
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
