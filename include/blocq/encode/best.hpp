@@ -117,11 +117,10 @@ struct champion {
   }
 };
 
-// Runs error(candidate lanes) over the integers first .. last and returns the best of them.
-template <class L, class Value, class Error>
-champion best_of(int first, int last, Value value, Error error) noexcept {
+// Calls done(error, i) for the integers first .. last, in order; error(lanes) takes value(i) of as many as L has lanes.
+template <class L, class Value, class Error, class Done>
+void for_candidates(int first, int last, Value value, Error error, Done done) noexcept {
   constexpr int width = static_cast<int>(lane_traits<L>::size);
-  champion best;
   for (int i = first; i <= last; i += width) {
     const int count = last - i + 1 < width ? last - i + 1 : width;
     float candidates[lane_traits<L>::size] = {}, errors[lane_traits<L>::size] = {};
@@ -129,8 +128,15 @@ champion best_of(int first, int last, Value value, Error error) noexcept {
     L scale;
     gather(scale, candidates, 1, static_cast<std::size_t>(count));
     scatter(error(scale), errors, 1, static_cast<std::size_t>(count));
-    for (int k = 0; k < count; ++k) best.consider(errors[k], i + k);
+    for (int k = 0; k < count; ++k) done(errors[k], i + k);
   }
+}
+
+// The best of them.
+template <class L, class Value, class Error>
+champion best_of(int first, int last, Value value, Error error) noexcept {
+  champion best;
+  for_candidates<L>(first, last, value, error, [&](float e, int i) { best.consider(e, i); });
   return best;
 }
 
@@ -184,7 +190,42 @@ void write_block_codes(B& b, const std::uint8_t* codes) noexcept {
     set_codes(b, codes);
 }
 
-// One scale: tries every binary16 that could serve, of either sign if the levels are not symmetric.
+// The best binary16 from `first` to `last`, of either sign if both_signs is set. error(scale) is the squared distance
+// of x from the numbers q * scale that are nearest to it; norm is the length of x.
+//
+// Going from a scale s to s' no distance shrinks by more than |s - s'| times the length of the q that are nearest under
+// s', and that length is at most (norm + distance) / s'. So one scale in eight says for most of its neighbours that
+// they are not worth a look.
+template <class L, class Error>
+champion best_binary16(int first, int last, bool both_signs, lane norm, Error error) noexcept {
+  constexpr int stride = 8, capacity = 4 * 1024 / stride + 8;
+  const int middles = (last - first) / stride + 1;
+  BLOCQ_ASSERT(middles <= capacity);
+  const auto middle = [&](int i) { return clamp_int(first + stride * i + stride / 2, first, last); };
+  float coarse[2][capacity];
+  champion best;
+  for (int sign = 0; sign <= int{both_signs}; ++sign)
+    for_candidates<L>(
+        0, middles - 1, [&](int i) { return f16_value(sign << 15 | middle(i)); }, error,
+        [&](float e, int i) {
+          coarse[sign][i] = e;
+          best.consider(e, sign << 15 | middle(i));
+        });
+  for (int sign = 0; sign <= int{both_signs}; ++sign)
+    for (int i = 0; i < middles; ++i) {
+      const int low = first + stride * i, high = clamp_int(low + stride - 1, low, last);
+      const lane s = f16_value(middle(i)), least = f16_value(low), most = f16_value(high);
+      const lane reach = max_of(s - least, most - s), distance = sqrt(lane(best.error));
+      const lane bound = distance + reach * (norm + distance) / least;
+      if (sqrt(lane(coarse[sign][i])) > bound * lane(1.0001f)) continue;
+      for_candidates<L>(
+          low, high, [&](int c) { return f16_value(sign << 15 | c); }, error,
+          [&](float e, int c) { best.consider(e, sign << 15 | c); });
+    }
+  return best;
+}
+
+// One scale: the best of all binary16 that could serve, of either sign if the levels are not symmetric.
 template <class L, class B>
 B best_scaled(const float* x, const float* w, const B& block) noexcept {
   constexpr std::size_t n = block_size<B>;
@@ -192,16 +233,14 @@ B best_scaled(const float* x, const float* w, const B& block) noexcept {
   constexpr int reach = table.highest() > -table.lowest() ? table.highest() : -table.lowest();
   // With few levels the best scale clips far below the peak; with many it hardly clips at all.
   constexpr float least = table.count <= 4 ? 0.15f : table.count <= 32 ? 0.5f : 0.97f;
-  constexpr float most = table.count <= 4 ? 2.4f : table.count <= 32 ? 1.2f : 1.02f;
+  constexpr float most = table.count <= 4 ? 2.3f : table.count <= 32 ? 1.2f : 1.02f;
   const lane unit = lane(peak_magnitude(x, n)) / lane(static_cast<float>(reach));
   const int first = f16_code((unit * lane(least)).v), last = f16_code((unit * lane(most)).v) + 1;
-  const auto error = [&](L scale) { return squared_error<B>(x, w, n, scale, L(0.0f)); };
+  lane square = 0.0f;
+  for (std::size_t i = 0; i < n; ++i) square += lane(w[i]) * lane(x[i]) * lane(x[i]);
 
-  champion best = best_of<L>(first, last, f16_value, error);
-  if constexpr (table.lowest() != -table.highest()) {
-    const champion negative = best_of<L>(first | 0x8000, last | 0x8000, f16_value, error);
-    if (negative.error < best.error) best = negative;
-  }
+  const champion best = best_binary16<L>(first, last, table.lowest() != -table.highest(), sqrt(square),
+                                         [&](L scale) { return squared_error<B>(x, w, n, scale, L(0.0f)); });
   if (best.index < 0) return block;
   B candidate = block;
   std::uint8_t codes[n];
@@ -262,25 +301,36 @@ B best_affine(const float* x, const float* w, const B& block) noexcept {
       fit.solve(scale, offset);
     }
     scatter(scale, scales, 1, width);
-    scatter(offset, offsets, 1, width);
-    for (int k = 0; k < width; ++k) {
-      // The stored scale is rounded; the offset follows from it, and so do its own neighbours.
-      const int nearest = f16_code(scales[k]);
-      for (int step = -1; step <= 1; ++step) {
-        const int code = clamp_int(nearest + step, 1, 0x7bff);
-        const lane stored = f16_value(code), inverse = lane(1.0f) / stored;
-        lane sum_w = 0.0f, sum = 0.0f;
-        for (std::size_t i = 0; i < n; ++i) {
-          sum_w += lane(w[i]);
-          sum += lane(w[i]) * (lane(x[i]) - stored * nearest_level<B>((lane(x[i]) - lane(offsets[k])) * inverse));
-        }
-        const int offset_code = f32_to_f16((sum / sum_w).v);
-        const float error = squared_error<B>(x, w, n, stored, lane(f16_value(offset_code))).v;
-        const float before = best.error;
-        best.consider(error, 0);
-        if (best.error < before) best_scale = code, best_offset = offset_code;
+    // The stored scale is rounded; the offset follows from it, and so do its own neighbours.
+    float errors[3][lane_traits<L>::size];
+    int scale_codes[3][lane_traits<L>::size], offset_codes[3][lane_traits<L>::size];
+    for (int step = 0; step < 3; ++step) {
+      float numbers[lane_traits<L>::size];
+      L stored, mean, sum_w = 0.0f, sum = 0.0f;
+      for (int k = 0; k < width; ++k) {
+        scale_codes[step][k] = clamp_int(f16_code(scales[k]) + step - 1, 1, 0x7bff);
+        numbers[k] = f16_value(scale_codes[step][k]);
       }
+      gather(stored, numbers, 1, width);
+      const L inverse = L(1.0f) / stored;
+      for (std::size_t i = 0; i < n; ++i) {
+        sum_w += L(w[i]);
+        sum += L(w[i]) * (L(x[i]) - stored * nearest_level<B>((L(x[i]) - offset) * inverse));
+      }
+      scatter(sum / sum_w, numbers, 1, width);
+      for (int k = 0; k < width; ++k) {
+        offset_codes[step][k] = f32_to_f16(numbers[k]);
+        numbers[k] = f16_value(offset_codes[step][k]);
+      }
+      gather(mean, numbers, 1, width);
+      scatter(squared_error<B>(x, w, n, stored, mean), errors[step], 1, width);
     }
+    for (int k = 0; k < width; ++k)
+      for (int step = 0; step < 3; ++step) {
+        const float before = best.error;
+        best.consider(errors[step][k], 0);
+        if (best.error < before) best_scale = scale_codes[step][k], best_offset = offset_codes[step][k];
+      }
   }
   if (best.index < 0) return block;
   B candidate = block;
