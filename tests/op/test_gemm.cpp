@@ -54,10 +54,14 @@ double rounding_of_sums(const B* w, const A* x, std::size_t blocks) {
   return difference;
 }
 
+// What gemm quantizes X to; q8_0 stands in where it does not.
+template <class B>
+using operand = std::conditional_t<blocq::detail::integer_format<B>, blocq::detail::integer_operand_t<B>, blocq::q8_0>;
+
 template <class B>
 void check_shape(const shape& s) {
-  using A = blocq::operand_t<B>;
-  constexpr bool integers = blocq::detail::gemm_plan<B>::kind != blocq::detail::panel_kind::floats;
+  constexpr bool integers = blocq::detail::integer_format<B>;
+  using A = operand<B>;
   const std::size_t k = s.blocks * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
   const auto w = random_blocks<B>(s.rows_w * s.blocks, next);
   const misaligned<B> weights(w, s.rows_w, s.blocks + 2);

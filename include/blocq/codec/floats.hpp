@@ -9,12 +9,10 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 // chunk_floats: elements 32 c to 32 c + 31 of a row of blocks.
 
 BLOCQ_INLINE void chunk_floats(const f16* row, std::size_t c, detail::vec::floats (&y)[4]) noexcept {
-  for (std::size_t q = 0; q < 4; ++q)
-    y[q] = detail::vec::halves_to_floats(detail::vec::load_little_words(row + 32 * c + 16 * (q / 2)), q % 2);
+  for (std::size_t q = 0; q < 4; ++q) y[q] = detail::vec::load_f16(row + 32 * c + 8 * q);
 }
 BLOCQ_INLINE void chunk_floats(const bf16* row, std::size_t c, detail::vec::floats (&y)[4]) noexcept {
-  for (std::size_t q = 0; q < 4; ++q)
-    y[q] = detail::vec::uppers_to_floats(detail::vec::load_little_words(row + 32 * c + 16 * (q / 2)), q % 2);
+  for (std::size_t q = 0; q < 4; ++q) y[q] = detail::vec::load_bf16(row + 32 * c + 8 * q);
 }
 
 template <class Element, std::size_t N>

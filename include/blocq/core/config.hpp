@@ -19,12 +19,15 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define BLOCQ_INLINE __attribute__((always_inline)) inline
+#define BLOCQ_INLINE_LAMBDA __attribute__((always_inline))
 #define BLOCQ_NOINLINE __attribute__((noinline))
 #elif defined(_MSC_VER)
 #define BLOCQ_INLINE __forceinline
+#define BLOCQ_INLINE_LAMBDA
 #define BLOCQ_NOINLINE __declspec(noinline)
 #else
 #define BLOCQ_INLINE inline
+#define BLOCQ_INLINE_LAMBDA
 #define BLOCQ_NOINLINE
 #endif
 

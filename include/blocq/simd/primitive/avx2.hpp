@@ -32,6 +32,13 @@ struct floats {
   __m256 v;
 };
 
+template <class V>
+BLOCQ_INLINE V as_written(V v) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+x"(v.v));
+#endif
+  return v;
+}
 BLOCQ_INLINE __m128i half(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 BLOCQ_INLINE __m128i quarter(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
 
@@ -143,12 +150,6 @@ BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm256_mul_
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm256_add_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm256_sub_ps(a.v, b.v)}; }
 
-BLOCQ_INLINE floats as_written(floats a) noexcept {
-#ifdef __GNUC__
-  __asm__("" : "+x"(a.v));
-#endif
-  return a;
-}
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
 #ifdef __FMA__
   return {_mm256_fmadd_ps(a.v, b.v, c.v)};
@@ -168,7 +169,6 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
-BLOCQ_INLINE words load_little_words(const void* p) noexcept { return {load_bytes(p).v}; }
 BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
 }
@@ -209,8 +209,25 @@ BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm256_mullo_epi32(a.v, b.v)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
-BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
-  const __m128i eight = h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
+BLOCQ_INLINE void add_to(words& sum, words term) noexcept {
+#ifdef __GNUC__
+  __m256i v = sum.v;
+  __asm__("vpaddw {%1, %0, %0|%0, %0, %1}" : "+x"(v) : "x"(term.v));
+  sum.v = v;
+#else
+  sum = sum + term;
+#endif
+}
+BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept {
+#ifdef __GNUC__
+  __m256i v = sum.v;
+  __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+x"(v) : "x"(term.v));
+  sum.v = v;
+#else
+  sum = sum + term;
+#endif
+}
+BLOCQ_INLINE floats halves_to_floats(__m128i eight) noexcept {
 #ifdef __F16C__
   return {_mm256_cvtph_ps(eight)};
 #else
@@ -228,16 +245,23 @@ BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
   return {_mm256_castsi256_ps(_mm256_or_si256(magnitude, sign))};
 #endif
 }
+BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
+  return halves_to_floats(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1));
+}
+BLOCQ_INLINE floats load_f16(const void* p) noexcept { return halves_to_floats(half(p)); }
+BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half(p)), 16))};
+}
+BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
+  const __m256i x = _mm256_cvtepu16_epi32(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1));
+  return {_mm256_or_si256(x, _mm256_slli_epi32(x, 16))};
+}
 BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept {
 #ifdef __F16C__
   return _cvtsh_ss(a);
 #else
   return f16_to_f32(a);
 #endif
-}
-BLOCQ_INLINE floats uppers_to_floats(words a, int h) noexcept {
-  const __m128i eight = h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
-  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(eight), 16))};
 }
 BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
   const __m128i h = q < 2 ? _mm256_castsi256_si128(index.v) : _mm256_extracti128_si256(index.v, 1);

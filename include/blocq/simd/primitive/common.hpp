@@ -25,6 +25,15 @@ struct floats {
   float v[8];
 };
 
+// v, computed before anything else is done with it: keeps -ffast-math from another order.
+template <class V>
+BLOCQ_INLINE V as_written(V v) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+m"(v));
+#endif
+  return v;
+}
+
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept {
   bytes r;
   std::memcpy(r.v, p, 32);
@@ -202,13 +211,6 @@ BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
   return a;
 }
 
-// a, computed before anything else is done with it: keeps -ffast-math from another order.
-BLOCQ_INLINE floats as_written(floats a) noexcept {
-#ifdef __GNUC__
-  __asm__("" : "+m"(a));
-#endif
-  return a;
-}
 // a * b + c; whether the product is rounded first is the machine's choice.
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
 // `low` four times, then `high` four times.
@@ -223,16 +225,6 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   words r;
   std::memcpy(r.v, p, 32);
-  return r;
-}
-// 16 words as they lie in a file.
-BLOCQ_INLINE words load_little_words(const void* p) noexcept {
-  words r;
-  for (int i = 0; i < 16; ++i) {
-    le16 word;
-    std::memcpy(&word, static_cast<const std::uint8_t*>(p) + 2 * i, 2);
-    r.v[i] = static_cast<std::int16_t>(load(word));
-  }
   return r;
 }
 BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, a.v, 32); }
@@ -336,18 +328,41 @@ BLOCQ_INLINE floats to_floats(ints a) noexcept {
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(a.v[i]);
   return r;
 }
-// Half h of the words as numbers in binary16, or as the upper halves of numbers in binary32. A NaN remains one.
+// sum + term, in the order in which it is written and in the register of `sum`: what compilers make of a tile of sums
+// otherwise does not fit in the registers.
+BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum = sum + term; }
+BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum = sum + term; }
+// Numbers in binary16: half h of the words, or eight as they lie in a file; and in bfloat16. A NaN remains one.
 BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = f16_to_f32(static_cast<std::uint16_t>(a.v[8 * h + i]));
   return r;
 }
-BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept { return f16_to_f32(a); }
-BLOCQ_INLINE floats uppers_to_floats(words a, int h) noexcept {
+BLOCQ_INLINE floats load_f16(const void* p) noexcept {
   floats r;
-  for (int i = 0; i < 8; ++i) r.v[i] = bf16_to_f32(static_cast<std::uint16_t>(a.v[8 * h + i]));
+  for (int i = 0; i < 8; ++i) {
+    le16 h;
+    std::memcpy(&h, static_cast<const std::uint8_t*>(p) + 2 * i, 2);
+    r.v[i] = f16_to_f32(h);
+  }
   return r;
 }
+BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) {
+    le16 h;
+    std::memcpy(&h, static_cast<const std::uint8_t*>(p) + 2 * i, 2);
+    r.v[i] = bf16_to_f32(load(h));
+  }
+  return r;
+}
+// Each word of half h twice.
+BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
+  bytes r;
+  for (int i = 0; i < 16; ++i) std::memcpy(r.v + 2 * i, &a.v[8 * h + i / 2], 2);
+  return r;
+}
+BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept { return f16_to_f32(a); }
 // table[index] for bytes 8q to 8q + 7, which are below 16.
 BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
   floats r;
