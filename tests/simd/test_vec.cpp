@@ -181,7 +181,15 @@ TEST_CASE("words are those of the model") {
       CHECK_SAME(vec::widen_codes(vec::load_bytes(p + 0), h));
       CHECK_SAME(vec::widen_half(vec::load_bytes(p + 0), h));
       CHECK_SAME(vec::halves_to_floats(vec::load_words(a), h));
+      CHECK_SAME(vec::repeat_words(vec::load_words(a), h));
     }
+    CHECK_SAME(vec::load_f16(p + 0));
+    CHECK_SAME(vec::load_bf16(p + 0));
+    CHECK_SAME([&] {
+      auto sum = vec::load_words(a);
+      vec::add_to(sum, vec::load_words(b));
+      return sum;
+    }());
     // Sums of two products stay within 16 bits with codes of up to 7 bits.
     CHECK_SAME(vec::maddubs(vec::field<7>(vec::load_bytes(p + 0), 0), vec::load_bytes(q + 0)));
     CHECK(blocq::to_bits(native::half_to_float(static_cast<std::uint16_t>(a[0] & 0x7bff))) ==
@@ -208,6 +216,11 @@ TEST_CASE("integers are those of the model") {
     for (std::int16_t& w : a.v) w = w == -32768 ? -32767 : w;  // two products of 2^30 do not fit
     CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::load_words(b.v)));
     CHECK_SAME(vec::to_floats(vec::madd2(vec::load_words(a.v), vec::load_words(b.v))));
+    CHECK_SAME([&] {
+      auto sum = vec::fill_ints(b.v[0]);
+      vec::add_to(sum, vec::madd2(vec::load_words(a.v), vec::fill_words(-1)));
+      return sum;
+    }());
     CHECK_SAME(vec::fill_ints(a.v[0] * 65536));
     CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(-1)) + vec::fill_ints(b.v[0]));
     CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(-1)) - vec::fill_ints(b.v[0]));
