@@ -5,12 +5,16 @@
 #include <blocq/simd/primitive/common.hpp>
 #if defined(__AVX2__)
 #include <blocq/simd/primitive/avx2.hpp>
+#elif defined(__GNUC__)
+#include <blocq/simd/primitive/halves.hpp>
 #endif
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
 
 #if defined(__AVX2__)
 namespace native = avx2;
+#elif defined(BLOCQ_HAS_HALVES)
+namespace native = halves;
 #else
 namespace native = common;
 #endif

@@ -1,0 +1,372 @@
+// The primitives on machines with vectors of 16 bytes: a vector of 32 is two of them. Meanings: common.hpp. Almost all
+// is written once in the compilers' vector operations (vector16.hpp); the file of each instruction set that is included
+// below says what becomes of them, and holds the few functions that need an instruction by its name.
+#ifndef BLOCQ_SIMD_PRIMITIVE_HALVES_HPP
+#define BLOCQ_SIMD_PRIMITIVE_HALVES_HPP
+
+#include <blocq/simd/primitive/neon64.hpp>
+#include <blocq/simd/primitive/ssse3.hpp>
+#include <blocq/simd/primitive/wasm.hpp>
+#include <blocq/simd/transpose.hpp>
+
+#ifdef BLOCQ_HAS_HALVES
+
+namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
+
+struct bytes {
+  u8x16 low, high;
+};
+struct words {
+  i16x8 low, high;
+};
+struct ints {
+  i32x4 low, high;
+};
+struct floats {
+  f32x4 low, high;
+};
+
+// ---- 16 bytes ----
+
+BLOCQ_INLINE f32x4 to_floats(i32x4 a) noexcept { return __builtin_convertvector(a, f32x4); }
+
+// Elements of a and b in turn, of their first halves or of their second ones.
+BLOCQ_INLINE u8x16 zip(u8x16 a, u8x16 b, int h) noexcept {
+  return h == 0 ? __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+                : __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+BLOCQ_INLINE u16x8 zip(u16x8 a, u16x8 b, int h) noexcept {
+  return h == 0 ? __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+                : __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+// 255 where bit i % 8 of byte i / 8 + First of a dword, repeated, is set.
+template <int First>
+BLOCQ_INLINE u8x16 bit_masks(u32x4 dword) noexcept {
+  constexpr int l = First, h = First + 1;
+  const auto a = as<u8x16>(dword);
+  const u8x16 source = __builtin_shufflevector(a, a, l, l, l, l, l, l, l, l, h, h, h, h, h, h, h, h);
+  const u8x16 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  return as<u8x16>((source & bit) == bit);
+}
+
+// The first twelve bytes as sixteen fields of six bits: three bytes to each dword, then its four fields to its bytes.
+BLOCQ_INLINE u8x16 sixes(u8x16 a) noexcept {
+  const u32x4 x = as<u32x4>(__builtin_shufflevector(a, u8x16{}, 0, 1, 2, 16, 3, 4, 5, 16, 6, 7, 8, 16, 9, 10, 11, 16));
+  return as<u8x16>((x & 0x3fu) | ((x << 2) & 0x3f00u) | ((x << 4) & 0x3f0000u) | ((x << 6) & 0x3f000000u));
+}
+
+BLOCQ_INLINE f32x4 select(i32x4 mask, f32x4 a, f32x4 b) noexcept {
+  return as<f32x4>((mask & as<i32x4>(a)) | (~mask & as<i32x4>(b)));
+}
+
+#ifndef BLOCQ_HAS_HALVES_F16
+BLOCQ_INLINE f32x4 f16_to_floats(u16x8 codes, int h) noexcept {
+  const u32x4 x = widen_unsigned(codes, h);
+  const u32x4 shifted = (x & 0x7fffu) << 13, infinite = fill_u32(0x0f800000), bias = fill_u32(112u << 23);
+  const u32x4 exponent = shifted & infinite;
+  const u32x4 normal = shifted + bias + (as<u32x4>(exponent == infinite) & bias);
+  // A subnormal number is the fraction of 1 + fraction, scaled.
+  const u32x4 one = fill_u32(113u << 23);
+  const f32x4 tiny = as<f32x4>(shifted + one) - as<f32x4>(one);
+  const f32x4 magnitude = select(as<i32x4>(exponent == u32x4{}), tiny, as<f32x4>(normal));
+  return as<f32x4>(as<u32x4>(magnitude) | (x & 0x8000u) << 16);
+}
+#endif
+
+// ---- bytes ----
+
+BLOCQ_INLINE bytes load_bytes(const void* p) noexcept {
+  return {load_as<u8x16>(p), load_as<u8x16>(static_cast<const std::uint8_t*>(p) + 16)};
+}
+BLOCQ_INLINE bytes fill_bytes(int b) noexcept {
+  const u8x16 v = fill_u8(static_cast<unsigned>(b));
+  return {v, v};
+}
+BLOCQ_INLINE bytes load_halves(const void* p) noexcept {
+  const auto v = load_as<u8x16>(p);
+  return {v, v};
+}
+BLOCQ_INLINE bytes load_two(const void* a, const void* b) noexcept { return {load_as<u8x16>(a), load_as<u8x16>(b)}; }
+BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
+  const auto two = [](const void* p, const void* q) {
+    return as<u8x16>(u64x2{load_as<std::uint64_t>(p), load_as<std::uint64_t>(q)});
+  };
+  return {two(a, b), two(c, d)};
+}
+BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
+  const auto entry = [&](int i) {
+    return load_as<std::uint32_t>(static_cast<const std::uint8_t*>(table) + 4 * index[i]);
+  };
+  return {as<u8x16>(u32x4{entry(0), entry(1), entry(2), entry(3)}),
+          as<u8x16>(u32x4{entry(4), entry(5), entry(6), entry(7)})};
+}
+BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
+  const auto v = as<u8x16>(fill_u32(load_as<std::uint32_t>(p)));
+  return {v, v};
+}
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, &a, 32); }
+
+BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {a.low & b.low, a.high & b.high}; }
+BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {a.low | b.low, a.high | b.high}; }
+BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {a.low ^ b.low, a.high ^ b.high}; }
+BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {a.low + b.low, a.high + b.high}; }
+BLOCQ_INLINE bytes operator-(bytes a, bytes b) noexcept { return {a.low - b.low, a.high - b.high}; }
+BLOCQ_INLINE bytes operator*(bytes a, bytes b) noexcept { return {a.low * b.low, a.high * b.high}; }
+
+BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
+  const auto carry = [](u8x16 v) { return u8x16{} - as<u8x16>((v > 85) + (v > 170)); };
+  return {carry(a.low), carry(a.high)};
+}
+// Bytes are shifted as words, which all machines can, and what comes from a neighbour is cut off.
+template <int Width>
+BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
+  const u8x16 mask = fill_u8((1u << Width) - 1u);
+  const auto shifted = [&](u8x16 v) { return as<u8x16>(as<u16x8>(v) >> static_cast<std::uint16_t>(shift)) & mask; };
+  return {shifted(a.low), shifted(a.high)};
+}
+BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
+  const u8x16 mask = fill_u8(0xffu << shift);
+  const auto shifted = [&](u8x16 v) { return as<u8x16>(as<u16x8>(v) << static_cast<std::uint16_t>(shift)) & mask; };
+  return {shifted(a.low), shifted(a.high)};
+}
+BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
+  const auto v = load_as<u8x16>(p);
+  return {v & 15, v >> 4};
+}
+template <bool HighFirst = false>
+BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
+  const auto v = load_as<u8x16>(p);
+  const u8x16 low = v & 15, high = v >> 4, first = HighFirst ? high : low, second = HighFirst ? low : high;
+  return {zip(first, second, 0), zip(first, second, 1)};
+}
+BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
+  const auto v = as<u8x16>(u64x2{load_as<std::uint64_t>(p), 0});
+  const u8x16 four = zip(v & 15, v >> 4, 0), first = four & 3, second = four >> 2;
+  return {zip(first, second, 0), zip(first, second, 1)};
+}
+BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
+  const u32x4 v = fill_u32(load_as<std::uint32_t>(p));
+  return bytes{bit_masks<0>(v), bit_masks<2>(v)} & fill_bytes(set);
+}
+BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
+  const auto masks = [&](const void* p) {
+    return bit_masks<0>(fill_u32(load_as<std::uint16_t>(static_cast<const std::uint8_t*>(p) + 2 * h)));
+  };
+  return bytes{masks(a), masks(b)} & fill_bytes(set);
+}
+BLOCQ_INLINE bytes spread_bytes(const void* p) noexcept {
+  const auto v = as<u8x16>(fill_u32(load_as<std::uint32_t>(p)));
+  return {__builtin_shufflevector(v, v, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1),
+          __builtin_shufflevector(v, v, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3)};
+}
+BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
+  const auto low = load_as<u8x16>(p), high = load_as<u8x16>(static_cast<const std::uint8_t*>(p) + 8);  // from 4 on
+  return {sixes(low), sixes(__builtin_shufflevector(high, high, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3))};
+}
+BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
+  const auto low = as<u64x2>(a.low), high = as<u64x2>(a.high);
+  return {as<u8x16>(__builtin_shufflevector(low, high, 0, 2)), as<u8x16>(__builtin_shufflevector(low, high, 1, 3))};
+}
+BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
+  return {lookup(table.low, index.low & 15), lookup(table.high, index.high & 15)};
+}
+BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {as<u8x16>(a.low == b.low), as<u8x16>(a.high == b.high)}; }
+BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
+BLOCQ_INLINE bytes magnitude(bytes a) noexcept {
+  const bytes negative{as<u8x16>(as<i8x16>(a.low) < 0), as<u8x16>(as<i8x16>(a.high) < 0)};
+  return negate_where(a, negative);
+}
+BLOCQ_INLINE bytes times_sign(bytes a, bytes b) noexcept {
+  const bytes negative{as<u8x16>(as<i8x16>(b.low) < 0), as<u8x16>(as<i8x16>(b.high) < 0)};
+  const bytes other{as<u8x16>(b.low != 0), as<u8x16>(b.high != 0)};
+  return negate_where(a, negative) & other;
+}
+
+// ---- floats ----
+
+BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
+  const i16x8 w = widen_signed(as<i8x16>(q < 2 ? a.low : a.high), q % 2);
+  return {to_floats(widen_signed(w, 0)), to_floats(widen_signed(w, 1))};
+}
+BLOCQ_INLINE floats load_floats(const float* p) noexcept { return {load_as<f32x4>(p), load_as<f32x4>(p + 4)}; }
+BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { std::memcpy(p, &a, 32); }
+BLOCQ_INLINE floats fill_floats(float x) noexcept { return {fill_f32(x), fill_f32(x)}; }
+BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {a.low * b.low, a.high * b.high}; }
+BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {a.low + b.low, a.high + b.high}; }
+BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {a.low - b.low, a.high - b.high}; }
+
+template <class V>
+BLOCQ_INLINE V as_written(V a) noexcept {
+  return {opaque(a.low), opaque(a.high)};
+}
+BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
+  return {a.low * b.low + c.low, a.high * b.high + c.high};
+}
+BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(low), fill_f32(high)}; }
+BLOCQ_INLINE floats fill_two(const float* p) noexcept { return fill_two(p[0], p[1]); }
+template <class At>
+BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
+  const auto code = [&](int i) { return load_as<std::uint16_t>(at(i)); };
+  const u16x8 codes = {code(0), code(1), code(2), code(3), code(4), code(5), code(6), code(7)};
+  return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
+}
+BLOCQ_INLINE float sum(floats a) noexcept {
+  const f32x4 four = a.low + a.high, two = four + __builtin_shufflevector(four, four, 2, 3, 0, 1);
+  return two[0] + two[1];
+}
+
+// ---- words ----
+
+BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept { return {load_as<i16x8>(p), load_as<i16x8>(p + 8)}; }
+BLOCQ_INLINE words load_little_words(const void* p) noexcept { return load_words(static_cast<const std::int16_t*>(p)); }
+BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, &a, 32); }
+BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
+  const u8x16 v = h == 0 ? a.low : a.high;
+  return {widen_signed(as<i8x16>(v), 0), widen_signed(as<i8x16>(v), 1)};
+}
+BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
+  const u8x16 v = h == 0 ? a.low : a.high;
+  return {as<i16x8>(widen_unsigned(v, 0)), as<i16x8>(widen_unsigned(v, 1))};
+}
+BLOCQ_INLINE words widen(std::uint64_t low, std::uint64_t high) noexcept {
+  const auto v = as<u8x16>(u64x2{low, high});
+  return {widen_signed(as<i8x16>(v), 0), widen_signed(as<i8x16>(v), 1)};
+}
+BLOCQ_INLINE words widen_twice(std::uint64_t a) noexcept {
+  const auto v = as<u8x16>(u64x2{a, 0});
+  const u8x16 twice = zip(v, v, 0);
+  return {widen_signed(as<i8x16>(twice), 0), widen_signed(as<i8x16>(twice), 1)};
+}
+BLOCQ_INLINE words fill_words(int w) noexcept {
+  const auto v = as<i16x8>(fill_u16(static_cast<unsigned>(w)));
+  return {v, v};
+}
+BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept { return {fill_words(p[0]).low, fill_words(p[1]).low}; }
+BLOCQ_INLINE words operator+(words a, words b) noexcept { return {a.low + b.low, a.high + b.high}; }
+BLOCQ_INLINE words operator-(words a, words b) noexcept { return {a.low - b.low, a.high - b.high}; }
+BLOCQ_INLINE words operator*(words a, words b) noexcept { return {a.low * b.low, a.high * b.high}; }
+BLOCQ_INLINE words operator|(words a, words b) noexcept { return {a.low | b.low, a.high | b.high}; }
+BLOCQ_INLINE words operator&(words a, words b) noexcept { return {a.low & b.low, a.high & b.high}; }
+BLOCQ_INLINE words equal(words a, words b) noexcept { return {a.low == b.low, a.high == b.high}; }
+BLOCQ_INLINE words shift_right(words a, int n) noexcept {
+  const auto shifted = [n](i16x8 v) { return as<i16x8>(as<u16x8>(v) >> static_cast<std::uint16_t>(n)); };
+  return {shifted(a.low), shifted(a.high)};
+}
+template <int Low, int Width, int To>
+BLOCQ_INLINE words move_field(words a) noexcept {
+  const u16x8 mask = fill_u16(((1u << Width) - 1u) << To);
+  const auto moved = [&](i16x8 v) {
+    const auto x = as<u16x8>(v);
+    return as<i16x8>((To >= Low ? x << (To >= Low ? To - Low : 0) : x >> (To >= Low ? 0 : Low - To)) & mask);
+  };
+  return {moved(a.low), moved(a.high)};
+}
+BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
+  return {maddubs(u.low, as<i8x16>(s.low)), maddubs(u.high, as<i8x16>(s.high))};
+}
+BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
+  const u8x16 l = h == 0 ? low.low : low.high, u = h == 0 ? high.low : high.high;
+  return {as<i16x8>(zip(l, u, 0)), as<i16x8>(zip(l, u, 1))};
+}
+BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
+  const auto pack = [](i16x8 x, i16x8 y) {
+    return __builtin_shufflevector(as<u8x16>(x), as<u8x16>(y), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                   30);
+  };
+  return {pack(a.low, a.high), pack(b.low, b.high)};
+}
+BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
+  const auto v = as<u16x8>(h == 0 ? a.low : a.high);
+  return {as<u8x16>(zip(v, v, 0)), as<u8x16>(zip(v, v, 1))};
+}
+
+// ---- ints ----
+
+BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {madd2(a.low, b.low), madd2(a.high, b.high)}; }
+BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
+  const auto v = as<i32x4>(fill_u32(static_cast<std::uint32_t>(x)));
+  return {v, v};
+}
+BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {a.low + b.low, a.high + b.high}; }
+BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {a.low - b.low, a.high - b.high}; }
+BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {a.low * b.low, a.high * b.high}; }
+BLOCQ_INLINE ints operator&(ints a, ints b) noexcept { return {a.low & b.low, a.high & b.high}; }
+BLOCQ_INLINE ints operator|(ints a, ints b) noexcept { return {a.low | b.low, a.high | b.high}; }
+BLOCQ_INLINE ints shift_left(ints a, int n) noexcept { return {a.low << n, a.high << n}; }
+BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
+  const auto shifted = [n](i32x4 v) { return as<i32x4>(as<u32x4>(v) >> static_cast<std::uint32_t>(n)); };
+  return {shifted(a.low), shifted(a.high)};
+}
+BLOCQ_INLINE ints load_ints(const void* p) noexcept {
+  return {load_as<i32x4>(p), load_as<i32x4>(static_cast<const std::uint8_t*>(p) + 16)};
+}
+BLOCQ_INLINE ints widen_words(const void* p) noexcept {
+  const auto v = load_as<u16x8>(p);
+  return {as<i32x4>(widen_unsigned(v, 0)), as<i32x4>(widen_unsigned(v, 1))};
+}
+BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
+  const auto* at = static_cast<const std::uint8_t*>(p);
+  const auto odd = [](i32x4 a, i32x4 b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7); };
+  return {odd(load_as<i32x4>(at), load_as<i32x4>(at + 16)), odd(load_as<i32x4>(at + 32), load_as<i32x4>(at + 48))};
+}
+BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum = sum + term; }
+BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum = sum + term; }
+
+BLOCQ_INLINE floats to_floats(ints a) noexcept { return {to_floats(a.low), to_floats(a.high)}; }
+BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
+  const auto v = as<u16x8>(h == 0 ? a.low : a.high);
+  return {f16_to_floats(v, 0), f16_to_floats(v, 1)};
+}
+BLOCQ_INLINE floats load_f16(const void* p) noexcept {
+  const auto v = load_as<u16x8>(p);
+  return {f16_to_floats(v, 0), f16_to_floats(v, 1)};
+}
+BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept {
+#ifdef BLOCQ_HAS_HALVES_F16
+  return f16_to_floats(fill_u16(a), 0)[0];
+#else
+  return f16_to_f32(a);
+#endif
+}
+BLOCQ_INLINE floats uppers_to_floats(words a, int h) noexcept {
+  const auto v = as<u16x8>(h == 0 ? a.low : a.high);
+  return {as<f32x4>(zip(u16x8{}, v, 0)), as<f32x4>(zip(u16x8{}, v, 1))};
+}
+BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
+  const auto v = load_as<u16x8>(p);
+  return {as<f32x4>(zip(u16x8{}, v, 0)), as<f32x4>(zip(u16x8{}, v, 1))};
+}
+BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
+  const auto eight = as<u64x2>(q < 2 ? index.low : index.high)[q % 2];
+  const auto at = [&](int i) { return table[eight >> (8 * i) & 15]; };
+  return {f32x4{at(0), at(1), at(2), at(3)}, f32x4{at(4), at(5), at(6), at(7)}};
+}
+BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
+  for (int i = 0; i < 4; ++i) {  // the quarters of the square change places,
+    const u8x16 upper = a[i].high;
+    a[i].high = a[i + 4].low;
+    a[i + 4].low = upper;
+  }
+  for (int i = 0; i < 8; i += 4) {  // and each of them is transposed
+    u32x4 low[4], high[4];
+    for (int j = 0; j < 4; ++j) low[j] = as<u32x4>(a[i + j].low), high[j] = as<u32x4>(a[i + j].high);
+    transpose(low);
+    transpose(high);
+    for (int j = 0; j < 4; ++j) a[i + j] = {as<u8x16>(low[j]), as<u8x16>(high[j])};
+  }
+}
+BLOCQ_INLINE bytes as_bytes(words a) noexcept { return {as<u8x16>(a.low), as<u8x16>(a.high)}; }
+BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {as<u8x16>(a.low), as<u8x16>(a.high)}; }
+BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return {as<u8x16>(a.low), as<u8x16>(a.high)}; }
+BLOCQ_INLINE words as_words(bytes a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
+BLOCQ_INLINE words as_words(ints a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
+BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {as<i32x4>(a.low), as<i32x4>(a.high)}; }
+BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {as<f32x4>(a.low), as<f32x4>(a.high)}; }
+BLOCQ_INLINE void prefetch(const void* p) noexcept { __builtin_prefetch(p); }
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves
+
+#endif
+
+#endif

@@ -1,0 +1,70 @@
+// What halves.hpp cannot say without naming instructions of 64-bit ARM. Per vector of 16 bytes (Cortex-A76: pipes V0,
+// V1; Cortex-A53 executes the same at half the width):
+//
+//   & | ^ + -          and, orr, eor, add         2 cycles, 2 a cycle
+//   >> << on words     ushr, shl                  2 cycles, 1 a cycle
+//   lookup             tbl                        2 cycles, 2 a cycle
+//   maddubs            smull, smull2, addp        4 + 2 cycles
+//   madd2              smull, smull2, addp        4 + 2 cycles
+//   convert            sxtl, uxtl                 2 cycles, 1 a cycle
+//   ints *             mul                        5 cycles, every second cycle
+//   f16_to_floats      fcvtl, fcvtl2              4 cycles, every second cycle
+#ifndef BLOCQ_SIMD_PRIMITIVE_NEON64_HPP
+#define BLOCQ_SIMD_PRIMITIVE_NEON64_HPP
+
+#include <blocq/simd/primitive/vector16.hpp>
+
+#if defined(__aarch64__) && defined(__ARM_NEON) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+#include <arm_neon.h>
+
+#define BLOCQ_HAS_HALVES 1
+#define BLOCQ_HAS_HALVES_F16 1
+
+namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
+
+// table[index]; 0 where the highest bit of the index is set; other indices are at most 15.
+BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
+  return as<u8x16>(vqtbl1q_u8(as<uint8x16_t>(table), as<uint8x16_t>(index)));
+}
+BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept {
+  const int8x16_t a = as<int8x16_t>(u), b = as<int8x16_t>(s);
+  return as<i16x8>(vpaddq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b)));
+}
+BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
+  const int16x8_t x = as<int16x8_t>(a), y = as<int16x8_t>(b);
+  return as<i32x4>(vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
+}
+// Half of the elements, widened: the first ones if h is 0.
+BLOCQ_INLINE i16x8 widen_signed(i8x16 a, int h) noexcept {
+  const auto v = as<int8x16_t>(a);
+  return as<i16x8>(h == 0 ? vmovl_s8(vget_low_s8(v)) : vmovl_high_s8(v));
+}
+BLOCQ_INLINE u16x8 widen_unsigned(u8x16 a, int h) noexcept {
+  const auto v = as<uint8x16_t>(a);
+  return as<u16x8>(h == 0 ? vmovl_u8(vget_low_u8(v)) : vmovl_high_u8(v));
+}
+BLOCQ_INLINE i32x4 widen_signed(i16x8 a, int h) noexcept {
+  const auto v = as<int16x8_t>(a);
+  return as<i32x4>(h == 0 ? vmovl_s16(vget_low_s16(v)) : vmovl_high_s16(v));
+}
+BLOCQ_INLINE u32x4 widen_unsigned(u16x8 a, int h) noexcept {
+  const auto v = as<uint16x8_t>(a);
+  return as<u32x4>(h == 0 ? vmovl_u16(vget_low_u16(v)) : vmovl_high_u16(v));
+}
+// Keeps the compiler from knowing how a vector came about.
+template <class V>
+BLOCQ_INLINE V opaque(V v) noexcept {
+  __asm__("" : "+w"(v));
+  return v;
+}
+BLOCQ_INLINE f32x4 f16_to_floats(u16x8 codes, int h) noexcept {
+  const float16x8_t x = as<float16x8_t>(codes);
+  return as<f32x4>(h == 0 ? vcvt_f32_f16(vget_low_f16(x)) : vcvt_high_f32_f16(x));
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves
+
+#endif
+
+#endif
