@@ -30,10 +30,10 @@ struct halved_points {
   std::uint8_t second[size] = {};        // their second halves
   std::uint16_t index[size] = {};        // and their places in the table
 
-  static constexpr std::size_t level(std::size_t index, std::size_t i) noexcept {
+  static BLOCQ_INLINE constexpr std::size_t level(std::size_t index, std::size_t i) noexcept {
     return (std::size_t{format_traits<B>::grid[index]} >> (width * i)) & ((1u << width) - 1);
   }
-  static constexpr std::size_t half_of(std::size_t index, std::size_t which) noexcept {
+  static BLOCQ_INLINE constexpr std::size_t half_of(std::size_t index, std::size_t which) noexcept {
     std::size_t number = 0;
     for (std::size_t i = dimensions / 2; i-- > 0;) number = number * levels + level(index, which * dimensions / 2 + i);
     return number;
