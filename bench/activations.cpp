@@ -4,7 +4,7 @@
 #include "limits.hpp"
 #include "registry.hpp"
 
-#include <blocq/op/quantize.hpp>
+#include <blocq/op/activations.hpp>
 
 namespace bench {
 
@@ -15,7 +15,7 @@ measurement prepare(const backend* peer) {
   const std::span<const float> x = activations().first(elements);
   const auto ours = std::make_shared<std::vector<B>>(elements / blocq::block_size<B>);
   measurement m;
-  m.blocq = {[=] { static_cast<void>(blocq::quantize(x, *ours)); }, elements};
+  m.blocq = {[=] { blocq::quantize_activations(x, *ours); }, elements};
   m.limit = read_loop(elements);
   if (peer == nullptr) return m;
   const auto theirs = std::make_shared<std::vector<B>>(*ours);

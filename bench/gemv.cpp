@@ -3,6 +3,7 @@
 #include "limits.hpp"
 #include "products.hpp"
 
+#include <blocq/op/activations.hpp>
 #include <blocq/op/gemv.hpp>
 
 namespace bench {
@@ -19,7 +20,7 @@ measurement prepare(const backend* peer, std::size_t bytes) {
         if constexpr (blocq::detail::superblock_format<B> || blocq::detail::float_step_format<B>) {
           using A = blocq::operand_t<B>;
           static std::vector<A> operand(columns / blocq::block_size<A>);
-          static_cast<void>(blocq::quantize(x, operand));
+          blocq::quantize_activations(x, operand);
           blocq::gemv(view, operand, y);
         } else {
           blocq::gemv(view, x, y);

@@ -6,8 +6,6 @@
 #include "data.hpp"
 #include "registry.hpp"
 
-#include <blocq/op/quantize.hpp>
-
 namespace bench {
 
 // Y = X * W^T: n rows of activations, m rows of weights in format B. compute(w, x, y) is blocq's way.

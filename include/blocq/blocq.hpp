@@ -6,6 +6,7 @@
 #include <blocq/format/all.hpp>
 #include <blocq/format/int4_layouts.hpp>
 #include <blocq/format/split.hpp>
+#include <blocq/op/activations.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/dot.hpp>
 #include <blocq/op/gemm.hpp>

@@ -98,6 +98,9 @@ TEST_CASE("bytes are loaded and stored like those of the model") {
     CHECK_SAME(vec::load_quarters(p + 9, q + 1, p + 0, q + 30));
     CHECK_SAME(vec::load_eighths(p + 0, {q.storage[0] % 60, 1, 59, 3, q.storage[1] % 60, 3, 17, 0}));
     CHECK_SAME(vec::fill_eighths(p + 5));
+    CHECK_SAME(vec::load_two(p + 7, q + 2));
+    CHECK_SAME(vec::half_and_eighths(p + 7, q + 2));
+    CHECK_SAME(vec::fill_halves(p.storage[0], q.storage[0]));
     std::uint8_t stored[33];
     native::store_bytes(stored + 1, native::load_bytes(p + 0));
     CHECK(std::memcmp(stored + 1, p + 0, 32) == 0);
@@ -113,6 +116,14 @@ TEST_CASE("arithmetic of bytes is that of the model") {
     CHECK_SAME(vec::load_bytes(p + 0) - vec::load_bytes(q + 0));
     CHECK_SAME(vec::load_bytes(p + 0) * vec::load_bytes(q + 0));
     CHECK_SAME(vec::carry_of_thrice(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::magnitude(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::times_sign(vec::load_bytes(p + 0), vec::load_bytes(q + 0)));
+    CHECK_SAME(vec::negate_by_bits(vec::load_bytes(p + 0), q + 0));
+    for (const int round : {0, 1}) {
+      std::uint8_t one[32] = {};
+      one[p.storage[0] % 32] = static_cast<std::uint8_t>(round << (q.storage[0] % 8));
+      CHECK(native::any(native::load_bytes(one)) == (round == 1));
+    }
     CHECK_SAME(vec::equal(vec::load_bytes(p + 0), vec::load_bytes(q + 0)));
     CHECK_SAME(vec::negate_where(vec::load_bytes(p + 0), vec::equal(vec::load_bytes(p + 0), vec::load_bytes(q + 0))));
   });
@@ -133,6 +144,11 @@ TEST_CASE("fields of bytes are those of the model") {
     CHECK_SAME(vec::spread_bits(p + 0, 255));
     CHECK_SAME(vec::spread_bits(p + 0, 16));
     CHECK_SAME(vec::spread_sixes(p + 0));
+    CHECK_SAME(vec::spread_bytes(p + 0));
+    for (int h = 0; h < 2; ++h) {
+      CHECK_SAME(vec::spread_bits_of_two(p + 0, q + 0, h, 16));
+      CHECK_SAME(vec::interleave(vec::load_bytes(p + 0), vec::load_bytes(q + 0), h));
+    }
     CHECK_SAME(vec::swap_middle_quarters(vec::load_bytes(p + 0)));
     CHECK_SAME(vec::lookup16(vec::load_halves(p + 0), vec::load_bytes(q + 0)));
   });
@@ -150,6 +166,14 @@ TEST_CASE("floats are those of the model") {
     CHECK_SAME(vec::as_written(vec::load_floats(a.v)));
     CHECK_SAME(vec::fma(vec::load_floats(a.v), vec::load_floats(b.v), vec::load_floats(a.v + 8)));
     CHECK_SAME(vec::fill_two(a.v[0], b.v[0]));
+    CHECK_SAME(vec::fill_two(a.v + 1));
+    CHECK_SAME(vec::fill_four(a.v + 1));
+    CHECK_SAME(vec::copy_sign(vec::fill_floats(0.5f), vec::load_floats(b.v)));
+    CHECK_SAME(vec::truncate(vec::load_floats(a.v)));
+    CHECK_SAME(vec::nearest(vec::load_floats(a.v)));
+    CHECK_SAME(vec::load_halves_as_floats<22>(p + 0));
+    CHECK_SAME(vec::load_halves_as_floats([&](int i) { return p + (i * i); }));
+    CHECK(native::float_to_half(a.v[0] * 1e-5f) == blocq::f32_to_f16(a.v[0] * 1e-5f));
     CHECK_SAME(vec::sum(vec::load_floats(a.v)));
     CHECK_SAME(vec::lookup16(a.v, vec::field<4>(vec::load_bytes(q + 0), 0), 1));
     CHECK_SAME(vec::lookup16(a.v, vec::field<4>(vec::load_bytes(q + 0), 0), 2));
@@ -168,6 +192,10 @@ TEST_CASE("words are those of the model") {
     CHECK_SAME(vec::widen(low, high));
     CHECK_SAME(vec::widen_twice(high));
     CHECK_SAME(vec::fill_words(a[0]));
+    CHECK_SAME(vec::load_little_words(p + 0));
+    CHECK_SAME(vec::shift_right(vec::load_words(a), 9));
+    CHECK_SAME(vec::load_words(a) & vec::load_words(b));
+    CHECK_SAME(vec::narrow(vec::shift_right(vec::load_words(a), 9), vec::shift_right(vec::load_words(b), 8)));
     CHECK_SAME(vec::fill_two(a + 1));
     CHECK_SAME(vec::load_words(a) + vec::load_words(b));
     CHECK_SAME(vec::load_words(a) - vec::load_words(b));
@@ -247,5 +275,22 @@ TEST_CASE("eight vectors are transposed like those of the model") {
       };
       CHECK_SAME(transposed(vec::fill_bytes(0), [](const void* at) { return vec::load_bytes(at); }));
     }
+  });
+}
+
+TEST_CASE("integers of 32 bits are those of the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    CHECK_SAME(vec::load_ints(p + 0) & vec::load_ints(q + 0));
+    CHECK_SAME(vec::load_ints(p + 0) | vec::load_ints(q + 0));
+    CHECK_SAME(vec::equal(vec::load_ints(p + 0), vec::load_ints(q + 0)));
+    CHECK_SAME(vec::shift_left(vec::load_ints(p + 0), 5));
+    CHECK_SAME(vec::shift_right(vec::load_ints(p + 0), 28));
+    CHECK_SAME(vec::larger(vec::load_ints(p + 0), vec::load_ints(q + 0)));
+    CHECK_SAME(vec::larger_unsigned(vec::load_ints(p + 0), vec::load_ints(q + 0)));
+    CHECK_SAME(vec::widen_words(p + 0));
+    CHECK_SAME(vec::odd_eighths(p + 0));
+    CHECK_SAME(vec::load_bytes_as_ints([&](int i) { return p + 7 * i; }));
+    CHECK(native::largest(native::load_ints(p + 0)) == common::largest(common::load_ints(p + 0)));
+    CHECK(native::sum(native::widen_words(p + 0)) == common::sum(common::widen_words(p + 0)));
   });
 }

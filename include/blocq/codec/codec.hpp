@@ -116,23 +116,25 @@ BLOCQ_INLINE vec::bytes point_values(const B& b, int c) noexcept {
   }
 }
 
-// Base-3 digits: chunk c < 5 is digit c of the first 32 bytes, the rest are halves and quarters of a chunk.
-BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept {
+// Base-3 digits, 0 to 2: chunk c < 5 is digit c of the first 32 bytes, the others are halves and eighths of a chunk.
+BLOCQ_INLINE vec::bytes digits(const tq1_0& b, int c) noexcept {
   static constexpr std::uint8_t powers[5] = {1, 3, 9, 27, 81};
-  vec::bytes digits;
+  static constexpr std::uint8_t last[32] = {81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81,
+                                            1,  1,  1,  1,  3,  3,  3,  3,  9,  9,  9,  9,  27, 27, 27, 27};
+  vec::bytes source, power;
   if (c < 5) {
-    digits = vec::load_bytes(b.qs) * vec::fill_bytes(powers[c]);
+    source = vec::load_bytes(b.qs);
+    power = vec::fill_bytes(powers[c]);
+  } else if (c < 7) {
+    source = vec::load_halves(b.qs + 32);
+    power = vec::fill_halves(powers[2 * (c - 5)], powers[2 * (c - 5) + 1]);
   } else {
-    std::uint8_t source[32], power[32];
-    for (int i = 0; i < 32; ++i) {
-      const int element = 32 * (c - 5) + i;  // of the 96 after the first 160
-      source[i] = element < 80 ? b.qs[32 + element % 16] : b.qh[element % 4];
-      power[i] = element < 80 ? powers[element / 16] : powers[(element - 80) / 4];
-    }
-    digits = vec::load_bytes(source) * vec::load_bytes(power);
+    source = vec::half_and_eighths(b.qs + 32, b.qh);
+    power = vec::load_bytes(last);
   }
-  return vec::carry_of_thrice(digits) - vec::fill_bytes(1);
+  return vec::carry_of_thrice(source * power);
 }
+BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept { return digits(b, c) - vec::fill_bytes(1); }
 
 }  // namespace detail
 
@@ -278,6 +280,10 @@ BLOCQ_INLINE detail::vec::bytes chunk_codes(const B& b, int c) noexcept {
       requires { typename format_traits<B>::codes; } && !requires { element_t<B>::values; } &&
       !detail::has_integers<element_t<B>> && !std::is_same_v<element_t<B>, binary>)
     return detail::plane_codes(b, c);
+  else if constexpr (std::is_same_v<element_t<B>, binary>)
+    return detail::plane_codes(b, c) + detail::plane_codes(b, c);
+  else if constexpr (std::is_same_v<B, tq1_0>)
+    return detail::digits(b, c);
   else
     return chunk_values(b, c) - detail::vec::fill_bytes(values_of<B>.lowest);
 }

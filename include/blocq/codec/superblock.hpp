@@ -31,7 +31,11 @@ BLOCQ_INLINE U load_as(const void* p) noexcept {
   return load(field);
 }
 
-// Field i of four or two bits to byte i.
+BLOCQ_INLINE constexpr std::uint64_t join(std::uint32_t low, std::uint32_t high) noexcept {
+  return low | static_cast<std::uint64_t>(high) << 32;
+}
+
+// Field i of four or two bits, or of three in the lower twelve bits of two words, to byte i.
 BLOCQ_INLINE std::uint64_t nibbles_to_bytes(std::uint32_t fields) noexcept {
   std::uint64_t x = fields;
   x = (x | x << 16) & 0x0000ffff0000ffffu;
@@ -44,8 +48,10 @@ BLOCQ_INLINE std::uint64_t pairs_to_bytes(std::uint16_t fields) noexcept {
   x = (x | x << 12) & 0x000f000f000f000fu;
   return (x | x << 6) & 0x0303030303030303u;
 }
-BLOCQ_INLINE constexpr std::uint64_t join(std::uint32_t low, std::uint32_t high) noexcept {
-  return low | static_cast<std::uint64_t>(high) << 32;
+BLOCQ_INLINE std::uint64_t threes_to_bytes(std::uint16_t first, std::uint16_t second) noexcept {
+  const std::uint64_t x = join(first, second);
+  return (x & 0x0000000700000007u) | (x << 5 & 0x0000070000000700u) | (x << 10 & 0x0007000000070000u) |
+         (x << 15 & 0x0700000007000000u);
 }
 
 // Twelve bytes as in q4_k.
@@ -56,6 +62,8 @@ BLOCQ_INLINE scale_words six_bit_scales(const std::uint8_t (&p)[12]) noexcept {
           vec::widen_twice(join(b & six, ((c >> 4) & low) | ((b >> 2) & high)))};
 }
 
+// The lower half of every integer in both halves.
+BLOCQ_INLINE vec::words repeat_low_words(vec::ints x) noexcept { return vec::as_words(x | vec::shift_left(x, 16)); }
 BLOCQ_INLINE vec::words odd_scales(vec::words codes) noexcept { return codes + codes + vec::fill_words(1); }
 
 template <superblock_format B>
@@ -84,11 +92,18 @@ BLOCQ_INLINE scale_words group_scales(const B& b) noexcept {
   } else if constexpr (std::is_same_v<B, iq2_xs> || std::is_same_v<B, iq2_s>) {
     scale = odd_scales(vec::widen(nibbles_to_bytes(load_as<std::uint32_t>(b.scales)),
                                   nibbles_to_bytes(load_as<std::uint32_t>(b.scales + 4))));
-  } else if constexpr (requires { get_scale(b, 0); }) {
-    std::int16_t codes[16];
-    for (int i = 0; i < 16; ++i) codes[i] = static_cast<std::int16_t>(get_scale(b, 16 * i / step_group<B>));
-    scale = odd_scales(vec::load_words(codes));
+  } else if constexpr (std::is_same_v<B, iq2_xxs>) {
+    scale = odd_scales(repeat_low_words(vec::shift_right(vec::odd_eighths(b.groups), 28)));
+  } else if constexpr (std::is_same_v<B, iq3_xxs>) {
+    scale = odd_scales(repeat_low_words(vec::shift_right(vec::load_ints(b.signs_scale), 28)));
+  } else if constexpr (std::is_same_v<B, iq1_s>) {
+    scale = odd_scales(repeat_low_words(vec::shift_right(vec::widen_words(b.qh), 12) & vec::fill_ints(7)));
+  } else if constexpr (std::is_same_v<B, iq1_m>) {
+    scale = odd_scales(vec::widen(threes_to_bytes(load(b.scales[0]), load(b.scales[1])),
+                                  threes_to_bytes(load(b.scales[2]), load(b.scales[3]))));
   } else {
+    static_assert(
+        !requires { get_scale(b, 0); }, "the scales of this format are not unpacked");
     scale = vec::fill_words(1);
   }
   return {scale, scale * vec::fill_words(-values_of<B>.lowest)};

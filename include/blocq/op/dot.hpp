@@ -1,138 +1,349 @@
 // Dot products of two rows: blocks with blocks of their operand format, and blocks with floats.
+//
+// The kernels take 256 elements at a time, a unit: a super-block, or as many smaller blocks. What a unit needs of the
+// activations is prepared once, and used for as many rows of weights as gemv takes at the same time. Every row has sums
+// of its own and adds to them in the same order whatever the other rows are.
 #ifndef BLOCQ_OP_DOT_HPP
 #define BLOCQ_OP_DOT_HPP
 
+#include <blocq/codec/points.hpp>
 #include <blocq/codec/superblock.hpp>
-#include <blocq/core/error.hpp>
+#include <blocq/op/dequantize.hpp>
 
+#include <cstring>
 #include <span>
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
-// sum of value * x over a chunk in eight integers, exact. The unsigned codes are those of chunk_codes, unless the
-// format has full bytes: then they are its values.
-template <class B>
-BLOCQ_INLINE vec::ints wide_products(vec::bytes values, vec::bytes x) noexcept {
-  return vec::madd2(vec::widen_half(values, 0), vec::widen_half(x, 0)) +
-         vec::madd2(vec::widen_half(values, 1), vec::widen_half(x, 1));
-}
-template <class B>
-BLOCQ_INLINE vec::ints chunk_products(const B& b, int c, vec::bytes x) noexcept {
-  if constexpr (full_bytes<B>) {
-    return wide_products<B>(chunk_values(b, c), x);
-  } else {
-    vec::words pairs = vec::maddubs(chunk_codes(b, c), x);
-    if constexpr (values_of<B>.lowest != 0) pairs = pairs - vec::maddubs(vec::fill_bytes(-values_of<B>.lowest), x);
-    return vec::madd2(pairs, vec::fill_words(1));
-  }
-}
-
-BLOCQ_INLINE vec::words load_sums(const q8_k& x) noexcept {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  return vec::as_words(vec::load_bytes(x.bsums));
-#else
-  std::int16_t sums[16];
-  for (int i = 0; i < 16; ++i) sums[i] = load(x.bsums[i]);
-  return vec::load_words(sums);
-#endif
-}
-
-template <superblock_format B>
-BLOCQ_INLINE vec::floats add_dot(const B& w, const q8_k& x, vec::floats sum) noexcept {
-  const superblock_scales<B> s(w);
-  vec::ints products = vec::fill_ints(0);
-  for (int c = 0; c < 8; ++c) {
-    const vec::bytes xs = vec::load_bytes(x.qs + 32 * c);
-    if constexpr (full_bytes<B>)
-      products = products + wide_products<B>(chunk_values(w, c), xs) * vec::fill_ints(s.scale[2 * c]);
-    else
-      products = products + vec::madd2(vec::maddubs(chunk_codes(w, c), xs), vec::fill_two(s.scale + 2 * c));
-  }
-  const float dx = from_bits(load(x.d)), d = superblock_scale(w) * dx;
-  if constexpr (has_offset<B>) {
-    const vec::ints mins = vec::madd2(vec::load_words(s.min), load_sums(x));
-    sum = vec::fma(vec::to_floats(mins), vec::fill_floats(-(block_offset(w) * dx)), sum);
-  } else if constexpr (!full_bytes<B> && values_of<B>.lowest != 0) {
-    products = products - vec::madd2(vec::load_words(s.min), load_sums(x));
-  }
-  return vec::fma(vec::to_floats(products), vec::fill_floats(d), sum);
-}
-
-// Formats with float steps, against one or more q8_0 or q8_1 blocks.
+// Formats with float steps, against q8_0 or q8_1.
 template <class B>
 concept float_step_format = chunked_format<B> &&
     (std::is_same_v<operand_t<B>, q8_0> || std::is_same_v<operand_t<B>, q8_1>);
 
-template <float_step_format B>
-BLOCQ_INLINE vec::floats add_dot(const B& w, const operand_t<B>* x, vec::floats sum) noexcept {
-  constexpr int chunks = static_cast<int>(block_size<B>) / 32;
-  const float d = block_scale(w);
-  for (int c = 0; c < chunks; ++c) {
-    const vec::ints products = chunk_products(w, c, vec::load_bytes(x[c].qs));
-    const float dx = f16_to_f32(x[c].d);
-    if constexpr (step_group<B> == 16)
-      sum = vec::fma(
-          vec::to_floats(products),
-          vec::fill_two(group_step(w, d, 0.0f, 2 * c).step * dx, group_step(w, d, 0.0f, 2 * c + 1).step * dx), sum);
-    else
-      sum = vec::fma(vec::to_floats(products), vec::fill_floats(d * dx), sum);
-    if constexpr (has_offset<B>) sum = sum + vec::fill_floats(0.125f * (block_offset(w) * f16_to_f32(x[c].s)));
+// How a chunk's integers are multiplied with signed bytes x:
+//   codes       unsigned value - lowest, times x, minus -lowest times x
+//   magnitudes  full bytes without -128: |x| is unsigned, and no value loses its sign's inverse
+//   wide        full bytes: |w| is unsigned, x takes its sign; in 16 bits if there is an x of -128
+enum class product { codes, magnitudes, wide };
+template <class B>
+inline constexpr product product_of = !full_bytes<B>               ? product::codes
+                                      : values_of<B>.lowest > -128 ? product::magnitudes
+                                                                   : product::wide;
+
+BLOCQ_INLINE vec::ints wide_products(vec::bytes w, vec::bytes x) noexcept {
+  return vec::madd2(vec::widen_half(w, 0), vec::widen_half(x, 0)) +
+         vec::madd2(vec::widen_half(w, 1), vec::widen_half(x, 1));
+}
+BLOCQ_INLINE vec::ints sum_pairs(vec::words pairs) noexcept { return vec::madd2(pairs, vec::fill_words(1)); }
+
+// Sums of two products each, for codes without what their offset adds.
+template <class B>
+BLOCQ_INLINE vec::words pair_products(const chunk_reader<B>& w, int c, const std::int8_t* x) noexcept {
+  if constexpr (product_of<B> == product::codes) {
+    return vec::maddubs(w.codes(c), vec::load_bytes(x));
+  } else {
+    const vec::bytes xs = vec::load_bytes(x);
+    return vec::maddubs(vec::magnitude(xs), vec::times_sign(w.values(c), xs));
   }
-  return sum;
+}
+
+// The same for two chunks, summed up within the parts of a vector that share a step; `minus` is what the offset adds.
+template <class B>
+BLOCQ_INLINE vec::ints pair_sums(chunk_pair w, const vec::bytes* x, vec::words minus) noexcept {
+  if constexpr (product_of<B> == product::codes) {
+    vec::words pairs = vec::maddubs(w.first, x[0]) + vec::maddubs(w.second, x[1]);
+    if constexpr (values_of<B>.lowest != 0) pairs = pairs - minus;
+    return sum_pairs(pairs);
+  } else {
+    return sum_pairs(vec::maddubs(vec::magnitude(x[0]), vec::times_sign(w.first, x[0]))) +
+           sum_pairs(vec::maddubs(vec::magnitude(x[1]), vec::times_sign(w.second, x[1])));
+  }
+}
+
+// Broadcasts from memory cost less than those from a register, to which compilers would turn them.
+template <class T>
+BLOCQ_INLINE void keep_in_memory(T& numbers) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+m"(numbers));
+#else
+  static_cast<void>(numbers);
+#endif
+}
+
+// Eight scales of mxfp4 and of nvfp4 from their codes (impl::half_e8m0, impl::half_ue4m3).
+BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
+  const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
+  const vec::ints zero = vec::equal(code, number(0)), one = vec::equal(code, number(1));
+  const vec::ints normal = vec::shift_left(code - number(1), 23) & (number(-1) - zero);
+  return vec::as_floats(vec::as_bytes(normal | (zero & number(0x200000)) | (one & number(0x400000))));
+}
+// As binary16, of which subnormal numbers cost nothing.
+BLOCQ_INLINE vec::floats half_ue4m3s(vec::words code, int h) noexcept {
+  const vec::words is_number = vec::fill_words(-1) - vec::equal(code, vec::fill_words(0x7f));
+  return vec::halves_to_floats(vec::move_field<0, 7, 7>(code & is_number), h) * vec::fill_floats(0x1p7f);
+}
+
+// How many blocks of format A a unit has.
+template <class A>
+inline constexpr int unit_blocks = 256 / static_cast<int>(block_size<A>);
+
+// 256 activations.
+template <class B>
+struct operand_unit;
+
+template <class B>
+requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct operand_unit<B> {
+  const q8_k& block;
+
+  BLOCQ_INLINE explicit operand_unit(const q8_k* x) noexcept : block(*x) {}
+};
+
+template <float_step_format B>
+struct operand_unit<B> {
+  using A = operand_t<B>;
+  static constexpr int offset = product_of<B> == product::codes ? -values_of<B>.lowest : 0;
+
+  const A* blocks;
+  float d[8];
+  vec::floats s;
+  vec::words minus[8];  // offset times the activations, of each chunk or of two
+  bool wide = false;    // there is a -128 where product::wide cannot do without 16 bits
+  vec::bytes pairs[8];  // the chunks 2p and 2p + 1 as in a chunk_pair
+
+  BLOCQ_INLINE explicit operand_unit(const A* x) noexcept : blocks(x) {
+    vec::store_floats(d, vec::load_halves_as_floats<sizeof(A)>(&x->d));
+    if constexpr (has_offset<B>) s = vec::load_halves_as_floats<sizeof(A)>(&x->s);
+    if constexpr (paired_format<B>) {
+      for (int p = 0; p < 4; ++p) {
+        for (int h = 0; h < 2; ++h) pairs[2 * p + h] = load_half_pair<B>(x[2 * p].qs, x[2 * p + 1].qs, h);
+        if constexpr (offset != 0)
+          minus[p] = vec::maddubs(vec::fill_bytes(offset), pairs[2 * p]) +
+                     vec::maddubs(vec::fill_bytes(offset), pairs[2 * p + 1]);
+      }
+    } else {
+      vec::bytes lowest = vec::fill_bytes(0);
+      for (int c = 0; c < 8; ++c) {
+        const vec::bytes xs = vec::load_bytes(x[c].qs);
+        if constexpr (offset != 0) minus[c] = vec::maddubs(vec::fill_bytes(offset), xs);
+        if constexpr (product_of<B> == product::wide) lowest = lowest | vec::equal(xs, vec::fill_bytes(-128));
+      }
+      wide = vec::any(lowest);
+    }
+  }
+};
+
+// Adds the products of a unit to a row's sums, which are added to each other in the end.
+struct row_sums {
+  vec::floats even = vec::fill_floats(0.0f), odd = even;
+
+  BLOCQ_INLINE float total() const noexcept { return vec::sum(even + odd); }
+};
+
+// Integers all the way, two floats per block.
+template <superblock_format B>
+BLOCQ_INLINE void add_unit(const B* block, const operand_unit<B>& unit, row_sums& sum) noexcept {
+  constexpr bool scaled = requires { get_scale(*block, 0); };
+  const B& w = *block;
+  const q8_k& x = unit.block;
+  const chunk_reader<B> chunks(w);
+  const scale_words words = chunks.scales();
+  vec::ints products = vec::fill_ints(0);
+  if constexpr (scaled) {
+    std::int16_t scale[16];
+    vec::store_words(scale, words.scale);
+    keep_in_memory(scale);
+    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
+      const vec::words factor =
+          step_group<B> == 16 ? vec::fill_two(scale + 2 * C) : vec::as_words(vec::fill_eighths(scale + 2 * C));
+      products = products + vec::madd2(pair_products(chunks, C, x.qs + 32 * C), factor);
+    });
+  } else {
+    static_assert((values_of<B>.highest - values_of<B>.lowest) * 128 * 2 * 8 < 32768);
+    vec::words pairs = vec::fill_words(0);
+    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs = pairs + pair_products(chunks, C, x.qs + 32 * C); });
+    products = sum_pairs(pairs);
+  }
+  const float dx = from_bits(load(x.d));
+  if constexpr (has_offset<B>) {
+    const vec::ints mins = vec::madd2(words.min, vec::load_little_words(x.bsums));
+    sum.odd = vec::fma(vec::to_floats(mins), vec::fill_floats(-(block_offset(w) * dx)), sum.odd);
+  } else if constexpr (product_of<B> == product::codes && values_of<B>.lowest != 0) {
+    products = products - vec::madd2(words.min, vec::load_little_words(x.bsums));
+  }
+  sum.even = vec::fma(vec::to_floats(products), vec::fill_floats(superblock_scale(w) * dx), sum.even);
+}
+
+// The steps of a unit's groups times dx, those of the activations.
+template <float_step_format B>
+BLOCQ_INLINE void load_steps(const B* w, const float (&dx)[8], float (&step)[16]) noexcept {
+  constexpr int per_block = static_cast<int>(block_size<B>) / 32;
+  if constexpr (std::is_same_v<B, nvfp4>) {
+    const auto four = [w](int i) BLOCQ_INLINE_LAMBDA { return load_as<std::uint32_t>(w[i].d); };
+    const vec::words codes = vec::widen(join(four(0), four(1)), join(four(2), four(3)));
+    for (int h = 0; h < 2; ++h) vec::store_floats(step + 8 * h, half_ue4m3s(codes, h) * vec::fill_four(dx + 4 * h));
+  } else {
+    vec::floats d;
+    if constexpr (std::is_same_v<B, mxfp4>)
+      d = half_e8m0s(vec::load_bytes_as_ints([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i].e; }));
+    else if constexpr (per_block == 1)
+      d = vec::load_halves_as_floats<sizeof(B)>(&w->d);
+    else
+      d = vec::load_halves_as_floats([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i / per_block].d; });
+    vec::store_floats(step, d * vec::load_floats(dx));
+  }
+  keep_in_memory(step);
+}
+
+template <float_step_format B>
+BLOCQ_INLINE void add_unit(const B* w, const operand_unit<B>& unit, row_sums& sum) noexcept {
+  constexpr int per_block = static_cast<int>(block_size<B>) / 32;
+  float step[16];
+  load_steps(w, unit.d, step);
+  if constexpr (paired_format<B>) {
+    simd::unroll<4>([&]<int P>() BLOCQ_INLINE_LAMBDA {
+      const chunk_pair chunks = read_pair(w[2 * P / per_block], w[(2 * P + 1) / per_block]);
+      const vec::ints products = pair_sums<B>(chunks, &unit.pairs[2 * P], unit.minus[P]);
+      vec::floats& part = P % 2 == 0 ? sum.even : sum.odd;
+      part = vec::fma(vec::to_floats(products),
+                      step_group<B> == 16 ? vec::fill_four(step + 4 * P) : vec::fill_two(step + 2 * P), part);
+    });
+  } else {
+    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
+      const chunk_reader<B> chunk(w[C / per_block]);
+      vec::ints products;
+      if constexpr (product_of<B> == product::wide) {
+        const vec::bytes values = chunk.values(C % per_block), xs = vec::load_bytes(unit.blocks[C].qs);
+        if (unit.wide)
+          products = wide_products(values, xs);
+        else
+          products = sum_pairs(vec::maddubs(vec::magnitude(values), vec::times_sign(xs, values)));
+      } else {
+        vec::words pairs = pair_products(chunk, C % per_block, unit.blocks[C].qs);
+        if constexpr (operand_unit<B>::offset != 0) pairs = pairs - unit.minus[C];
+        products = sum_pairs(pairs);
+      }
+      vec::floats& part = C % 2 == 0 ? sum.even : sum.odd;
+      part = vec::fma(vec::to_floats(products), vec::fill_floats(step[C]), part);
+    });
+  }
+  if constexpr (has_offset<B>) sum.odd = vec::fma(vec::load_halves_as_floats<sizeof(B)>(&w->m), unit.s, sum.odd);
 }
 
 // q8_k with itself.
-BLOCQ_INLINE vec::floats add_dot(const q8_k& w, const q8_k& x, vec::floats sum) noexcept {
+BLOCQ_INLINE void add_unit(const q8_k* w, const operand_unit<q8_k>& unit, row_sums& sum) noexcept {
   vec::ints products = vec::fill_ints(0);
-  for (int c = 0; c < 8; ++c) products = products + chunk_products(w, c, vec::load_bytes(x.qs + 32 * c));
-  return vec::fma(vec::to_floats(products), vec::fill_floats(block_scale(w) * from_bits(load(x.d))), sum);
+  for (int i = 0; i < 256; i += 32)
+    products = products + wide_products(vec::load_bytes(w->qs + i), vec::load_bytes(unit.block.qs + i));
+  sum.even = vec::fma(vec::to_floats(products), vec::fill_floats(block_scale(*w) * block_scale(unit.block)), sum.even);
+}
+
+// Asks for `bytes` bytes of memory, `ahead` bytes beyond p.
+BLOCQ_INLINE void prefetch_ahead(const void* p, std::size_t ahead, std::size_t bytes) noexcept {
+  if (ahead != 0)
+    for (std::size_t line = 0; line < bytes; line += 64) vec::prefetch(static_cast<const char*>(p) + ahead + line);
+}
+
+// Rows of weights that are multiplied at the same time: what they have beyond their last whole unit is filled up with
+// zeros. `ahead` bytes further on, their memory is asked for; 0 for rows that are near already.
+inline constexpr std::size_t rows_at_once = 4;
+template <class B>
+struct row_group {
+  const B* row[rows_at_once];
+  float* y[rows_at_once];
+  std::size_t count;  // of the rows
+  std::size_t ahead;
+};
+
+template <class B, std::size_t Step, class Sums, class X, std::size_t XStep, class Prepare, class Add>
+BLOCQ_INLINE void for_each_unit(const row_group<B>& w, const X* x, std::size_t blocks, Sums* sums, B (&rest)[Step],
+                                X (&rest_x)[XStep], Prepare prepare, Add add) noexcept {
+  for (std::size_t i = 0; i < blocks; i += Step, x += XStep) {
+    const std::size_t left = blocks - i;
+    const bool whole = left >= Step;
+    if (!whole) {
+      std::memset(rest_x, 0, sizeof rest_x);
+      std::memcpy(rest_x, x, left * XStep / Step * sizeof(X));
+    }
+    const auto unit = prepare(whole ? x : rest_x);
+    for (std::size_t r = 0; r < w.count; ++r) {
+      const B* p = w.row[r] + i;
+      if (w.ahead != 0)
+        for (std::size_t line = 0; line < Step * sizeof(B); line += 64)
+          vec::prefetch(reinterpret_cast<const char*>(p) + w.ahead + line);
+      if (!whole) {
+        std::memset(rest, 0, sizeof rest);
+        std::memcpy(rest, p, left * sizeof(B));
+        p = rest;
+      }
+      add(p, unit, sums[r]);
+    }
+  }
+  for (std::size_t r = 0; r < w.count; ++r) *w.y[r] = sums[r].total();
 }
 
 template <class B>
-float dot_blocks(const B* w, const operand_t<B>* x, std::size_t blocks) noexcept {
-  vec::floats sum = vec::fill_floats(0.0f);
-  for (std::size_t i = 0; i < blocks; ++i) {
-    if constexpr (block_size<operand_t<B>> == block_size<B> && block_size<B> == 256)
-      sum = add_dot(w[i], x[i], sum);
-    else
-      sum = add_dot(w[i], x + i * (block_size<B> / block_size<operand_t<B>>), sum);
-  }
-  return vec::sum(sum);
+BLOCQ_NOINLINE void dot_rows(const row_group<B>& w, const operand_t<B>* x, std::size_t blocks) noexcept {
+  using A = operand_t<B>;
+  row_sums sums[rows_at_once];
+  B rest[unit_blocks<B>];
+  A rest_x[unit_blocks<A>];
+  for_each_unit(
+      w, x, blocks, sums, rest, rest_x, [](const A* p) BLOCQ_INLINE_LAMBDA { return operand_unit<B>(p); },
+      [](const B* p, const operand_unit<B>& unit, row_sums& sum) BLOCQ_INLINE_LAMBDA { add_unit(p, unit, sum); });
 }
 
-// Blocks with floats: nothing is rounded but the products and sums. Blocks of a single number are taken eight at a
-// time, the last ones filled up with zeros.
+struct float_sums {
+  vec::floats part[4] = {vec::fill_floats(0.0f), vec::fill_floats(0.0f), vec::fill_floats(0.0f),
+                         vec::fill_floats(0.0f)};
+
+  BLOCQ_INLINE float total() const noexcept { return vec::sum((part[0] + part[1]) + (part[2] + part[3])); }
+};
+
+// With floats: nothing is rounded but the products and sums.
 template <class B>
-float dot_floats(const B* w, const float* x, std::size_t blocks) noexcept {
-  constexpr std::size_t size = block_size<B>, at_once = size < 8 ? 8 / size : 1;
-  static_assert(size * at_once % 8 == 0);
-  vec::floats sum = vec::fill_floats(0.0f);
-  const auto add = [&sum](const float* a, const float* b) {
-    for (std::size_t k = 0; k < size * at_once; k += 8)
-      sum = vec::fma(vec::load_floats(a + k), vec::load_floats(b + k), sum);
-  };
-  std::size_t i = 0;
-  for (; i + at_once <= blocks; i += at_once) {
-    float y[size * at_once];
-    for (std::size_t j = 0; j < at_once; ++j) decode(w[i + j], y + j * size);
-    add(y, x + i * size);
-  }
-  if (i < blocks) {
-    float y[size * at_once] = {}, rest[size * at_once] = {};
-    for (std::size_t j = 0; i + j < blocks; ++j) decode(w[i + j], y + j * size);
-    for (std::size_t k = 0; k < (blocks - i) * size; ++k) rest[k] = x[i * size + k];
-    add(y, rest);
-  }
-  return vec::sum(sum);
+BLOCQ_NOINLINE void dot_rows(const row_group<B>& w, const float* x, std::size_t blocks) noexcept {
+  constexpr std::size_t least = float_chunks<B> && block_size<B> == 1 ? 256 : 32;
+  constexpr std::size_t step = block_size<B> < least ? least / block_size<B> : 1, unit = step * block_size<B>;
+  static_assert(unit % 8 == 0);
+  float_sums sums[rows_at_once];
+  B rest[step];
+  float rest_x[unit];
+  for_each_unit(
+      w, x, blocks, sums, rest, rest_x, [](const float* p) BLOCQ_INLINE_LAMBDA { return p; },
+      [](const B* p, const float* xs, float_sums& total) BLOCQ_INLINE_LAMBDA {
+        float_sums sum = total;
+        if constexpr (float_chunks<B>) {
+          for (std::size_t c = 0; c < unit / 32; ++c) {
+            vec::floats v[4];
+            chunk_floats(p, c, v);
+            for (std::size_t q = 0; q < 4; ++q)
+              sum.part[q] = vec::fma(v[q], vec::load_floats(xs + 32 * c + 8 * q), sum.part[q]);
+          }
+        } else {
+          float v[unit];
+          dequantize_blocks(p, step, v);
+          for (std::size_t k = 0; k < unit; k += 8)
+            sum.part[k / 8 % 4] = vec::fma(vec::load_floats(v + k), vec::load_floats(xs + k), sum.part[k / 8 % 4]);
+        }
+        total = sum;
+      });
+}
+
+// One row. X: operand blocks of B or float.
+template <class B, class X>
+float dot_blocks(const B* w, const X* x, std::size_t blocks) noexcept {
+  float y;
+  dot_rows(row_group<B>{{w}, {&y}, 1, 0}, x, blocks);
+  return y;
 }
 
 }  // namespace detail
 
 // The dot product of a row of blocks with a row of its operand format. The integers are exact; a float step scales
 // them once per block (32 elements, or 256 for the formats whose operand is q8_k), and the scaled sums are added in
-// eight lanes. Precondition: both rows have the same number of elements.
+// sixteen lanes. Precondition: both rows have the same number of elements.
 template <class W, class X>
 requires requires(const W& w, const X& x) { std::span(w), std::span(x); }
 float dot(const W& weights, const X& activations) noexcept {
@@ -146,7 +357,7 @@ float dot(const W& weights, const X& activations) noexcept {
   const auto* blocks = reinterpret_cast<const wire_t<B>*>(w.data());
   if constexpr (std::is_same_v<A, float>) {
     BLOCQ_ASSERT(x.size() == w.size() * block_size<B>);
-    return detail::dot_floats(blocks, x.data(), w.size());
+    return detail::dot_blocks(blocks, x.data(), w.size());
   } else {
     BLOCQ_ASSERT(x.size() * block_size<A> == w.size() * block_size<B>);
     return detail::dot_blocks(blocks, reinterpret_cast<const wire_t<A>*>(x.data()), w.size());

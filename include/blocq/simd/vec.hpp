@@ -9,6 +9,8 @@
 #include <blocq/simd/primitive/halves.hpp>
 #endif
 
+#include <utility>
+
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
 
 #if defined(__AVX2__)
@@ -18,6 +20,13 @@ namespace native = halves;
 #else
 namespace native = common;
 #endif
+
+// f.operator()<0>() to f.operator()<N - 1>(): shifts by a loop's counter become instructions with a constant.
+template <int N, class F>
+BLOCQ_INLINE void unroll(F&& f) noexcept {
+  [&]<int... Index>(std::integer_sequence<int, Index...>) BLOCQ_INLINE_LAMBDA { (f.template operator()<Index>(), ...); }
+  (std::make_integer_sequence<int, N>{});
+}
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd
 

@@ -45,23 +45,41 @@ BLOCQ_INLINE __m128i quarter(const void* p) noexcept { return _mm_loadl_epi64(st
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm256_loadu_si256(static_cast<const __m256i*>(p))}; }
 BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm256_set1_epi8(static_cast<char>(b))}; }
 BLOCQ_INLINE bytes load_halves(const void* p) noexcept { return {_mm256_broadcastsi128_si256(half(p))}; }
+// Broadcasts from memory and blends keep clear of the ports that shuffle.
 BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
-  const __m128i low = _mm_unpacklo_epi64(quarter(a), quarter(b));
-  const __m128i high = _mm_unpacklo_epi64(quarter(c), quarter(d));
-  return {_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1)};
+  const auto all = [](const void* p) {
+    long long e;
+    std::memcpy(&e, p, 8);
+    return _mm256_set1_epi64x(e);
+  };
+  return {_mm256_blend_epi32(_mm256_blend_epi32(all(a), all(b), 0x0c), _mm256_blend_epi32(all(c), all(d), 0xc0), 0xf0)};
 }
 BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
-  const auto entry = [&](int i) {
+  const auto all = [&](int i) {
     int e;
-    std::memcpy(&e, static_cast<const std::uint8_t*>(table) + 4 * index[i], 4);
-    return e;
+    std::memcpy(&e, static_cast<const std::uint8_t*>(table) + std::size_t{4} * static_cast<unsigned>(index[i]), 4);
+    return _mm256_set1_epi32(e);
   };
-  return {_mm256_setr_epi32(entry(0), entry(1), entry(2), entry(3), entry(4), entry(5), entry(6), entry(7))};
+  const __m256i a = _mm256_blend_epi32(all(0), all(1), 0x02), b = _mm256_blend_epi32(all(2), all(3), 0x08);
+  const __m256i c = _mm256_blend_epi32(all(4), all(5), 0x20), d = _mm256_blend_epi32(all(6), all(7), 0x80);
+  return {_mm256_blend_epi32(_mm256_blend_epi32(a, b, 0x0c), _mm256_blend_epi32(c, d, 0xc0), 0xf0)};
 }
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
   std::memcpy(&word, p, 4);
   return {_mm256_set1_epi32(word)};
+}
+BLOCQ_INLINE bytes load_two(const void* a, const void* b) noexcept {
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(half(a)), half(b), 1)};
+}
+BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
+  int word;
+  std::memcpy(&word, b, 4);
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(half(a)), _mm_set1_epi32(word), 1)};
+}
+BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi8(static_cast<char>(low))),
+                                  _mm_set1_epi8(static_cast<char>(high)), 1)};
 }
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm256_storeu_si256(static_cast<__m256i*>(p), a.v); }
 
@@ -116,6 +134,17 @@ BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
   const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), source), bit);
   return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), _mm256_set1_epi8(static_cast<char>(set)))};
 }
+BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
+  int low, high;
+  std::memcpy(&low, a, 4);
+  std::memcpy(&high, b, 4);
+  const __m256i both = _mm256_inserti128_si256(_mm256_set1_epi32(low), _mm_set1_epi32(high), 1);
+  const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+  const __m256i word = h == 0 ? source : _mm256_add_epi8(source, _mm256_set1_epi8(2));
+  const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(both, word), bit);
+  return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), _mm256_set1_epi8(static_cast<char>(set)))};
+}
 BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
   // Three bytes to each dword, then its four fields to its four bytes.
   const auto* b = static_cast<const std::uint8_t*>(p);
@@ -136,7 +165,23 @@ BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
   return {_mm256_shuffle_epi8(table.v, _mm256_and_si256(index.v, _mm256_set1_epi8(15)))};
 }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {_mm256_cmpeq_epi8(a.v, b.v)}; }
+BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept {
+  const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+  // A bit makes the sum negative; without it the sum is positive.
+  const __m256i rest = _mm256_set1_epi64x(0x01406070787c7e7f);
+  const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(fill_eighths(p).v, source), bit);
+  return {_mm256_sign_epi8(a.v, _mm256_add_epi8(each, rest))};
+}
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
+
+BLOCQ_INLINE bool any(bytes mask) noexcept { return _mm256_testz_si256(mask.v, mask.v) == 0; }
+BLOCQ_INLINE bytes magnitude(bytes a) noexcept { return {_mm256_abs_epi8(a.v)}; }
+BLOCQ_INLINE bytes times_sign(bytes a, bytes b) noexcept { return {_mm256_sign_epi8(a.v, b.v)}; }
+BLOCQ_INLINE bytes spread_bytes(const void* p) noexcept {
+  const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+  return {_mm256_shuffle_epi8(fill_eighths(p).v, source)};
+}
 
 BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
   const __m128i h = q < 2 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
@@ -166,9 +211,52 @@ BLOCQ_INLINE float sum(floats a) noexcept {
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
+template <class At>
+BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
+#ifdef __F16C__
+  const auto word = [&](int i) {
+    short h;
+    std::memcpy(&h, at(i), 2);
+    return h;
+  };
+  return {_mm256_cvtph_ps(_mm_setr_epi16(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)))};
+#else
+  float f[8];
+  for (int i = 0; i < 8; ++i) {
+    le16 h;
+    std::memcpy(&h, at(i), 2);
+    f[i] = f16_to_f32(h);
+  }
+  return {_mm256_loadu_ps(f)};
+#endif
+}
+template <std::size_t Stride>
+BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+  static_assert(Stride >= 16, "sixteen bytes are read for each number");
+  const auto* const b = static_cast<const std::uint8_t*>(p);
+#ifdef __F16C__
+  // Each from a load that has it in its place.
+  const auto at = [b](std::size_t i) { return half(b + i * (Stride - 2)); };
+  const __m128i two = _mm_blend_epi16(at(0), at(1), 1 << 1), four = _mm_blend_epi16(at(2), at(3), 1 << 3);
+  const __m128i six = _mm_blend_epi16(at(4), at(5), 1 << 5), eight = _mm_blend_epi16(at(6), at(7), 1 << 7);
+  return {_mm256_cvtph_ps(_mm_blend_epi16(_mm_blend_epi16(two, four, 0x0c), _mm_blend_epi16(six, eight, 0xc0), 0xf0))};
+#else
+  return load_halves_as_floats([b](int i) { return b + static_cast<std::size_t>(i) * Stride; });
+#endif
+}
+BLOCQ_INLINE floats fill_four(const float* p) noexcept {
+  const __m256 both = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p));
+  return {_mm256_permutevar_ps(both, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))};
+}
+BLOCQ_INLINE floats fill_two(const float* p) noexcept {
+  const __m256 both = _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(p)));
+  return {_mm256_permutevar_ps(both, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))};
+}
+
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
+BLOCQ_INLINE words load_little_words(const void* p) noexcept { return {load_bytes(p).v}; }
 BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
 }
@@ -208,6 +296,64 @@ BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept { return {_mm256_set1_epi32
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm256_mullo_epi32(a.v, b.v)}; }
+BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
+}
+BLOCQ_INLINE ints larger(ints a, ints b) noexcept { return {_mm256_max_epi32(a.v, b.v)}; }
+BLOCQ_INLINE ints larger_unsigned(ints a, ints b) noexcept { return {_mm256_max_epu32(a.v, b.v)}; }
+BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
+  const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  const __m128i two = _mm_max_epi32(four, _mm_unpackhi_epi64(four, four));
+  return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(a.v), _mm256_extracti128_si256(a.v, 1));
+  const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+  return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+}
+BLOCQ_INLINE ints truncate(floats a) noexcept { return {_mm256_cvttps_epi32(a.v)}; }
+BLOCQ_INLINE ints nearest(floats a) noexcept { return {_mm256_cvtps_epi32(a.v)}; }
+BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
+  return {_mm256_or_ps(magnitude.v, _mm256_and_ps(sign.v, _mm256_set1_ps(-0.0f)))};
+}
+BLOCQ_INLINE bytes narrow(const ints (&a)[4]) noexcept {
+  const __m256i low = _mm256_packs_epi32(a[0].v, a[1].v), high = _mm256_packs_epi32(a[2].v, a[3].v);
+  return {_mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))};
+}
+BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept {
+#ifdef __F16C__
+  if (is_nan(x)) return f32_to_f16(x);
+  return static_cast<std::uint16_t>(_mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(x), _MM_FROUND_TO_NEAREST_INT)));
+#else
+  return f32_to_f16(x);
+#endif
+}
+BLOCQ_INLINE ints operator&(ints a, ints b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
+BLOCQ_INLINE ints operator|(ints a, ints b) noexcept { return {_mm256_or_si256(a.v, b.v)}; }
+BLOCQ_INLINE ints equal(ints a, ints b) noexcept { return {_mm256_cmpeq_epi32(a.v, b.v)}; }
+BLOCQ_INLINE ints shift_left(ints a, int n) noexcept { return {_mm256_slli_epi32(a.v, n)}; }
+BLOCQ_INLINE ints shift_right(ints a, int n) noexcept { return {_mm256_srli_epi32(a.v, n)}; }
+BLOCQ_INLINE ints load_ints(const void* p) noexcept { return {load_bytes(p).v}; }
+BLOCQ_INLINE ints widen_words(const void* p) noexcept { return {_mm256_cvtepu16_epi32(half(p))}; }
+template <class At>
+BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
+  const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
+  return {_mm256_cvtepu8_epi32(
+      _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), 0, 0, 0, 0, 0, 0, 0, 0))};
+}
+BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
+  const __m256 a = _mm256_loadu_ps(static_cast<const float*>(p)), b = _mm256_loadu_ps(static_cast<const float*>(p) + 8);
+  return {_mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8)};
+}
+BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm256_srli_epi16(a.v, n)}; }
+BLOCQ_INLINE words operator&(words a, words b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
+BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
+  return {_mm256_permute4x64_epi64(_mm256_packus_epi16(a.v, b.v), 0xd8)};
+}
+BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
+  const __m256i l = _mm256_permute4x64_epi64(low.v, 0xd8), u = _mm256_permute4x64_epi64(high.v, 0xd8);
+  return {h == 0 ? _mm256_unpacklo_epi8(l, u) : _mm256_unpackhi_epi8(l, u)};
+}
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept {
 #ifdef __GNUC__
@@ -288,6 +434,9 @@ BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
 }
 BLOCQ_INLINE bytes as_bytes(words a) noexcept { return {a.v}; }
 BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return {_mm256_castps_si256(a.v)}; }
+BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {a.v}; }
+BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {a.v}; }
+BLOCQ_INLINE words as_words(ints a) noexcept { return {a.v}; }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {_mm256_castsi256_ps(a.v)}; }
 BLOCQ_INLINE void prefetch(const void* p) noexcept { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }

@@ -7,6 +7,7 @@
 #define BLOCQ_SIMD_PRIMITIVE_COMMON_HPP
 
 #include <blocq/core/bits.hpp>
+#include <blocq/core/lane.hpp>
 
 #include <cstring>
 
@@ -70,6 +71,26 @@ BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexce
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   bytes r;
   for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, p, 4);
+  return r;
+}
+// 16 bytes each from two addresses.
+BLOCQ_INLINE bytes load_two(const void* a, const void* b) noexcept {
+  bytes r;
+  std::memcpy(r.v, a, 16);
+  std::memcpy(r.v + 16, b, 16);
+  return r;
+}
+// 16 bytes at a, then the 4 at b four times.
+BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
+  bytes r;
+  std::memcpy(r.v, a, 16);
+  for (int i = 16; i < 32; i += 4) std::memcpy(r.v + i, b, 4);
+  return r;
+}
+// One byte sixteen times, then the other.
+BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(i < 16 ? low : high);
   return r;
 }
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, a.v, 32); }
@@ -149,6 +170,14 @@ BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(((a[i / 8] >> (i % 8)) & 1) != 0 ? set : 0);
   return r;
 }
+// The same for bits 16h to 16h + 15 of 4 bytes at a, then of those at b.
+BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
+  const bytes first = spread_bits(a, set), second = spread_bits(b, set);
+  bytes r;
+  std::memcpy(r.v, first.v + 16 * h, 16);
+  std::memcpy(r.v + 16, second.v + 16 * h, 16);
+  return r;
+}
 // From 24 bytes: 32 fields of six bits, lowest first.
 BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
   std::uint8_t a[25] = {};
@@ -180,6 +209,31 @@ BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept {
 // Negated where the mask byte is 255, unchanged where it is 0.
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 
+// True if any bit is set.
+BLOCQ_INLINE bool any(bytes mask) noexcept {
+  unsigned bits = 0;
+  for (const std::uint8_t v : mask.v) bits |= v;
+  return bits != 0;
+}
+// The magnitudes of signed bytes, as unsigned ones: that of -128 is 128.
+BLOCQ_INLINE bytes magnitude(bytes a) noexcept {
+  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(v < 128 ? v : 256 - v);
+  return a;
+}
+// a where b is positive, -a where it is negative, 0 where it is 0.
+BLOCQ_INLINE bytes times_sign(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(b.v[i] == 0 ? 0 : b.v[i] < 128 ? a.v[i] : -a.v[i]);
+  return a;
+}
+// Each of 4 bytes eight times.
+BLOCQ_INLINE bytes spread_bytes(const void* p) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<const std::uint8_t*>(p)[i / 8];
+  return r;
+}
+
+// Byte i negated if bit i of the 4 bytes at p is set.
+BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept { return negate_where(a, spread_bits(p, 255)); }
 // Bytes 8q to 8q + 7 as signed numbers.
 BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
   floats r;
@@ -215,6 +269,27 @@ BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
 // `low` four times, then `high` four times.
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {{low, low, low, low, high, high, high, high}}; }
+// p[0] four times, then p[1] four times.
+BLOCQ_INLINE floats fill_two(const float* p) noexcept { return fill_two(p[0], p[1]); }
+// p[0], p[1], p[2], p[3], each twice.
+BLOCQ_INLINE floats fill_four(const float* p) noexcept { return {{p[0], p[0], p[1], p[1], p[2], p[2], p[3], p[3]}}; }
+// Eight binary16 numbers, little-endian, that lie at the addresses at(0) to at(7).
+template <class At>
+BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) {
+    le16 h;
+    std::memcpy(&h, at(i), 2);
+    r.v[i] = f16_to_f32(h);
+  }
+  return r;
+}
+// The same, Stride bytes apart.
+template <std::size_t Stride>
+BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+  return load_halves_as_floats(
+      [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
+}
 // The sum of all elements: halves, then quarters, then eighths are added to each other.
 BLOCQ_INLINE float sum(floats a) noexcept {
   for (int n = 4; n > 0; n /= 2)
@@ -225,6 +300,12 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   words r;
   std::memcpy(r.v, p, 32);
+  return r;
+}
+// 16 words as they lie in a file.
+BLOCQ_INLINE words load_little_words(const void* p) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(load(static_cast<const le16*>(p)[i]));
   return r;
 }
 BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, a.v, 32); }
@@ -323,6 +404,111 @@ BLOCQ_INLINE ints operator*(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] *= b.v[i];
   return a;
 }
+BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { std::memcpy(p, a.v, 32); }
+BLOCQ_INLINE ints larger(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  return a;
+}
+BLOCQ_INLINE ints larger_unsigned(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i)
+    a.v[i] = static_cast<std::uint32_t>(a.v[i]) > static_cast<std::uint32_t>(b.v[i]) ? a.v[i] : b.v[i];
+  return a;
+}
+BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
+  for (int i = 1; i < 8; ++i) a.v[0] = a.v[0] > a.v[i] ? a.v[0] : a.v[i];
+  return a.v[0];
+}
+BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
+  for (int i = 1; i < 8; ++i) a.v[0] += a.v[i];
+  return a.v[0];
+}
+// To integers that fit: towards zero, or to the nearest, halves to even.
+BLOCQ_INLINE ints truncate(floats a) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(a.v[i]);
+  return r;
+}
+BLOCQ_INLINE ints nearest(floats a) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(nearest_int(lane(a.v[i])).v);
+  return r;
+}
+BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
+  for (int i = 0; i < 8; ++i) magnitude.v[i] = from_bits(to_bits(magnitude.v[i]) | (to_bits(sign.v[i]) & 0x80000000u));
+  return magnitude;
+}
+// Integers that fit as signed bytes, in order.
+BLOCQ_INLINE bytes narrow(const ints (&a)[4]) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(a[i / 8].v[i % 8]);
+  return r;
+}
+BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
+BLOCQ_INLINE ints operator&(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] &= b.v[i];
+  return a;
+}
+BLOCQ_INLINE ints operator|(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] |= b.v[i];
+  return a;
+}
+// All bits set where they are equal, none elsewhere.
+BLOCQ_INLINE ints equal(ints a, ints b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] = a.v[i] == b.v[i] ? -1 : 0;
+  return a;
+}
+// Shifts bring in zeros.
+BLOCQ_INLINE ints shift_left(ints a, int n) noexcept {
+  for (std::int32_t& v : a.v) v = static_cast<std::int32_t>(static_cast<std::uint32_t>(v) << n);
+  return a;
+}
+BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
+  for (std::int32_t& v : a.v) v = static_cast<std::int32_t>(static_cast<std::uint32_t>(v) >> n);
+  return a;
+}
+BLOCQ_INLINE words shift_right(words a, int n) noexcept {
+  for (std::int16_t& v : a.v) v = static_cast<std::int16_t>(static_cast<std::uint16_t>(v) >> n);
+  return a;
+}
+BLOCQ_INLINE words operator&(words a, words b) noexcept {
+  for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] & b.v[i]);
+  return a;
+}
+// Eight little-endian integers; eight words without sign; the odd ones of sixteen integers.
+BLOCQ_INLINE ints load_ints(const void* p) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(load(static_cast<const le32*>(p)[i]));
+  return r;
+}
+BLOCQ_INLINE ints widen_words(const void* p) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i) r.v[i] = load(static_cast<const le16*>(p)[i]);
+  return r;
+}
+BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(load(static_cast<const le32*>(p)[2 * i + 1]));
+  return r;
+}
+// The unsigned bytes at the addresses at(0) to at(7).
+template <class At>
+BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
+  ints r;
+  for (int i = 0; i < 8; ++i) r.v[i] = *at(i);
+  return r;
+}
+// Words from 0 to 255 as bytes, those of a first.
+BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(i < 16 ? a.v[i] : b.v[i - 16]);
+  return r;
+}
+// Words low + 256 * high, of the bytes 16h to 16h + 15.
+BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(low.v[16 * h + i] | high.v[16 * h + i] << 8);
+  return r;
+}
 BLOCQ_INLINE floats to_floats(ints a) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(a.v[i]);
@@ -378,6 +564,9 @@ BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
 }
 BLOCQ_INLINE bytes as_bytes(words a) noexcept { return __builtin_bit_cast(bytes, a); }
 BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return __builtin_bit_cast(bytes, a); }
+BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return __builtin_bit_cast(bytes, a); }
+BLOCQ_INLINE ints as_ints(bytes a) noexcept { return __builtin_bit_cast(ints, a); }
+BLOCQ_INLINE words as_words(ints a) noexcept { return __builtin_bit_cast(words, a); }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return __builtin_bit_cast(words, a); }
 BLOCQ_INLINE floats as_floats(bytes a) noexcept { return __builtin_bit_cast(floats, a); }
 // Asks for the cache line at p, which need not be readable.

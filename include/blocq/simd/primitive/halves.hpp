@@ -105,6 +105,12 @@ BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   const auto v = as<u8x16>(fill_u32(load_as<std::uint32_t>(p)));
   return {v, v};
 }
+BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
+  return {load_as<u8x16>(a), as<u8x16>(fill_u32(load_as<std::uint32_t>(b)))};
+}
+BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
+  return {fill_u8(static_cast<unsigned>(low)), fill_u8(static_cast<unsigned>(high))};
+}
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, &a, 32); }
 
 BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {a.low & b.low, a.high & b.high}; }
@@ -173,6 +179,11 @@ BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
 }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {as<u8x16>(a.low == b.low), as<u8x16>(a.high == b.high)}; }
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
+BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept { return negate_where(a, spread_bits(p, 255)); }
+BLOCQ_INLINE bool any(bytes mask) noexcept {
+  const auto either = as<u64x2>(mask.low | mask.high);
+  return (either[0] | either[1]) != 0;
+}
 BLOCQ_INLINE bytes magnitude(bytes a) noexcept {
   const bytes negative{as<u8x16>(as<i8x16>(a.low) < 0), as<u8x16>(as<i8x16>(a.high) < 0)};
   return negate_where(a, negative);
@@ -211,6 +222,19 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   const u16x8 codes = {code(0), code(1), code(2), code(3), code(4), code(5), code(6), code(7)};
   return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
 }
+template <std::size_t Stride>
+BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+  return load_halves_as_floats(
+      [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
+}
+BLOCQ_INLINE floats fill_four(const float* p) noexcept {
+  return {f32x4{p[0], p[0], p[1], p[1]}, f32x4{p[2], p[2], p[3], p[3]}};
+}
+BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
+  const auto with = [](f32x4 m, f32x4 s) { return as<f32x4>(as<u32x4>(m) | (as<u32x4>(s) & 0x80000000u)); };
+  return {with(magnitude.low, sign.low), with(magnitude.high, sign.high)};
+}
+BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
 BLOCQ_INLINE float sum(floats a) noexcept {
   const f32x4 four = a.low + a.high, two = four + __builtin_shufflevector(four, four, 2, 3, 0, 1);
   return two[0] + two[1];
@@ -300,6 +324,49 @@ BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
 }
 BLOCQ_INLINE ints load_ints(const void* p) noexcept {
   return {load_as<i32x4>(p), load_as<i32x4>(static_cast<const std::uint8_t*>(p) + 16)};
+}
+BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { std::memcpy(p, &a, 32); }
+BLOCQ_INLINE ints equal(ints a, ints b) noexcept { return {a.low == b.low, a.high == b.high}; }
+BLOCQ_INLINE ints larger(ints a, ints b) noexcept {
+  const auto choose = [](i32x4 x, i32x4 y) { return (x & (x > y)) | (y & (x <= y)); };
+  return {choose(a.low, b.low), choose(a.high, b.high)};
+}
+BLOCQ_INLINE ints larger_unsigned(ints a, ints b) noexcept {
+  const auto choose = [](u32x4 x, u32x4 y) { return as<i32x4>((x & (x > y)) | (y & (x <= y))); };
+  return {choose(as<u32x4>(a.low), as<u32x4>(b.low)), choose(as<u32x4>(a.high), as<u32x4>(b.high))};
+}
+BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
+  const ints two = larger(a, {a.high, a.low});
+  const std::int32_t x = two.low[0] > two.low[1] ? two.low[0] : two.low[1];
+  const std::int32_t y = two.low[2] > two.low[3] ? two.low[2] : two.low[3];
+  return x > y ? x : y;
+}
+BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
+  const i32x4 four = a.low + a.high;
+  return (four[0] + four[1]) + (four[2] + four[3]);
+}
+BLOCQ_INLINE ints truncate(floats a) noexcept {
+  return {__builtin_convertvector(a.low, i32x4), __builtin_convertvector(a.high, i32x4)};
+}
+// Adding 1.5 * 2^23 rounds to an integer in the low bits.
+BLOCQ_INLINE ints nearest(floats a) noexcept {
+  const f32x4 magic = fill_f32(12582912.0f);
+  const auto round = [&](f32x4 v) { return as<i32x4>(opaque(v + magic)) - as<i32x4>(magic); };
+  return {round(a.low), round(a.high)};
+}
+BLOCQ_INLINE bytes narrow(const ints (&a)[4]) noexcept {
+  const auto pack = [](ints x, ints y) {
+    const auto words = [](ints v) {
+      return __builtin_shufflevector(as<i16x8>(v.low), as<i16x8>(v.high), 0, 2, 4, 6, 8, 10, 12, 14);
+    };
+    return __builtin_shufflevector(as<u8x16>(words(x)), as<u8x16>(words(y)), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
+                                   24, 26, 28, 30);
+  };
+  return {pack(a[0], a[1]), pack(a[2], a[3])};
+}
+template <class At>
+BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
+  return {i32x4{*at(0), *at(1), *at(2), *at(3)}, i32x4{*at(4), *at(5), *at(6), *at(7)}};
 }
 BLOCQ_INLINE ints widen_words(const void* p) noexcept {
   const auto v = load_as<u16x8>(p);

@@ -1,0 +1,191 @@
+// The chunks of a block, read in turn or two at a time.
+//
+// For the formats with tables of points everything that lies scattered over the
+// block is first brought into place for all chunks at once, in vectors: table indices, signs and shifts. Then a chunk
+// is a few loads from the table.
+#ifndef BLOCQ_CODEC_POINTS_HPP
+#define BLOCQ_CODEC_POINTS_HPP
+
+#include <blocq/codec/superblock.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+
+template <class B>
+struct chunk_reader {
+  const B& block;
+
+  BLOCQ_INLINE explicit chunk_reader(const B& b) noexcept : block(b) {}
+  BLOCQ_INLINE vec::bytes values(int c) const noexcept { return chunk_values(block, c); }
+  BLOCQ_INLINE vec::bytes codes(int c) const noexcept { return chunk_codes(block, c); }
+  // The integer scales of a super-block, and what goes with these codes.
+  BLOCQ_INLINE scale_words scales() const noexcept { return group_scales(block); }
+};
+
+// Seven signs in every byte, and above them the eighth that makes their number even.
+BLOCQ_INLINE vec::bytes even_signs(vec::bytes seven) noexcept {
+  static constexpr std::uint8_t parity[16] = {0, 128, 128, 0, 128, 0, 0, 128, 128, 0, 0, 128, 0, 128, 128, 0};
+  return seven | vec::lookup16(vec::load_halves(parity), seven ^ vec::field<4>(seven, 4));
+}
+// Four fields of seven bits to four bytes.
+BLOCQ_INLINE vec::bytes spread_sevens(vec::ints x) noexcept {
+  const auto bits = [](std::int32_t mask) { return vec::fill_ints(mask); };
+  const vec::ints two = (x & bits(0x3fff)) | vec::shift_left(x & bits(0xfffc000), 2);
+  return vec::as_bytes((two & bits(0x7f007f)) | vec::shift_left(two & bits(0x3f803f80), 1));
+}
+
+template <class B>
+requires requires { format_traits<B>::grid; }
+struct chunk_reader<B> {
+  static constexpr int dimensions = element_t<B>::dimensions;
+  static constexpr bool bytes_suffice = element_t<B>::entries == 256;
+
+  const B& block;
+  std::uint16_t index[bytes_suffice ? 1u : 256u / dimensions];  // where the indices have more than eight bits
+  std::uint8_t signs[32];                                       // of a run of eight elements; or its shift, 1 or -1
+
+  BLOCQ_INLINE explicit chunk_reader(const B& b) noexcept : block(b) {
+    if constexpr (std::is_same_v<B, iq2_xxs>) {
+      vec::store_bytes(signs, even_signs(spread_sevens(vec::odd_eighths(b.groups))));
+    } else if constexpr (std::is_same_v<B, iq3_xxs>) {
+      vec::store_bytes(signs, even_signs(spread_sevens(vec::load_ints(b.signs_scale))));
+    } else if constexpr (std::is_same_v<B, iq2_xs>) {
+      const vec::words low = vec::load_little_words(b.qs), high = vec::load_little_words(b.qs + 16);
+      store(0, low & vec::fill_words(511));
+      store(16, high & vec::fill_words(511));
+      vec::store_bytes(signs, even_signs(vec::narrow(vec::shift_right(low, 9), vec::shift_right(high, 9))));
+    } else if constexpr (std::is_same_v<B, iq2_s>) {
+      store(0, vec::load_bytes(b.qs), vec::spread_pairs(b.qh));
+    } else if constexpr (std::is_same_v<B, iq3_s>) {
+      store(0, vec::load_bytes(b.qs), vec::spread_bits(b.qh, 1));
+      store(32, vec::load_bytes(b.qs + 32), vec::spread_bits(b.qh + 4, 1));
+    } else if constexpr (std::is_same_v<B, iq1_s>) {
+      const vec::ints qh = vec::widen_words(b.qh);
+      const auto field = [&](int from, int to) {
+        return to >= from ? vec::shift_left(qh, to - from) & vec::fill_ints(7 << to) : qh;
+      };
+      store(0, vec::load_bytes(b.qs),
+            vec::as_bytes((qh & vec::fill_ints(7)) | field(3, 8) | field(6, 16) | field(9, 24)));
+      for (int g = 0; g < 8; ++g) signs[g] = static_cast<std::uint8_t>(get_shift(b, 4 * g) ? -1 : 1);
+    } else {
+      static_assert(std::is_same_v<B, iq1_m>);
+      const vec::bytes qh = vec::spread_nibbles(b.qh);
+      store(0, vec::load_bytes(b.qs), qh & vec::fill_bytes(7));
+      vec::store_bytes(signs, vec::fill_bytes(1) - (vec::field<1>(qh, 3) + vec::field<1>(qh, 3)));
+    }
+  }
+
+  BLOCQ_INLINE int at(int i) const noexcept {
+    if constexpr (bytes_suffice)
+      return get_index(block, i);
+    else
+      return index[i];
+  }
+  BLOCQ_INLINE vec::bytes values(int c) const noexcept {
+    const auto* table = detail::points<B>.entry;
+    vec::bytes v;
+    if constexpr (dimensions == 8)
+      v = vec::load_quarters(table + at(4 * c), table + at(4 * c + 1), table + at(4 * c + 2), table + at(4 * c + 3));
+    else
+      v = vec::load_eighths(table, {at(8 * c), at(8 * c + 1), at(8 * c + 2), at(8 * c + 3), at(8 * c + 4),
+                                    at(8 * c + 5), at(8 * c + 6), at(8 * c + 7)});
+    if constexpr (std::is_same_v<B, iq1_s>)
+      return v + vec::fill_bytes(static_cast<std::int8_t>(signs[c]));
+    else if constexpr (std::is_same_v<B, iq1_m>)
+      return v + vec::spread_bytes(signs + 4 * c);
+    else if constexpr (requires { block.signs; })
+      return vec::negate_by_bits(v, block.signs + 4 * c);
+    else
+      return vec::negate_by_bits(v, signs + 4 * c);
+  }
+  BLOCQ_INLINE vec::bytes codes(int c) const noexcept { return values(c) - vec::fill_bytes(values_of<B>.lowest); }
+  BLOCQ_INLINE scale_words scales() const noexcept { return group_scales(block); }
+
+ private:
+  BLOCQ_INLINE void store(int i, vec::words w) noexcept {
+    vec::store_words(reinterpret_cast<std::int16_t*>(index + i), w);
+  }
+  BLOCQ_INLINE void store(int i, vec::bytes low, vec::bytes high) noexcept {
+    store(i, vec::interleave(low, high, 0));
+    store(i + 16, vec::interleave(low, high, 1));
+  }
+};
+
+// Two chunks at once, for the formats that keep elements j and j + stride in one byte (stride 16 or 8): `first` has
+// what the low nibbles say, `second` the high ones. Elements of one group share a half or a quarter of both.
+struct chunk_pair {
+  vec::bytes first, second;
+};
+
+template <class Planes>
+inline constexpr int split_stride = 0;
+template <auto Member, int Stride, class... Others>
+inline constexpr int split_stride<planes<plane<Member, 4, Stride>, Others...>> = Stride <= 16 ? Stride : 0;
+
+template <class B>
+concept paired_format = chunked_format<B> &&(block_size<B> <= 64) && requires {
+  typename format_traits<B>::codes;
+}
+&&(split_stride<typename format_traits<B>::codes> != 0);
+
+// The same bytes of two chunks of activations, h = 0 for `first`.
+template <class B>
+BLOCQ_INLINE vec::bytes load_half_pair(const std::int8_t* a, const std::int8_t* b, int h) noexcept {
+  if constexpr (split_stride<typename format_traits<B>::codes> == 16)
+    return vec::load_two(a + 16 * h, b + 16 * h);
+  else
+    return vec::load_quarters(a + 8 * h, a + 16 + 8 * h, b + 8 * h, b + 16 + 8 * h);
+}
+
+template <auto Member, int Width, int Stride, int Lowest, class B>
+BLOCQ_INLINE chunk_pair plane_pair(plane<Member, Width, Stride, Lowest>, const B& a, const B& b) noexcept {
+  if constexpr (Width == 4) {
+    const vec::bytes both = block_size<B> == 64 ? vec::load_bytes(a.*Member) : vec::load_two(a.*Member, b.*Member);
+    return {vec::field<4>(both, 0), vec::field<4>(both, 4)};
+  } else {
+    static_assert(Width == 1 && Stride == 1);
+    return {vec::spread_bits_of_two(a.*Member, b.*Member, 0, 1 << Lowest),
+            vec::spread_bits_of_two(a.*Member, b.*Member, 1, 1 << Lowest)};
+  }
+}
+template <class B, class Plane, class... Others>
+BLOCQ_INLINE chunk_pair pair_codes(planes<Plane, Others...>, const B& a, const B& b) noexcept {
+  chunk_pair codes = plane_pair(Plane{}, a, b);
+  [[maybe_unused]] const auto add = [&](chunk_pair more) BLOCQ_INLINE_LAMBDA {
+    codes.first = codes.first | more.first;
+    codes.second = codes.second | more.second;
+  };
+  (add(plane_pair(Others{}, a, b)), ...);
+  return codes;
+}
+
+// A table of the numbers that codes stand for, less `offset`.
+template <class Element, int Offset>
+struct value_table {
+  std::int8_t entry[16] = {};
+  constexpr value_table() noexcept {
+    for (int i = 0; i < 16; ++i) entry[i] = static_cast<std::int8_t>(Element::values[i] - Offset);
+  }
+};
+template <class Element, int Offset>
+inline constexpr value_table<Element, Offset> value_tables{};
+
+// Blocks a and b of 32 elements, or the two chunks of a block of 64, given twice: unsigned codes, or values if they
+// need all eight bits.
+template <paired_format B>
+BLOCQ_INLINE chunk_pair read_pair(const B& a, const B& b) noexcept {
+  chunk_pair codes = pair_codes(typename format_traits<B>::codes{}, a, b);
+  if constexpr (requires { element_t<B>::values; }) {
+    const vec::bytes table =
+        vec::load_halves(value_tables < element_t<B>, full_bytes<B> ? 0 : values_of<B>.lowest >.entry);
+    codes = {vec::lookup16(table, codes.first), vec::lookup16(table, codes.second)};
+  }
+  return codes;
+}
+
+}  // namespace detail
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif
