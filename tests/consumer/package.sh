@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Another package manager takes blocq from this tree, builds a consumer against it and runs it:
+#   package.sh conan|vcpkg|meson|bazel WORK-DIRECTORY
+# Exits with 77 where the tool is missing. Nothing is downloaded: xsimd is the system's.
+set -euo pipefail
+tool=$1
+mkdir -p "$2"
+work=$(cd "$2" && pwd)
+cd "$(dirname "$0")/../.."
+command -v "$tool" >/dev/null || { echo "$tool is not installed"; exit 77; }
+
+version=$(scripts/version.sh)
+case $tool in
+  conan)
+    grep -q '^Conan version 2' <(conan --version) || { echo "not version 2 of conan"; exit 77; }
+    export CONAN_HOME=$work/home
+    rm -rf "$CONAN_HOME"
+    conan profile detect >"$work/log" 2>&1
+    create() {
+      conan create packaging/conan -s compiler.cppstd=20 "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    }
+    create -o 'blocq/*:with_xsimd=False'
+    if [ -e /usr/include/xsimd/xsimd.hpp ]; then
+      mkdir -p "$work/xsimd"
+      cat >"$work/xsimd/conanfile.py" <<'PY'
+from conan import ConanFile
+from conan.tools.files import copy
+
+
+class XsimdConan(ConanFile):
+    name = "xsimd"
+    version = "8.1.0"
+    package_type = "header-library"
+
+    def package(self):
+        copy(self, "xsimd/*", "/usr/include", self.package_folder + "/include")
+PY
+      conan create "$work/xsimd" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+      create
+    fi
+    conan list "blocq/$version" | grep -q "blocq/$version" || { echo "the package has another version"; exit 1; }
+    ;;
+  vcpkg)
+    # vcpkg's own ports are needed for the scripts that a port calls.
+    [ -d "${VCPKG_ROOT:-/nowhere}/ports" ] || { echo "VCPKG_ROOT is not set"; exit 77; }
+    vcpkg install blocq --overlay-ports=packaging/vcpkg --x-install-root="$work/installed" --x-buildtrees-root="$work/b"
+    cmake -S packaging/conan/test_package -B "$work/build" -DCMAKE_PREFIX_PATH="$(echo "$work"/installed/*-*)"
+    cmake --build "$work/build"
+    "$work/build/test_package"
+    ;;
+  meson)
+    rm -rf "$work/build"
+    meson setup "$work/build" . >"$work/log" && meson test -C "$work/build" >>"$work/log" || { cat "$work/log"; exit 1; }
+    meson introspect "$work/build" --projectinfo | grep -q "\"version\": \"$version\"" ||
+      { echo "meson.build gives another version"; exit 1; }
+    ;;
+  bazel)
+    bazel --output_user_root="$work/root" test //:ten_lines
+    ;;
+esac
