@@ -83,6 +83,15 @@ void set_unit(B& b, float d) noexcept {
     store(b.d, f32_to_f16(d));
 }
 
+// Lane i of x.
+template <class L>
+BLOCQ_INLINE lane lane_of(const L& x, std::size_t i) noexcept {
+  static_assert(sizeof(L) == lane_traits<L>::size * sizeof(float));
+  float v;
+  __builtin_memcpy(&v, reinterpret_cast<const unsigned char*>(&x) + i * sizeof v, sizeof v);
+  return v;
+}
+
 template <class L, class B>
 class point_optimizer {
   static constexpr const auto& points = impl::points_of<B>;
@@ -106,7 +115,10 @@ class point_optimizer {
   B run(const B& block) noexcept {
     const float start = best_.d;
     if (!(lane(start) > lane(0.0f))) return block;
-    for (const float f : slopes) add_candidates(f);
+    if constexpr (D == 8)
+      for (const float f : few) add_candidates(f);
+    else
+      for (const float f : many) add_candidates(f);
     for (const float f : unit_factors) try_unit((lane(start) * lane(f)).v);
     for (int pass = 0; pass < passes; ++pass) {
       const float before = best_.error;
@@ -119,7 +131,10 @@ class point_optimizer {
   }
 
  private:
-  static constexpr float slopes[] = {0.55f, 0.65f, 0.75f, 0.84f, 0.92f, 1.0f, 1.09f, 1.2f, 1.35f, 1.6f};
+  // Steps, in units of the reference's, for which points are looked for. A table of 8 coordinates has few points that
+  // are the best for some step.
+  static constexpr float few[] = {0.6f, 0.76f, 0.92f, 1.1f, 1.4f};
+  static constexpr float many[] = {0.55f, 0.65f, 0.75f, 0.84f, 0.92f, 1.0f, 1.09f, 1.2f, 1.35f, 1.6f};
   static constexpr float unit_factors[] = {1.0f,  0.76f, 0.8f,  0.84f, 0.88f, 0.91f, 0.94f, 0.97f,
                                            1.03f, 1.06f, 1.09f, 1.12f, 1.16f, 1.2f,  1.24f};
   static constexpr int passes = 3;
@@ -203,17 +218,18 @@ class point_optimizer {
         most = select(better, gain, most);
         at = select(better, L(static_cast<float>(a)), at);
       }
-      float at_of[lanes], gain_of[lanes];
+      float at_of[lanes];
       scatter(at, at_of, 1, lanes);
       for (std::size_t i = 0; i < lanes; ++i) {
         const auto a = static_cast<std::size_t>(at_of[i]);
         champion best;
         for (int k = points.first[a]; k < points.first[a + 1]; ++k) {
-          L gain = right[0][a] + right[1][points.second[k]];
+          const std::uint8_t b = points.second[k];
+          lane gain = lane_of(right[0][a], i) + lane_of(right[1][b], i);
           if constexpr (OneWrong)
-            gain = max_of(wrong[0][a] + right[1][points.second[k]], right[0][a] + wrong[1][points.second[k]]);
-          scatter(gain, gain_of, 1, lanes);
-          best.consider(-lane(gain_of[i]), k);
+            gain = max_of(lane_of(wrong[0][a], i) + lane_of(right[1][b], i),
+                          lane_of(right[0][a], i) + lane_of(wrong[1][b], i));
+          best.consider(-gain, k);
         }
         place[i] = best.index < 0 ? points.first[a] : best.index;
       }
