@@ -8,7 +8,7 @@ namespace {
 
 void multiply(const void* weights, std::size_t m, std::size_t k, const float* x, float* y) {
   const std::size_t blocks = k / blocq::block_size<blocq::q4_k>;
-  const blocq::matrix_view<const blocq::q4_k> w(static_cast<const blocq::q4_k*>(weights), m, blocks);
+  const blocq::matrix_view<const blocq::q4_k> w{static_cast<const blocq::q4_k*>(weights), m, blocks, blocks};
   blocq::gemv(w, std::span(x, k), std::span(y, m));
 }
 
