@@ -45,8 +45,10 @@ TEST_CASE("a chunk's integers and steps make the decoder's numbers") {
         const float d = blocq::block_scale(b), dmin = blocq::block_offset(b);
         for (int i = 0; i < static_cast<int>(blocq::block_size<B>); ++i) {
           const int c = i / 32;
+          vec::words halves[2];
+          blocq::chunk_words(b, c, halves);
           std::int16_t words[16];
-          vec::store_words(words, blocq::chunk_words(b, c, i % 32 / 16));
+          vec::store_words(words, halves[i % 32 / 16]);
           const auto s = blocq::group_step(b, d, dmin, i / group);
           different += static_cast<float>(words[i % 16]) * s.step + s.offset != want[i];
           if constexpr (!blocq::full_bytes<B>) {

@@ -21,9 +21,9 @@ BLOCQ_INLINE vec::bytes plane_bits(plane<Member, Width, Stride, Lowest>, const B
   using p = plane<Member, Width, Stride, Lowest>;
   const std::uint8_t* bytes = b.*Member;
   if constexpr (Stride % 32 == 0) {
-    const int run = 32 * c / Stride, start = 32 * c % Stride;
-    const vec::bytes bits =
-        vec::field<Width>(vec::load_bytes(bytes + run / p::per_byte * Stride + start), run % p::per_byte * Width);
+    const unsigned at = 32u * static_cast<unsigned>(c), run = at / Stride, start = at % Stride;
+    const vec::bytes bits = vec::field<Width>(vec::load_bytes(bytes + run / p::per_byte * Stride + start),
+                                              static_cast<int>(run % p::per_byte * Width));
     return Lowest == 0 ? bits : vec::shift_left(bits, Lowest);
   } else if constexpr (Width == 1) {
     static_assert(Stride == 1, "planes of single bits are consecutive or in runs of 32");
@@ -139,6 +139,14 @@ BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept { return di
 }  // namespace detail
 
 namespace detail {
+struct half_ue4m3_table {
+  float value[256] = {};
+  constexpr half_ue4m3_table() noexcept {
+    for (unsigned i = 0; i < 256; ++i) value[i] = impl::half_ue4m3(static_cast<std::uint8_t>(i));
+  }
+};
+inline constexpr half_ue4m3_table half_ue4m3_values{};
+
 template <class B>
 inline constexpr bool is_chunked = std::is_same_v<B, tq1_0> || std::is_same_v<B, mxfp4> || std::is_same_v<B, nvfp4>;
 template <class B>
@@ -187,13 +195,15 @@ BLOCQ_INLINE detail::vec::bytes chunk_values(const B& b, int c) noexcept {
     return detail::vec::load_bytes(b.qs + 32 * c);
 }
 
-// Half h of them as signed words; for mxfp6_e3m2, whose values do not fit in bytes, too.
+// The same as signed words, in two halves; also for mxfp6_e3m2, whose values do not fit in bytes.
 template <class B>
-BLOCQ_INLINE detail::vec::words chunk_words(const B& b, int c, int h) noexcept {
-  if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>)
-    return detail::element_words<float6_e3m2fn>(detail::plane_codes(b, c), h);
-  else
-    return detail::vec::widen_half(chunk_values(b, c), h);
+BLOCQ_INLINE void chunk_words(const B& b, int c, detail::vec::words (&w)[2]) noexcept {
+  if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
+    detail::element_words<float6_e3m2fn>(detail::plane_codes(b, c), w);
+  } else {
+    const detail::vec::bytes values = chunk_values(b, c);
+    for (int h = 0; h < 2; ++h) w[h] = detail::vec::widen_half(values, h);
+  }
 }
 
 // The scale of the whole block, and what its offsets are multiples of: a minimum's scale, or the offset itself.
@@ -236,7 +246,7 @@ BLOCQ_INLINE step_offset group_step(const B& b, float d, float dmin, int g) noex
   if constexpr (requires { format_traits<B>::grid; })
     return {d * format_traits<B>::unit * static_cast<float>(2 * get_scale(b, g) + 1), 0.0f};
   else if constexpr (std::is_same_v<B, nvfp4>)
-    return {impl::half_ue4m3(b.d[g]), 0.0f};
+    return {detail::half_ue4m3_values.value[b.d[g]], 0.0f};
   else if constexpr (requires { get_scale(b, g).min; })
     return {d * static_cast<float>(get_scale(b, g).scale), -(dmin * static_cast<float>(get_scale(b, g).min))};
   else if constexpr (requires { get_scale(b, g); })

@@ -26,12 +26,15 @@ requires(N % 32 == 0) BLOCQ_INLINE
     const vec::bytes values = chunk_values(b, chunk);
     for (int q = 0; q < 4; ++q) y[q] = vec::to_floats(values, q) * vec::fill_floats(scale * detail::unit_of<Element>);
   } else {
-    const vec::bytes codes = detail::plane_codes(b, chunk);
-    detail::small_floats<Element>(codes, 0, y);
-    detail::small_floats<Element>(codes, 1, y);
-    constexpr float bias = from_bits(static_cast<std::uint32_t>(127 + 15 - Element::bias) << 23);
-    for (vec::floats& v : y)  // the product of the two factors could overflow
-      v = vec::as_written(v * vec::fill_floats(bias)) * vec::fill_floats(scale);
+    detail::small_floats<Element>(detail::plane_codes(b, chunk), y);
+    constexpr int exponent = 15 - Element::bias;
+    if (b.scale > 0 && b.scale < 255 - exponent) {
+      for (vec::floats& v : y)
+        v = v * vec::fill_floats(from_bits(static_cast<std::uint32_t>(b.scale + exponent) << 23));
+    } else {  // the product of the two factors is no normal number
+      for (vec::floats& v : y)
+        v = vec::as_written(v * vec::fill_floats(from_bits((127u + exponent) << 23))) * vec::fill_floats(scale);
+    }
   }
 }
 

@@ -56,29 +56,32 @@ BLOCQ_INLINE vec::bytes element_values(vec::bytes codes) noexcept {
   }
 }
 
-// Half h of 32 codes as signed words: significand times the power of two that the exponent stands for.
+// 32 codes as signed words: significand times the power of two that the exponent stands for.
 template <class Element>
-BLOCQ_INLINE vec::words element_words(vec::bytes codes, int h) noexcept {
+BLOCQ_INLINE void element_words(vec::bytes codes, vec::words (&w)[2]) noexcept {
   static_assert(Element::bits == 6 && Element::mantissa_bits == 2);
   static constexpr std::uint8_t leading[16] = {0, 4, 4, 4, 4, 4, 4, 4}, power[16] = {1, 1, 2, 4, 8, 16, 32, 64};
   const vec::bytes exponent = vec::field<3>(codes, 2), sign = vec::fill_bytes(32);
   const vec::bytes significand = (codes & vec::fill_bytes(3)) | vec::lookup16(vec::load_halves(leading), exponent);
-  return vec::widen_half(vec::negate_where(significand, vec::equal(codes & sign, sign)), h) *
-         vec::widen_half(vec::lookup16(vec::load_halves(power), exponent), h);
+  const vec::bytes signed_one = vec::negate_where(significand, vec::equal(codes & sign, sign));
+  const vec::bytes factor = vec::lookup16(vec::load_halves(power), exponent);
+  for (int h = 0; h < 2; ++h) w[h] = vec::widen_half(signed_one, h) * vec::widen_half(factor, h);
 }
 
-// The 16 numbers of half h of 32 codes, times 2^(bias - 15): a binary16 has the same fields, and more bits for each.
-// A NaN remains one.
+// The numbers of 32 codes, times 2^(bias - 15): a binary16 has the same fields, and more bits for each. A NaN remains
+// one.
 template <class Element>
-BLOCQ_INLINE void small_floats(vec::bytes codes, int h, vec::floats (&y)[4]) noexcept {
+BLOCQ_INLINE void small_floats(vec::bytes codes, vec::floats (&y)[4]) noexcept {
   constexpr int magnitude_bits = Element::bits - 1;
-  const vec::words w = vec::widen_codes(codes, h);
-  vec::words half =
-      vec::move_field<magnitude_bits, 1, 15>(w) | vec::move_field<0, magnitude_bits, 10 - Element::mantissa_bits>(w);
-  if constexpr (Element::nan_code == Element::magnitude_code)
-    half = half | vec::equal(vec::move_field<0, magnitude_bits, 0>(w), vec::fill_words(Element::nan_code));
-  y[2 * h] = vec::halves_to_floats(half, 0);
-  y[2 * h + 1] = vec::halves_to_floats(half, 1);
+  for (int h = 0; h < 2; ++h) {
+    const vec::words w = vec::widen_codes(codes, h);
+    vec::words half =
+        vec::move_field<magnitude_bits, 1, 15>(w) | vec::move_field<0, magnitude_bits, 10 - Element::mantissa_bits>(w);
+    if constexpr (Element::nan_code == Element::magnitude_code)
+      half = half | vec::equal(vec::move_field<0, magnitude_bits, 0>(w), vec::fill_words(Element::nan_code));
+    y[2 * h] = vec::halves_to_floats(half, 0);
+    y[2 * h + 1] = vec::halves_to_floats(half, 1);
+  }
 }
 
 }  // namespace detail

@@ -13,6 +13,7 @@
 #define BLOCQ_OP_TILE_HPP
 
 #include <blocq/codec/floats.hpp>
+#include <blocq/codec/points.hpp>
 #include <blocq/codec/superblock.hpp>
 
 #include <cstddef>
@@ -126,6 +127,11 @@ BLOCQ_INLINE void store_transposed(vec::bytes (&v)[8], std::uint32_t (*to)[panel
   for (std::size_t i = 0; i < 8; ++i) vec::store_bytes(&to[i][row], v[i]);
 }
 
+template <class B>
+struct eight_readers {
+  chunk_reader<B> of[8];
+};
+
 // Chunks [first, first + chunks) of sixteen rows; a row may be given several times.
 template <integer_format B>
 void expand(const B* const (&rows)[panel_rows], std::size_t first, std::size_t chunks,
@@ -133,28 +139,37 @@ void expand(const B* const (&rows)[panel_rows], std::size_t first, std::size_t c
   constexpr kernel K = kernel_for<B>;
   constexpr std::size_t per_block = block_size<B> / 32;
   for (std::size_t half = 0; half < panel_rows; half += 8) {
-    for (std::size_t c = 0; c < chunks; ++c) {
+    for (std::size_t c = 0; c < chunks;) {
       const std::size_t block = (first + c) / per_block;
-      const auto chunk = static_cast<int>((first + c) % per_block);
-      vec::bytes v[8];
-      if constexpr (K.words) {
-        for (int h = 0; h < 2; ++h) {
-          for (std::size_t r = 0; r < 8; ++r) v[r] = vec::as_bytes(chunk_words(rows[half + r][block], chunk, h));
-          store_transposed(v, &to.steps[c * 16 + static_cast<std::size_t>(h) * 8], half);
-        }
-      } else {
-        for (std::size_t r = 0; r < 8; ++r) v[r] = chunk_codes(rows[half + r][block], chunk);
-        store_transposed(v, &to.steps[c * 8], half);
+      const auto readers = [&]<std::size_t... r>(std::index_sequence<r...>) BLOCQ_INLINE_LAMBDA {
+        return eight_readers<B>{chunk_reader<B>(rows[half + r][block])...};
       }
-      if constexpr (!K.integer_scales)
-        for (std::size_t r = half; r < half + 8; ++r) {
-          const B& b = rows[r][block];
-          const float d = block_scale(b), m = block_offset(b);
-          for (std::size_t g = 0; g < K.groups(); ++g)
-            to.scales[c * K.groups() + g][r] =
-                to_bits(group_step(b, d, m, (32 * chunk + static_cast<int>(g) * 16) / step_group<B>).step);
-          if constexpr (K.offset) to.mins[c][r] = to_bits(m);
+      (std::make_index_sequence<8>{});
+      for (std::size_t i = (first + c) % per_block; i < per_block && c < chunks; ++i, ++c) {
+        const auto chunk = static_cast<int>(i);
+        if constexpr (K.words) {
+          vec::bytes v[2][8];
+          for (std::size_t r = 0; r < 8; ++r) {
+            vec::words w[2];
+            chunk_words(rows[half + r][block], chunk, w);
+            for (std::size_t h = 0; h < 2; ++h) v[h][r] = vec::as_bytes(w[h]);
+          }
+          for (std::size_t h = 0; h < 2; ++h) store_transposed(v[h], &to.steps[c * 16 + h * 8], half);
+        } else {
+          vec::bytes v[8];
+          for (std::size_t r = 0; r < 8; ++r) v[r] = readers.of[r].codes(chunk);
+          store_transposed(v, &to.steps[c * 8], half);
         }
+        if constexpr (!K.integer_scales)
+          for (std::size_t r = half; r < half + 8; ++r) {
+            const B& b = rows[r][block];
+            const float d = block_scale(b), m = block_offset(b);
+            for (std::size_t g = 0; g < K.groups(); ++g)
+              to.scales[c * K.groups() + g][r] =
+                  to_bits(group_step(b, d, m, (32 * chunk + static_cast<int>(g) * 16) / step_group<B>).step);
+            if constexpr (K.offset) to.mins[c][r] = to_bits(m);
+          }
+      }
     }
     if constexpr (K.integer_scales) {
       vec::bytes scales[2][8], mins[8];
@@ -190,7 +205,11 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
     repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA { repeat<2>([&](auto h) BLOCQ_INLINE_LAMBDA { f(h, j); }); });
   };
   vec::ints whole[2][T];
-  each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA { whole[h][j] = vec::fill_ints(0); });
+  vec::floats first[2][T];  // of two groups of a chunk, without the activations' scale
+  each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
+    whole[h][j] = vec::fill_ints(0);
+    first[h][j] = vec::fill_floats(0.0f);
+  });
   for (std::size_t g = 0; g < chunks * K.groups(); ++g) {
     for (std::size_t unit = g * (K.span / K.depth); unit < (g + 1) * (K.span / K.depth); ++unit) {
       const std::uint32_t(*step)[panel_rows] = &w.steps[unit * K.depth];
@@ -227,16 +246,23 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
     if constexpr (!K.integer_scales) {
       const std::size_t c = g / K.groups();
       each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
+        const vec::floats products = vec::to_floats(whole[h][j]), scale = floats_at(&w.scales[g][8 * h]);
+        whole[h][j] = vec::fill_ints(0);
+        if (K.groups() == 2 && g % 2 == 0) {
+          first[h][j] = products * scale;
+          return;
+        }
         float* const sum = sums + 16 * j + 8 * h;
-        // The activations' scale first: it is never near the ends of a float's range, the weights' may be.
         const vec::floats dx = vec::as_floats(vec::fill_eighths(x + (packed_x<K>::scales + c) * T + j));
-        vec::floats total =
-            vec::fma(vec::to_floats(whole[h][j]) * dx, floats_at(&w.scales[g][8 * h]), vec::load_floats(sum));
-        if (K.offset && g % K.groups() == 0)
+        vec::floats total = vec::load_floats(sum);
+        if constexpr (K.groups() == 2)
+          total = vec::fma(vec::fma(products, scale, first[h][j]), dx, total);
+        else  // the activations' scale first: it is never near the ends of a float's range, the weights' may be
+          total = vec::fma(products * dx, scale, total);
+        if constexpr (K.offset)
           total = vec::fma(floats_at(&w.mins[c][8 * h]),
                            vec::as_floats(vec::fill_eighths(x + (packed_x<K>::sums + c) * T + j)), total);
         vec::store_floats(sum, total);
-        whole[h][j] = vec::fill_ints(0);
       });
     }
   }

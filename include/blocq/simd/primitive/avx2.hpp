@@ -146,24 +146,18 @@ BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int s
   return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), _mm256_set1_epi8(static_cast<char>(set)))};
 }
 BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
-  // Three bytes to each dword, then its four fields to its four bytes.
+  // Of three bytes with four fields: two words, bytes 0 1 with fields 0 1, bytes 1 2 with fields 2 3. A multiplication
+  // brings both pairs to the same place.
   const auto* b = static_cast<const std::uint8_t*>(p);
-  const __m128i low = half(b), high = _mm_srli_si128(half(b + 8), 4);  // bytes 0 .. 15 and 12 .. 23
-  const __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-  const __m256i triple = _mm256_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, 0, 1, 2, -1, 3, 4, 5,
-                                          -1, 6, 7, 8, -1, 9, 10, 11, -1);
-  const __m256i x = _mm256_shuffle_epi8(all, triple);
-  const auto bits = [](int mask) { return _mm256_set1_epi32(mask); };
-  const __m256i first = _mm256_and_si256(x, bits(0x3f));
-  const __m256i second = _mm256_and_si256(_mm256_slli_epi32(x, 2), bits(0x3f00));
-  const __m256i third = _mm256_and_si256(_mm256_slli_epi32(x, 4), bits(0x3f0000));
-  const __m256i fourth = _mm256_and_si256(_mm256_slli_epi32(x, 6), bits(0x3f000000));
-  return {_mm256_or_si256(_mm256_or_si256(first, second), _mm256_or_si256(third, fourth))};
+  const __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(half(b)), half(b + 8), 1);
+  const __m256i pairs = _mm256_setr_epi8(0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11,  //
+                                         4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11, 12, 13, 14, 14, 15);
+  const __m256i x = _mm256_mullo_epi16(_mm256_shuffle_epi8(all, pairs), _mm256_set1_epi32(0x00010010));
+  return {_mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(x, 4), _mm256_set1_epi16(0x3f)),
+                          _mm256_and_si256(_mm256_srli_epi16(x, 2), _mm256_set1_epi16(0x3f00)))};
 }
 BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept { return {_mm256_permute4x64_epi64(a.v, 0xd8)}; }
-BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
-  return {_mm256_shuffle_epi8(table.v, _mm256_and_si256(index.v, _mm256_set1_epi8(15)))};
-}
+BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept { return {_mm256_shuffle_epi8(table.v, index.v)}; }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {_mm256_cmpeq_epi8(a.v, b.v)}; }
 BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept {
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);

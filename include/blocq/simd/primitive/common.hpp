@@ -196,7 +196,7 @@ BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
   std::memcpy(r.v + 16, a.v + 8, 8);
   return r;
 }
-// table[index] for table indices 0 to 15; table is given twice (load_halves).
+// table[index % 16] for indices below 128; table is given twice (load_halves).
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
   for (std::uint8_t& v : index.v) v = table.v[v & 15];
   return index;
