@@ -110,12 +110,12 @@ outcome measure(const input& in, bool weighted, blocq::quality_level quality) {
   return sums;
 }
 
-// "1.06 % - 25.0 %": the reference's relative squared error, and how much less that of the best is.
+// "1.06 %, -25.0 %": the reference's relative squared error, and how much less that of the best is.
 template <class B>
 void compare(const input& in, bool weighted) {
   const double reference = measure<B>(in, weighted, blocq::quality_level::reference).error();
   const double best = measure<B>(in, weighted, blocq::quality_level::best).error();
-  std::printf(" %.3g %% - %.1f %% |", 100 * reference, 100 * (1 - best / reference));
+  std::printf(" %.3g %%, -%.1f %% |", 100 * reference, 100 * (1 - best / reference));
 }
 
 }  // namespace
