@@ -1,19 +1,26 @@
-// Calls both units. With an argument only the baseline one, for a processor that has no more than that.
+// Calls the first units, as many as the argument says: a processor has no more than their instructions.
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
-extern "C" const char* isa_baseline();
-extern "C" const char* isa_wide();
-extern "C" std::uint64_t hash_baseline();
-extern "C" std::uint64_t hash_wide();
+extern "C" {
+const char* isa_baseline();
+const char* isa_wide();
+const char* isa_widest();
+std::uint64_t hash_baseline();
+std::uint64_t hash_wide();
+std::uint64_t hash_widest();
+}
 
-int main(int argc, char**) {
+int main(int, char** arguments) {
+  const int units = std::atoi(arguments[1]);
+  const char* isa[] = {isa_baseline(), isa_wide(), isa_widest()};
+  if (std::strstr(isa[0], "avx") != nullptr || std::strstr(isa[1], "avx2") == nullptr ||
+      std::strstr(isa[2], "avx512") == nullptr)
+    return 1;
   const std::uint64_t baseline = hash_baseline();
-  std::printf("%016llx %s\n", static_cast<unsigned long long>(baseline), isa_baseline());
-  if (baseline == 0 || std::strstr(isa_baseline(), "avx") != nullptr) return 1;
-  if (argc > 1) return 0;
-  const std::uint64_t wide = hash_wide();
-  std::printf("%016llx %s\n", static_cast<unsigned long long>(wide), isa_wide());
-  return wide == baseline && std::strstr(isa_wide(), "avx2") != nullptr ? 0 : 2;
+  const std::uint64_t hash[] = {baseline, units > 1 ? hash_wide() : baseline, units > 2 ? hash_widest() : baseline};
+  for (int i = 0; i < units; ++i) std::printf("%016llx %s\n", static_cast<unsigned long long>(hash[i]), isa[i]);
+  return baseline != 0 && hash[1] == baseline && hash[2] == baseline ? 0 : 2;
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two translation units of one source, built for different instruction sets, in one program: run.sh COMPILER FLAG...
+# Three translation units of one source, built for different instruction sets, in one program: run.sh COMPILER FLAG...
 # Whichever is linked first, each must run its own code, and what the linker does share must run on both processors.
 # BLOCQ_LEVELS: the optimization levels, "-O0 -O2" if unset.
 . "$(dirname "$0")/../compile/common.sh"
@@ -29,28 +29,38 @@ share() {  # OBJECT OBJECT: the weak functions that both define; none may be the
 
 compiler=("$@")
 "$@" -O1 -c tests/odr/main.cpp -o "$work/main.o"
+compile baseline -O0 -march=x86-64
+# The next version of the library in the same program.
+cp -r "$tree/blocq" "$work"
+sed -i 's/\(VERSION_PATCH\) .*/\1 99/' "$work/blocq/version.hpp"
+tree=$work compile later -O0 -march=x86-64
+share baseline later
 if [ -e /usr/include/xsimd ]; then  # with and without it in one program
-  compile baseline -O0 -march=x86-64
   compile scalar -O0 -march=x86-64 -DBLOCQ_NO_XSIMD
   share baseline scalar
 fi
 for level in ${BLOCQ_LEVELS:--O0 -O2}; do
-  [ $level = -O0 ] && [ -e "$work/baseline.o" ] || compile baseline $level -march=x86-64
+  [ $level = -O0 ] || compile baseline $level -march=x86-64
   compile wide $level -march=x86-64-v3
+  compile widest $level -march=x86-64-v4
+  share baseline widest
+  share wide widest
   share baseline wide
   beyond_baseline "$work/wide.o" >"$work/beyond"
   [ -s "$work/beyond" ] || fail "$level: no vector instruction seen: this check does not work"
   unsafe=$(LC_ALL=C comm -12 "$work/shared" "$work/beyond")
   [ -z "$unsafe" ] || fail "$level: shared functions that need more than x86-64:"$'\n'"$(c++filt <<<"$unsafe")"
 
-  for order in "baseline wide" "wide baseline"; do
+  for order in "baseline wide widest" "widest wide baseline"; do
     objects=$(printf "$work/%s.o " $order)
     "$@" "$work/main.o" $objects -o "$work/program"
     if command -v qemu-x86_64 >/dev/null; then
-      qemu-x86_64 -cpu Nehalem "$work/program" baseline || fail "$level, $order: the baseline unit needs a newer processor"
+      qemu-x86_64 -cpu Nehalem "$work/program" 1 || fail "$level, $order: the baseline unit needs a newer processor"
     fi
-    grep -qw avx2 /proc/cpuinfo || continue
-    "$work/program" || fail "$level, $order: a unit ran code that is not its own"
+    units=1
+    if grep -qw avx2 /proc/cpuinfo; then units=2; fi
+    if grep -qw avx512vl /proc/cpuinfo; then units=3; fi
+    "$work/program" $units || fail "$level, $order: a unit ran code that is not its own"
   done
 done
 command -v qemu-x86_64 >/dev/null || echo "skipped: the baseline unit on an older processor (no qemu-x86_64)"

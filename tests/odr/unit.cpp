@@ -1,5 +1,5 @@
-// One of two translation units of the same source that are built for different instruction sets and linked together.
-// UNIT names it: baseline or wide.
+// One of the translation units of this source that are built for different instruction sets and linked together. UNIT
+// names it: baseline, wide or widest.
 #define BLOCQ_TEST_PASTE_(a, b) a##b
 #define BLOCQ_TEST_PASTE(a, b) BLOCQ_TEST_PASTE_(a, b)
 #define BLOCQ_TEST_STRING_(a) #a

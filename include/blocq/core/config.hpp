@@ -7,6 +7,7 @@
 //   blocq::v0::<ISA>     everything that becomes machine code. Its name is pasted from the instruction-set and
 //                        arithmetic macros in force, so that a translation unit built with -mavx2 and one built
 //                        without never share a symbol, and the linker cannot choose the wrong one of the two.
+//                        It ends in the version, so that two versions of the library can live in one program.
 // Both are inline namespaces: users write blocq::name.
 #ifndef BLOCQ_CORE_CONFIG_HPP
 #define BLOCQ_CORE_CONFIG_HPP
@@ -172,16 +173,20 @@
 #define BLOCQ_PASTE_X86(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j)
 #define BLOCQ_PASTE_512_(a, b, c, d, e, f) a##b##c##d##e##f
 #define BLOCQ_PASTE_512(a, b, c, d, e, f) BLOCQ_PASTE_512_(a, b, c, d, e, f)
-#define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i) a##b##c##d##e##f##g##h##i
-#define BLOCQ_PASTE_ALL(a, b, c, d, e, f, g, h, i) BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i)
+#define BLOCQ_PASTE_VERSION_(a, b, c) _v##a##_##b##_##c
+#define BLOCQ_PASTE_VERSION(a, b, c) BLOCQ_PASTE_VERSION_(a, b, c)
+#define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
+#define BLOCQ_PASTE_ALL(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i, j)
 
-// The name of the innermost namespace, for example x86_64_sse3_ssse3_sse41_sse42_avx_avx2_fma_f16c.
+// The name of the innermost namespace, for example x86_64_sse3_ssse3_sse41_sse42_avx_avx2_fma_f16c_v0_1_0.
 #define BLOCQ_ISA                                                                                                    \
   BLOCQ_PASTE_ALL(BLOCQ_TAG_BASE,                                                                                    \
                   BLOCQ_PASTE_X86(BLOCQ_TAG_SSE3, BLOCQ_TAG_SSSE3, BLOCQ_TAG_SSE41, BLOCQ_TAG_SSE42, BLOCQ_TAG_AVX,  \
                                   BLOCQ_TAG_AVX2, BLOCQ_TAG_FMA, BLOCQ_TAG_F16C, BLOCQ_TAG_BMI2, BLOCQ_TAG_AVXVNNI), \
                   BLOCQ_PASTE_512(BLOCQ_TAG_AVX512F, BLOCQ_TAG_AVX512BW, BLOCQ_TAG_AVX512VL, BLOCQ_TAG_AVX512DQ,     \
                                   BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI),                                       \
-                  BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH, BLOCQ_TAG_CHECKED)
+                  BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH,                 \
+                  BLOCQ_TAG_CHECKED,                                                                                 \
+                  BLOCQ_PASTE_VERSION(BLOCQ_VERSION_MAJOR, BLOCQ_VERSION_MINOR, BLOCQ_VERSION_PATCH))
 
 #endif
