@@ -125,13 +125,16 @@ TEST_CASE("gemm agrees with double precision for every format") {
 }
 
 TEST_CASE_TEMPLATE("gemm is exact for activations of -128 against the lowest weights", B, blocq::q5_0, blocq::q6_k,
-                   blocq::q4_0, blocq::q8_0, blocq::iq2_xs) {
-  using A = blocq::operand_t<B>;
+                   blocq::q4_0, blocq::q8_0, blocq::iq2_xs, blocq::mxint8, blocq::mxfp6_e2m3, blocq::mxfp6_e3m2,
+                   blocq::mxfp4_ocp) {
+  using A = operand<B>;
   constexpr std::size_t k = 256;
   auto w = random_blocks<B>(k / blocq::block_size<B>, next);
   for (B& b : w) {
     if constexpr (requires { b.ql; })
       std::memset(b.ql, 0, sizeof b.ql), std::memset(b.qh, 0, sizeof b.qh);
+    else if constexpr (requires { b.codes; })
+      std::memset(b.codes, std::is_same_v<B, blocq::mxint8> ? 0x80 : 0xff, sizeof b.codes);
     else
       std::memset(b.qs, std::is_same_v<B, blocq::q8_0> ? 0x80 : 0, sizeof b.qs);
     if constexpr (std::is_same_v<B, blocq::q5_0>) std::memset(b.qh, 0, sizeof b.qh);
@@ -158,20 +161,77 @@ TEST_CASE_TEMPLATE("gemm is exact for activations of -128 against the lowest wei
               blocq::matrix_view<const A>{x.data(), 1, x.size(), x.size()}, blocq::matrix_view<float>{&y, 1, 1, 1},
               scratch);
   CHECK(std::abs(static_cast<double>(y) - want) <= 1e-6 * magnitude);
-  CHECK(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 1e-6 * magnitude);
+  if constexpr (std::is_same_v<A, blocq::operand_t<B>>)
+    CHECK(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 1e-6 * magnitude);
 }
 
-TEST_CASE("gemm of a range of rows gives the numbers of the whole") {
-  constexpr std::size_t blocks = 2, k = 512, rows = 40;
-  const auto w = random_blocks<blocq::q4_k>(rows * blocks, next);
-  const blocq::matrix_view<const blocq::q4_k> weights{w.data(), rows, blocks, blocks};
-  std::vector<float> x(3 * k), whole(3 * rows), parts(3 * rows);
+TEST_CASE_TEMPLATE("gemm is right at the ends of the range of scales", B, blocq::mxfp4, blocq::mxfp4_ocp,
+                   blocq::mxfp6_e2m3, blocq::mxfp6_e3m2, blocq::mxint8, blocq::mxfp8_e4m3, blocq::mxfp8_e5m2,
+                   blocq::q4_0, blocq::q8_0) {
+  constexpr std::size_t rows = 17, blocks = 8, k = blocks * 32;
+  static constexpr std::uint8_t scales[] = {0, 1, 7, 127, 253, 254};
+  for (const std::uint8_t scale : scales) {
+    auto w = random_blocks<B>(rows * blocks, next);
+    const auto set_scales = [&w](std::uint8_t to) {
+      for (B& b : w)
+        if constexpr (requires { b.e; })
+          b.e = to;
+        else if constexpr (requires { b.scale; })
+          b.scale = to;
+        else
+          store(b.d, static_cast<std::uint16_t>(to));  // a subnormal number
+    };
+    if constexpr (!blocq::detail::integer_format<B>)
+      for (B& b : w)
+        for (std::uint8_t& c : b.codes) c &= 0xbf;  // below 2, so that the decoded weights are finite
+    double unit = 1;  // what the decoder, which is right at a scale of 1, has to be multiplied by
+    if constexpr (requires(B & b) { b.d; }) {
+      set_scales(scale);
+    } else {
+      set_scales(127);
+      unit = std::ldexp(1.0, scale - 127);
+    }
+    const auto wd = decoded(w);
+    set_scales(scale);
+
+    std::vector<float> x(k);
+    for (float& v : x) v = next.uniform() * (scale > 200 ? 0x1p-20f : 1.0f);  // finite products
+    std::vector<double> xd(x.begin(), x.end());
+    if constexpr (blocq::detail::integer_format<B>) {
+      std::vector<blocq::q8_0> quantized(blocks);
+      encode(x.data(), blocks, blocq::encode_context{}, quantized.data());
+      xd = decoded(quantized);
+    }
+    std::vector<float> y(rows);
+    std::vector<std::byte> scratch(blocq::gemm_scratch<B>(1, k));
+    blocq::gemm(blocq::matrix_view<const B>{w.data(), rows, blocks, blocks},
+                blocq::matrix_view<const float>{x.data(), 1, k, k}, blocq::matrix_view<float>{y.data(), 1, rows, rows},
+                scratch);
+    for (std::size_t m = 0; m < rows; ++m) {
+      double want = 0, magnitude = 0;
+      for (std::size_t i = 0; i < k; ++i) {
+        const double product = wd[m * k + i] * unit * xd[i];
+        want += product;
+        magnitude += std::abs(product);
+      }
+      // Sums of subnormal numbers are rounded to their last place.
+      CHECK(std::abs(static_cast<double>(y[m]) - want) <= 1e-6 * magnitude + static_cast<double>(k) * 0x1p-149);
+    }
+  }
+}
+
+TEST_CASE_TEMPLATE("gemm of a range of rows gives the numbers of the whole", B, blocq::q4_k, blocq::q8_0, blocq::iq2_s,
+                   blocq::f16, blocq::mxfp8_e4m3, blocq::nf4) {
+  constexpr std::size_t k = 512, blocks = k / blocq::block_size<B>, rows = 130, n = 6;
+  const auto w = random_blocks<B>(rows * blocks, next);
+  const blocq::matrix_view<const B> weights{w.data(), rows, blocks, blocks};
+  std::vector<float> x(n * k), whole(n * rows), parts(n * rows);
   for (float& v : x) v = next.uniform();
-  const blocq::matrix_view<const float> activations{x.data(), 3, k, k};
-  std::vector<std::byte> scratch(blocq::gemm_scratch<blocq::q4_k>(3, k));
-  blocq::gemm(weights, activations, blocq::matrix_view<float>{whole.data(), 3, rows, rows}, scratch);
-  for (const auto& [first, last] : {std::pair<std::size_t, std::size_t>{0, 7}, {7, 31}, {31, 40}})
+  const blocq::matrix_view<const float> activations{x.data(), n, k, k};
+  std::vector<std::byte> scratch(blocq::gemm_scratch<B>(n, k));
+  blocq::gemm(weights, activations, blocq::matrix_view<float>{whole.data(), n, rows, rows}, scratch);
+  for (const auto& [first, last] : {std::pair<std::size_t, std::size_t>{0, 7}, {7, 101}, {101, 130}})
     blocq::gemm(weights.row_range(first, last), activations,
-                blocq::matrix_view<float>{parts.data() + first, 3, last - first, rows}, scratch);
+                blocq::matrix_view<float>{parts.data() + first, n, last - first, rows}, scratch);
   CHECK(whole == parts);
 }

@@ -21,10 +21,9 @@ requires(N % 32 == 0) BLOCQ_INLINE
   namespace vec = detail::vec;
   const mx_block<Element, N>& b = row[c / (N / 32)];
   const auto chunk = static_cast<int>(c % (N / 32));
-  const float scale = float8_e8m0fnu{b.scale}.to_float();
   if constexpr (std::is_same_v<Element, fixed8_6>) {
     const vec::bytes values = chunk_values(b, chunk);
-    for (int q = 0; q < 4; ++q) y[q] = vec::to_floats(values, q) * vec::fill_floats(scale * detail::unit_of<Element>);
+    for (int q = 0; q < 4; ++q) y[q] = vec::to_floats(values, q) * vec::fill_floats(block_scale(b));
   } else {
     detail::small_floats<Element>(detail::plane_codes(b, chunk), y);
     constexpr int exponent = 15 - Element::bias;
@@ -32,6 +31,7 @@ requires(N % 32 == 0) BLOCQ_INLINE
       for (vec::floats& v : y)
         v = v * vec::fill_floats(from_bits(static_cast<std::uint32_t>(b.scale + exponent) << 23));
     } else {  // the product of the two factors is no normal number
+      const float scale = float8_e8m0fnu{b.scale}.to_float();
       for (vec::floats& v : y)
         v = vec::as_written(v * vec::fill_floats(from_bits((127u + exponent) << 23))) * vec::fill_floats(scale);
     }

@@ -73,12 +73,18 @@ BLOCQ_INLINE void element_words(vec::bytes codes, vec::words (&w)[2]) noexcept {
 template <class Element>
 BLOCQ_INLINE void small_floats(vec::bytes codes, vec::floats (&y)[4]) noexcept {
   constexpr int magnitude_bits = Element::bits - 1;
+  [[maybe_unused]] const vec::bytes all = vec::fill_bytes(Element::magnitude_code), nan = vec::equal(codes & all, all);
   for (int h = 0; h < 2; ++h) {
-    const vec::words w = vec::widen_codes(codes, h);
-    vec::words half =
-        vec::move_field<magnitude_bits, 1, 15>(w) | vec::move_field<0, magnitude_bits, 10 - Element::mantissa_bits>(w);
-    if constexpr (Element::nan_code == Element::magnitude_code)
-      half = half | vec::equal(vec::move_field<0, magnitude_bits, 0>(w), vec::fill_words(Element::nan_code));
+    vec::words half;
+    if constexpr (Element::bits == 8) {  // the sign comes along when a byte is widened
+      constexpr int up = 10 - Element::mantissa_bits, fields = 0x8000 | 0x7f << up;
+      half = (vec::widen_half(codes, h) * vec::fill_words(1 << up)) & vec::fill_words(fields);
+    } else {
+      const vec::words w = vec::widen_codes(codes, h);
+      half = vec::move_field<magnitude_bits, 1, 15>(w) |
+             vec::move_field<0, magnitude_bits, 10 - Element::mantissa_bits>(w);
+    }
+    if constexpr (Element::nan_code == Element::magnitude_code) half = half | vec::widen_half(nan, h);
     y[2 * h] = vec::halves_to_floats(half, 0);
     y[2 * h + 1] = vec::halves_to_floats(half, 1);
   }
