@@ -72,6 +72,9 @@ struct batch_lane {
 #if defined(__SSE2__)
     BLOCQ_LANE_INSTRUCTION("divps", a.v.data, b.v.data);
     return a;
+#elif defined(__aarch64__)  // xsimd 8 estimates a reciprocal
+    __asm__("fdiv %0.4s, %0.4s, %1.4s" : "+w"(a.v.data) : "w"(b.v.data));
+    return a;
 #else
     return opaque(a.v / b.v);
 #endif
@@ -82,6 +85,9 @@ struct batch_lane {
     return a;
 #elif defined(__SSE2__)
     __asm__("sqrtps %0, %0" : "+x"(a.v.data));
+    return a;
+#elif defined(__aarch64__)
+    __asm__("fsqrt %0.4s, %0.4s" : "+w"(a.v.data));
     return a;
 #else
     return opaque(xsimd::sqrt(a.v));
