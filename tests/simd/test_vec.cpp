@@ -116,8 +116,6 @@ TEST_CASE("arithmetic of bytes is that of the model") {
     CHECK_SAME(vec::load_bytes(p + 0) - vec::load_bytes(q + 0));
     CHECK_SAME(vec::load_bytes(p + 0) * vec::load_bytes(q + 0));
     CHECK_SAME(vec::carry_of_thrice(vec::load_bytes(p + 0)));
-    CHECK_SAME(vec::magnitude(vec::load_bytes(p + 0)));
-    CHECK_SAME(vec::times_sign(vec::load_bytes(p + 0), vec::load_bytes(q + 0)));
     CHECK_SAME(vec::negate_by_bits(vec::load_bytes(p + 0), q + 0));
     for (const int round : {0, 1}) {
       std::uint8_t one[32] = {};
@@ -220,6 +218,8 @@ TEST_CASE("words are those of the model") {
     }());
     // Sums of two products stay within 16 bits with codes of up to 7 bits.
     CHECK_SAME(vec::maddubs(vec::field<7>(vec::load_bytes(p + 0), 0), vec::load_bytes(q + 0)));
+    CHECK_SAME(vec::maddss(vec::load_bytes(p + 0), vec::field<7>(vec::load_bytes(q + 0), 0) - vec::fill_bytes(127)));
+    CHECK_SAME(vec::maddss(vec::load_bytes(p + 0), vec::field<7>(vec::load_bytes(q + 0), 0)));
     CHECK(blocq::to_bits(native::half_to_float(static_cast<std::uint16_t>(a[0] & 0x7bff))) ==
           blocq::to_bits(blocq::f16_to_f32(static_cast<std::uint16_t>(a[0] & 0x7bff))));
     std::int16_t stored[16];
@@ -259,6 +259,7 @@ TEST_CASE("integers are those of the model") {
 TEST_CASE("vectors are read as others like those of the model") {
   for_each_round([](const buffer& p, const buffer&) {
     CHECK_SAME(vec::as_bytes(vec::as_words(vec::load_bytes(p + 0))));
+    CHECK_SAME(vec::little_bytes(vec::load_ints(p + 0)));
     CHECK_SAME(vec::as_bytes(vec::as_floats(vec::load_bytes(p + 0))));
     CHECK_SAME(vec::as_words(vec::load_bytes(p + 0)));
   });

@@ -32,7 +32,7 @@ BLOCQ_INLINE vec::bytes even_signs(vec::bytes seven) noexcept {
 BLOCQ_INLINE vec::bytes spread_sevens(vec::ints x) noexcept {
   const auto bits = [](std::int32_t mask) { return vec::fill_ints(mask); };
   const vec::ints two = (x & bits(0x3fff)) | vec::shift_left(x & bits(0xfffc000), 2);
-  return vec::as_bytes((two & bits(0x7f007f)) | vec::shift_left(two & bits(0x3f803f80), 1));
+  return vec::little_bytes((two & bits(0x7f007f)) | vec::shift_left(two & bits(0x3f803f80), 1));
 }
 
 template <class B>
@@ -66,7 +66,7 @@ struct chunk_reader<B> {
         return to >= from ? vec::shift_left(qh, to - from) & vec::fill_ints(7 << to) : qh;
       };
       store(0, vec::load_bytes(b.qs),
-            vec::as_bytes((qh & vec::fill_ints(7)) | field(3, 8) | field(6, 16) | field(9, 24)));
+            vec::little_bytes((qh & vec::fill_ints(7)) | field(3, 8) | field(6, 16) | field(9, 24)));
       for (int g = 0; g < 8; ++g) signs[g] = static_cast<std::uint8_t>(get_shift(b, 4 * g) ? -1 : 1);
     } else {
       static_assert(std::is_same_v<B, iq1_m>);

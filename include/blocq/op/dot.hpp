@@ -45,7 +45,7 @@ BLOCQ_INLINE vec::words pair_products(const chunk_reader<B>& w, int c, const std
     return vec::maddubs(w.codes(c), vec::load_bytes(x));
   } else {
     const vec::bytes xs = vec::load_bytes(x);
-    return vec::maddubs(vec::magnitude(xs), vec::times_sign(w.values(c), xs));
+    return vec::maddss(xs, w.values(c));
   }
 }
 
@@ -57,8 +57,7 @@ BLOCQ_INLINE vec::ints pair_sums(chunk_pair w, const vec::bytes* x, vec::words m
     if constexpr (values_of<B>.lowest != 0) pairs = pairs - minus;
     return sum_pairs(pairs);
   } else {
-    return sum_pairs(vec::maddubs(vec::magnitude(x[0]), vec::times_sign(w.first, x[0]))) +
-           sum_pairs(vec::maddubs(vec::magnitude(x[1]), vec::times_sign(w.second, x[1])));
+    return sum_pairs(vec::maddss(x[0], w.first)) + sum_pairs(vec::maddss(x[1], w.second));
   }
 }
 
@@ -218,7 +217,7 @@ BLOCQ_INLINE void add_unit(const B* w, const operand_unit<B>& unit, row_sums& su
         if (unit.wide)
           products = wide_products(values, xs);
         else
-          products = sum_pairs(vec::maddubs(vec::magnitude(values), vec::times_sign(xs, values)));
+          products = sum_pairs(vec::maddss(values, xs));
       } else {
         vec::words pairs = pair_products(chunk, C % per_block, unit.blocks[C].qs);
         if constexpr (operand_unit<B>::offset != 0) pairs = pairs - unit.minus[C];

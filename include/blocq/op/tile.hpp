@@ -78,8 +78,10 @@ struct packed_x {
   static constexpr std::size_t size = scales + (K.integer_scales ? 1 : slab_chunks);
 };
 
+// Two words that are neighbours in memory.
 BLOCQ_INLINE std::uint32_t two_words(int low, int high) noexcept {
-  return (static_cast<std::uint32_t>(low) & 0xffffu) | static_cast<std::uint32_t>(high) << 16;
+  const std::int16_t words[2] = {static_cast<std::int16_t>(low), static_cast<std::int16_t>(high)};
+  return __builtin_bit_cast(std::uint32_t, words);
 }
 
 // Packs chunk c of a slab for row j of T.

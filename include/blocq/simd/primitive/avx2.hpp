@@ -170,8 +170,6 @@ BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept {
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 
 BLOCQ_INLINE bool any(bytes mask) noexcept { return _mm256_testz_si256(mask.v, mask.v) == 0; }
-BLOCQ_INLINE bytes magnitude(bytes a) noexcept { return {_mm256_abs_epi8(a.v)}; }
-BLOCQ_INLINE bytes times_sign(bytes a, bytes b) noexcept { return {_mm256_sign_epi8(a.v, b.v)}; }
 BLOCQ_INLINE bytes spread_bytes(const void* p) noexcept {
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   return {_mm256_shuffle_epi8(fill_eighths(p).v, source)};
@@ -282,6 +280,9 @@ BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
   return {_mm256_cvtepu8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
 }
 BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept { return {_mm256_maddubs_epi16(u.v, s.v)}; }
+BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
+  return {_mm256_maddubs_epi16(_mm256_abs_epi8(a.v), _mm256_sign_epi8(b.v, a.v))};
+}
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   return {_mm256_cvtepi8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
 }
@@ -429,6 +430,7 @@ BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
 BLOCQ_INLINE bytes as_bytes(words a) noexcept { return {a.v}; }
 BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return {_mm256_castps_si256(a.v)}; }
 BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {a.v}; }
+BLOCQ_INLINE bytes little_bytes(ints a) noexcept { return as_bytes(a); }
 BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE words as_words(ints a) noexcept { return {a.v}; }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return {a.v}; }

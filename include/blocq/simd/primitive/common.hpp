@@ -215,16 +215,6 @@ BLOCQ_INLINE bool any(bytes mask) noexcept {
   for (const std::uint8_t v : mask.v) bits |= v;
   return bits != 0;
 }
-// The magnitudes of signed bytes, as unsigned ones: that of -128 is 128.
-BLOCQ_INLINE bytes magnitude(bytes a) noexcept {
-  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(v < 128 ? v : 256 - v);
-  return a;
-}
-// a where b is positive, -a where it is negative, 0 where it is 0.
-BLOCQ_INLINE bytes times_sign(bytes a, bytes b) noexcept {
-  for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(b.v[i] == 0 ? 0 : b.v[i] < 128 ? a.v[i] : -a.v[i]);
-  return a;
-}
 // Each of 4 bytes eight times.
 BLOCQ_INLINE bytes spread_bytes(const void* p) noexcept {
   bytes r;
@@ -343,12 +333,20 @@ BLOCQ_INLINE words operator*(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] * b.v[i]);
   return a;
 }
-// Unsigned times signed bytes, two neighbouring products in each word. The caller keeps the sums within 16 bits.
+// Bytes of up to 7 bits times signed bytes, two neighbouring products in each word. The caller keeps the sums within 16
+// bits.
 BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
   words r;
   for (int i = 0; i < 16; ++i)
     r.v[i] = static_cast<std::int16_t>(u.v[2 * i] * static_cast<std::int8_t>(s.v[2 * i]) +
                                        u.v[2 * i + 1] * static_cast<std::int8_t>(s.v[2 * i + 1]));
+  return r;
+}
+// The same of signed bytes, where b is not -128.
+BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
+  const auto product = [&](int i) { return static_cast<std::int8_t>(a.v[i]) * static_cast<std::int8_t>(b.v[i]); };
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(product(2 * i) + product(2 * i + 1));
   return r;
 }
 // Bits [Low, Low + Width) of every word, moved to bit To; the others are 0.
@@ -565,6 +563,13 @@ BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
 BLOCQ_INLINE bytes as_bytes(words a) noexcept { return __builtin_bit_cast(bytes, a); }
 BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return __builtin_bit_cast(bytes, a); }
 BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return __builtin_bit_cast(bytes, a); }
+// The bytes of every integer, the lowest first on any machine.
+BLOCQ_INLINE bytes little_bytes(ints a) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i)
+    r.v[i] = static_cast<std::uint8_t>(static_cast<std::uint32_t>(a.v[i / 4]) >> (i % 4 * 8));
+  return r;
+}
 BLOCQ_INLINE ints as_ints(bytes a) noexcept { return __builtin_bit_cast(ints, a); }
 BLOCQ_INLINE words as_words(ints a) noexcept { return __builtin_bit_cast(words, a); }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return __builtin_bit_cast(words, a); }

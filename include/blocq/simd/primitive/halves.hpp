@@ -175,7 +175,7 @@ BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
   return {as<u8x16>(__builtin_shufflevector(low, high, 0, 2)), as<u8x16>(__builtin_shufflevector(low, high, 1, 3))};
 }
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
-  return {lookup(table.low, index.low & 15), lookup(table.high, index.high & 15)};
+  return {lookup(table.low, index.low), lookup(table.high, index.high)};
 }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {as<u8x16>(a.low == b.low), as<u8x16>(a.high == b.high)}; }
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
@@ -183,15 +183,6 @@ BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept { return nega
 BLOCQ_INLINE bool any(bytes mask) noexcept {
   const auto either = as<u64x2>(mask.low | mask.high);
   return (either[0] | either[1]) != 0;
-}
-BLOCQ_INLINE bytes magnitude(bytes a) noexcept {
-  const bytes negative{as<u8x16>(as<i8x16>(a.low) < 0), as<u8x16>(as<i8x16>(a.high) < 0)};
-  return negate_where(a, negative);
-}
-BLOCQ_INLINE bytes times_sign(bytes a, bytes b) noexcept {
-  const bytes negative{as<u8x16>(as<i8x16>(b.low) < 0), as<u8x16>(as<i8x16>(b.high) < 0)};
-  const bytes other{as<u8x16>(b.low != 0), as<u8x16>(b.high != 0)};
-  return negate_where(a, negative) & other;
 }
 
 // ---- floats ----
@@ -288,6 +279,9 @@ BLOCQ_INLINE words move_field(words a) noexcept {
 }
 BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
   return {maddubs(u.low, as<i8x16>(s.low)), maddubs(u.high, as<i8x16>(s.high))};
+}
+BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
+  return {maddss(as<i8x16>(a.low), as<i8x16>(b.low)), maddss(as<i8x16>(a.high), as<i8x16>(b.high))};
 }
 BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   const u8x16 l = h == 0 ? low.low : low.high, u = h == 0 ? high.low : high.high;
@@ -428,6 +422,7 @@ BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {as<u8x16>(a.low), as<u8x1
 BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return {as<u8x16>(a.low), as<u8x16>(a.high)}; }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
 BLOCQ_INLINE words as_words(ints a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
+BLOCQ_INLINE bytes little_bytes(ints a) noexcept { return as_bytes(a); }
 BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {as<i32x4>(a.low), as<i32x4>(a.high)}; }
 BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {as<f32x4>(a.low), as<f32x4>(a.high)}; }
 BLOCQ_INLINE void prefetch(const void* p) noexcept { __builtin_prefetch(p); }

@@ -4,7 +4,7 @@
 //   & | ^ + -          and, orr, eor, add         2 cycles, 2 a cycle
 //   >> << on words     ushr, shl                  2 cycles, 1 a cycle
 //   lookup             tbl                        2 cycles, 2 a cycle
-//   maddubs            smull, smull2, addp        4 + 2 cycles
+//   maddubs, maddss    smull, smull2, addp        4 + 2 cycles
 //   madd2              smull, smull2, addp        4 + 2 cycles
 //   convert            sxtl, uxtl                 2 cycles, 1 a cycle
 //   ints *             mul                        5 cycles, every second cycle
@@ -23,14 +23,15 @@
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 
-// table[index]; 0 where the highest bit of the index is set; other indices are at most 15.
+// table[index % 16] for indices below 128.
 BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
-  return as<u8x16>(vqtbl1q_u8(as<uint8x16_t>(table), as<uint8x16_t>(index)));
+  return as<u8x16>(vqtbl1q_u8(as<uint8x16_t>(table), as<uint8x16_t>(index & 15)));
 }
-BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept {
-  const int8x16_t a = as<int8x16_t>(u), b = as<int8x16_t>(s);
-  return as<i16x8>(vpaddq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b)));
+BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
+  const auto x = as<int8x16_t>(a), y = as<int8x16_t>(b);
+  return as<i16x8>(vpaddq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y)), vmull_high_s8(x, y)));
 }
+BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept { return maddss(as<i8x16>(u), s); }
 BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
   const int16x8_t x = as<int16x8_t>(a), y = as<int16x8_t>(b);
   return as<i32x4>(vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));

@@ -5,6 +5,7 @@
 //   >> << on words     psrlw, psllw               1 cycle, 1 a cycle
 //   lookup             pshufb                     1 cycle, 2 a cycle
 //   maddubs, madd2     pmaddubsw, pmaddwd         3 cycles, 1 a cycle
+//   maddss             pabsb, psignb, pmaddubsw   1 + 3 cycles
 //   convert            pmovsxbw, pmovzxbw, ...    1 cycle, 2 a cycle
 //   ints *             pmulld                     6 cycles, every second cycle
 #ifndef BLOCQ_SIMD_PRIMITIVE_SSSE3_HPP
@@ -20,12 +21,16 @@
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 
-// table[index]; 0 where the highest bit of the index is set; other indices are at most 15.
+// table[index % 16] for indices below 128.
 BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
   return as<u8x16>(_mm_shuffle_epi8(as<__m128i>(table), as<__m128i>(index)));
 }
 BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept {
   return as<i16x8>(_mm_maddubs_epi16(as<__m128i>(u), as<__m128i>(s)));
+}
+BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
+  const auto x = as<__m128i>(a);
+  return as<i16x8>(_mm_maddubs_epi16(_mm_abs_epi8(x), _mm_sign_epi8(as<__m128i>(b), x)));
 }
 BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
   return as<i32x4>(_mm_madd_epi16(as<__m128i>(a), as<__m128i>(b)));
