@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# Builds and runs the library for one instruction set after the other, natively where the processor has it and in
+# emulation where not, and prints what was run how:
+#
+#   scripts/test-isas.sh [--quick] [--install] [--markdown] [--build-dir DIR] [NAME ...]
+#
+# Every instruction set must give the results of the portable model (tests/isa/isa.cpp); then come the unit tests that
+# its line below names. NAME chooses lines. --quick: only the former, with fewer formats. --install: scripts/setup.sh
+# installs what is missing. --markdown: the table replaces the one of docs/support.md. Exits with 1 if something failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+quick= install= markdown= out=build/isas names=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick) quick=1 ;;
+    --install) install=1 ;;
+    --markdown) markdown=1 ;;
+    --build-dir) out=$2; shift ;;
+    -*) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
+    *) names+=("$1") ;;
+  esac
+  shift
+done
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+
+# name | how it is run | compiler and flags | tests: rooms, or sources | Debian packages beside g++
+#
+# How: native, native if the processor has the flags named, an emulator, or node.
+qemu_a=qemu-aarch64
+isas=(
+  "scalar          | native                           | g++ -DBLOCQ_NO_XSIMD                      | |"
+  "sse2            | native                           | g++ -march=x86-64                         | simd |"
+  "nehalem         | qemu-x86_64 -cpu Nehalem         | g++ -march=nehalem -static                | simd codec op | qemu-user"
+  "haswell         | qemu-x86_64 -cpu Haswell         | g++ -march=haswell -static                | simd | qemu-user"
+  "haswell-native  | native avx2 fma f16c             | g++ -march=haswell                        | simd codec |"
+  "avx512          | native avx512f avx512bw avx512vl | g++ -march=skylake-avx512                 | simd |"
+  "avx512-vnni     | native avx512_vnni avx512_vbmi   | g++ -march=icelake-server                 | simd |"
+  "avx-vnni        | native avx_vnni                  | g++ -march=haswell -mavxvnni              | simd |"
+  "aarch64         | $qemu_a -cpu cortex-a53          | aarch64-linux-gnu-g++ -static             | simd codec op | qemu-user g++-aarch64-linux-gnu"
+  "aarch64-dotprod | $qemu_a -cpu max                 | aarch64-linux-gnu-g++ -static -march=armv8.2-a+dotprod | simd | qemu-user g++-aarch64-linux-gnu"
+  "aarch64-i8mm    | $qemu_a -cpu max                 | aarch64-linux-gnu-g++ -static -march=armv8.6-a | simd | qemu-user g++-aarch64-linux-gnu"
+  "sve-128         | $qemu_a -cpu max,sve-max-vq=1    | aarch64-linux-gnu-g++ -static -march=armv8.2-a+sve | | qemu-user g++-aarch64-linux-gnu"
+  "sve-512         | $qemu_a -cpu max,sve-max-vq=4    | aarch64-linux-gnu-g++ -static -march=armv8.2-a+sve | | qemu-user g++-aarch64-linux-gnu"
+  "sve-2048        | $qemu_a -cpu max,sve-max-vq=16   | aarch64-linux-gnu-g++ -static -march=armv8.2-a+sve | | qemu-user g++-aarch64-linux-gnu"
+  "s390x           | qemu-s390x                       | s390x-linux-gnu-g++ -static               | core elem format codec gguf op encode | qemu-user g++-s390x-linux-gnu"
+  "ppc64le         | qemu-ppc64le                     | powerpc64le-linux-gnu-g++ -static         | core format | qemu-user g++-powerpc64le-linux-gnu"
+  "riscv64         | qemu-riscv64                     | riscv64-linux-gnu-g++ -static             | core format | qemu-user g++-riscv64-linux-gnu"
+  "i686            | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf | g++-i686-linux-gnu"
+  "i686-sse2       | native sse2                      | i686-linux-gnu-g++ -static -march=pentium4 -mfpmath=sse | simd | g++-i686-linux-gnu"
+  "wasm-simd128    | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec | clang lld wasi-libc libc++-dev-wasm32 libclang-rt-dev-wasm32 nodejs"
+  "xsimd-13.2      | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd |"
+  "xsimd-14.3      | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd |"
+  "xsimd-14.3-sse2 | native                           | g++ -march=x86-64 xsimd=sid               | simd |"
+  "xsimd-14.3-clang| native avx2 fma f16c             | clang++ -march=haswell xsimd=sid          | simd | clang"
+)
+
+# Headers that cross compilers do not look for beside their own: linked into one folder each.
+mkdir -p "$out/doctest" "$out/xsimd"
+for header in doctest xsimd; do
+  for prefix in /usr/include /usr/local/include; do
+    [ -e "$prefix/$header" ] && ln -sfn "$prefix/$header" "$out/$header/$header"
+  done
+done
+
+# A version of xsimd from another suite of the mirror that apt uses, unpacked under $out: prints its include folder.
+fetch_xsimd() {  # SUITE
+  local dir=$out/xsimd-$1 mirror file
+  if [ ! -e "$dir/usr/include/xsimd" ]; then
+    mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(CREATED_BY)' 2>/dev/null |
+      awk '$1 ~ /debian\/?$/ && $3 == "Packages" { print $1; exit }')
+    [ -n "$mirror" ] || return 1
+    mkdir -p "$dir"
+    file=$(curl -fsSL --max-time 120 "${mirror%/}/dists/$1/main/binary-$(dpkg --print-architecture)/Packages.xz" |
+      xz -dc | awk '$1 == "Package:" { on = $2 == "libxsimd-dev" } on && $1 == "Filename:" { print $2; exit }') || true
+    [ -n "$file" ] || return 1
+    curl -fsSL --max-time 120 "${mirror%/}/$file" -o "$dir/xsimd.deb" && dpkg -x "$dir/xsimd.deb" "$dir" || return 1
+  fi
+  echo "$dir/usr/include"
+}
+
+strip() { sed 's/^ *//; s/ *$//' <<<"$1"; }
+if command -v ccache >/dev/null; then cache=ccache; else cache=; fi
+
+# Compiles SOURCE ... to one program, one after the other on each processor.
+build() {  # PROGRAM SOURCE ...
+  local program=$1 source
+  shift
+  rm -rf "$program.d"
+  mkdir -p "$program.d"
+  printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I SOURCE bash -c '
+    program=$1 source=$2 object=$1.d/$(tr / _ <<<"$2").o
+    shift 2
+    "$@" -c "$source" -o "$object" >"$object.log" 2>&1 || { head -n 20 "$object.log" >&2; exit 255; }
+  ' build "$program" SOURCE $cache "${command[@]}" &&
+    "${command[@]}" "$program".d/*.o "${libraries[@]}" -o "$program"
+}
+
+run() {  # PROGRAM ARGUMENT ...
+  case $how in
+    native*) "$@" ;;
+    node) node --no-warnings tests/isa/wasi.mjs "$@" ;;
+    *) $how "$@" ;;
+  esac
+}
+
+test_isa() {  # sets `verdict` and `tested`
+  local compiler=${flags%% *} missing= flag sources=() room include packages_ok=1
+  verdict= tested=
+  if [ -n "$install" ] && [ -n "$packages" ]; then scripts/setup.sh $packages >/dev/null 2>&1 || packages_ok=; fi
+  command -v "$compiler" >/dev/null || { verdict="skipped: no $compiler"; return; }
+
+  command=($flags -std=c++20 -O1 -w -Iinclude -Itests/support)
+  libraries=()
+  include=$out/xsimd
+  if [[ $flags == *xsimd=* ]]; then
+    command=()
+    for flag in $flags; do
+      if [[ $flag == xsimd=* ]]; then
+        include=$(fetch_xsimd "${flag#xsimd=}") ||
+          { verdict="skipped: the mirror of apt has no xsimd of ${flag#xsimd=}"; return; }
+      else
+        command+=("$flag")
+      fi
+    done
+    command+=(-std=c++20 -O1 -w -Iinclude -Itests/support)
+  fi
+  command+=(-isystem "$include" -isystem "$out/doctest" "-DBLOCQ_GOLDEN_DIR=\"$PWD/tests/golden\"")
+  if [[ $flags == *wasm32* ]]; then
+    command+=(-fno-exceptions -D_WASI_EMULATED_SIGNAL -DDOCTEST_CONFIG_NO_EXCEPTIONS_BUT_WITH_ALL_ASSERTS
+      -DDOCTEST_CONFIG_NO_POSIX_SIGNALS)
+    libraries=(-lwasi-emulated-signal -Wl,-z,stack-size=4194304)
+    for flag in /usr/lib/llvm-*/include/wasm32-wasi/c++/v1; do
+      command+=(-isystem "$flag")
+      libraries+=("-L${flag%/include/*}/lib/wasm32-wasi")
+    done
+  else
+    libraries=(-pthread)
+  fi
+
+  sources=(tests/isa/isa.cpp)
+  [ -z "$quick" ] || command+=(-DBLOCQ_ISA_FEW)
+  build "$out/$name.isa" "${sources[@]}" || { verdict="FAILED: does not compile"; return; }
+  if [[ $how == native* ]]; then
+    for flag in ${how#native}; do
+      grep -qw "$flag" /proc/cpuinfo || { verdict="compiled only: this processor has no $flag"; return; }
+    done
+  elif ! command -v "${how%% *}" >/dev/null; then
+    verdict="compiled only: no ${how%% *}"
+    return
+  fi
+  run "$out/$name.isa" >"$out/$name.txt" || { verdict="FAILED: ends with an error"; return; }
+  if ! diff "$out/model${quick:+.quick}.txt" "$out/$name.txt" >"$out/$name.diff"; then
+    verdict="FAILED: other results than the portable model"
+    head -n 20 "$out/$name.diff" >&2
+    return
+  fi
+  tested="all operations"
+  if [ -z "$quick" ] && [ -n "$tests" ]; then
+    sources=(tests/support/main.cpp)
+    for room in $tests; do
+      if [[ $room == *.cpp ]]; then
+        sources+=("tests/$room")
+      else
+        for source in tests/"$room"/test_*.cpp; do
+          [[ $source == */test_minifloat_sweep.cpp || $source == */test_oracle.cpp ]] || sources+=("$source")
+        done
+      fi
+    done
+    build "$out/$name.tests" "${sources[@]}" || { verdict="FAILED: the tests do not compile"; return; }
+    run "$out/$name.tests" >"$out/$name.log" || { verdict="FAILED: unit tests"; tail -n 30 "$out/$name.log" >&2; return; }
+    tested="all operations; tests of $tests"
+  fi
+  verdict=passed
+}
+
+if [ ! -s "$out/model${quick:+.quick}.txt" ] || [ -n "$(find include tests/isa tests/support -newer "$out/model${quick:+.quick}.txt" -name '*.?pp' -print -quit)" ]; then
+  command=(g++ -DBLOCQ_NO_XSIMD ${quick:+-DBLOCQ_ISA_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
+  build "$out/model" tests/isa/isa.cpp
+  "$out/model" >"$out/model${quick:+.quick}.txt"
+fi
+
+failed=0 table=
+for line in "${isas[@]}"; do
+  IFS='|' read -r name how flags tests packages <<<"$line"
+  name=$(strip "$name") how=$(strip "$how") flags=$(strip "$flags") tests=$(strip "$tests") packages=$(strip "$packages")
+  [ ${#names[@]} -eq 0 ] || [[ " ${names[*]} " == *" $name "* ]] || continue
+  test_isa
+  case $verdict in FAILED*) failed=1 ;; esac
+  printf '%-17s %-32s %s%s\n' "$name" "$how" "$verdict" "${tested:+ ($tested)}"
+  table+="| $name | \`$flags\` | ${how%% avx*} | ${tested:-} | $verdict |"$'\n'
+done
+
+if [ -n "$markdown" ]; then
+  { printf '| name | compiler and flags | run by | what ran | result |\n|---|---|---|---|---|\n'; printf '%s' "$table"; } >"$out/table.md"
+  awk -v table="$out/table.md" '
+    /<!-- test-isas.sh begins -->/ { print; while ((getline row < table) > 0) print row; skip = 1 }
+    /<!-- test-isas.sh ends -->/ { skip = 0 }
+    !skip { print }' docs/support.md >"$out/support.md"
+  cp "$out/support.md" docs/support.md
+fi
+exit $failed

@@ -1,0 +1,162 @@
+// Prints hashes of what every operation makes of seeded data: the same on every instruction set, byte order and word
+// size. isa.sh builds this for one after the other and compares the lines with those of the portable model.
+//
+// Floats are compared bit for bit, so scales here are powers of two and activations without a block are -1, 0 or 1:
+// then no product is rounded, and a machine that fuses multiplication and addition has nothing to gain. The sums are
+// rounded, in the order that the library promises. All NaNs count as one.
+//
+// BLOCQ_ISA_FEW: only the formats that between them reach every kernel, without encoders that search tables.
+#include <blocq/format/all.hpp>
+#include <blocq/op/dequantize.hpp>
+#include <blocq/op/gemm.hpp>
+#include <blocq/op/gemv.hpp>
+#include <blocq/op/quantize.hpp>
+#include <random_blocks.hpp>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+using namespace blocq;
+
+#ifdef BLOCQ_ISA_FEW
+using formats = type_list<q4_0, q5_1, q8_0, q2_k, q4_k, q6_k, iq1_m, iq2_xxs, iq3_s, iq4_xs, tq1_0, f16, mxfp4,
+                          mxfp6_e3m2, mxfp8_e4m3, nvfp4, nf4>;
+template <class B>
+inline constexpr bool is_encoded =
+    !std::is_same_v<B, iq1_m> && !std::is_same_v<B, iq2_xxs> && !std::is_same_v<B, iq3_s> && encodable_format<B>;
+#else
+using formats = all_formats;
+template <class B>
+inline constexpr bool is_encoded = encodable_format<B>;
+#endif
+
+constexpr std::size_t columns = 768, rows = 19, activations = 5;
+
+struct hash {
+  std::uint64_t value = 0xcbf29ce484222325u;
+
+  void add_byte(std::uint8_t byte) { value = (value ^ byte) * 0x100000001b3u; }
+  void add(float x) {
+    const std::uint32_t bits = is_nan(x) ? quiet_nan_bits : to_bits(x);
+    for (int i = 0; i < 4; ++i) add_byte(static_cast<std::uint8_t>(bits >> (8 * i)));
+  }
+  void add(const std::vector<float>& v) {
+    for (const float x : v) add(x);
+  }
+};
+
+template <class B>
+void print(const char* operation, const hash& h) {
+  std::printf("%s %s %016llx\n", format_traits<B>::name, operation, static_cast<unsigned long long>(h.value));
+}
+
+// Random blocks whose scales are powers of two. (Scales of groups are integers, or have few bits.)
+template <class B>
+std::vector<B> blocks_of(std::size_t count, random_bytes& next) {
+  std::vector<B> blocks = random_blocks<B>(count, next);
+  const auto power = [&] { return from_bits(static_cast<std::uint32_t>(127 - next() % 8) << 23); };
+  for (B& b : blocks) {
+    if constexpr (requires { store(b.d, std::uint16_t{}); })
+      store(b.d, f32_to_f16(power()));
+    else if constexpr (requires { store(b.d, std::uint32_t{}); })
+      store(b.d, to_bits(power()));
+    if constexpr (requires { b.dmin; }) store(b.dmin, f32_to_f16(power()));
+    if constexpr (requires { b.m; }) store(b.m, f32_to_f16(-power()));
+    if constexpr (std::is_same_v<B, iq1_m>)  // the four nibbles of 1.0
+      for (int i = 0; i < 4; ++i)
+        store(b.scales[i], static_cast<std::uint16_t>((load(b.scales[i]) & 0x0fff) | (0x3c00 >> (4 * i) & 15) << 12));
+    if constexpr (std::is_same_v<B, f16>) store(b.code, f32_to_f16(static_cast<float>(next() % 17)));
+    if constexpr (std::is_same_v<B, bf16>) store(b.code, f32_to_bf16(static_cast<float>(next() % 17)));
+  }
+  return blocks;
+}
+
+template <class B>
+void decode_blocks(random_bytes& next) {
+  std::vector<B> blocks(1536 / block_size<B>);
+  for (B& b : blocks) b = test::random_block<B>(next);
+  std::vector<float> y(blocks.size() * block_size<B>), z(y);
+  static_cast<void>(dequantize(blocks, y));
+  for (std::size_t i = 0; i < blocks.size(); ++i) decode(blocks[i], z.data() + i * block_size<B>);
+  hash h, model;
+  h.add(y), model.add(z);
+  print<B>("dequantize", h);
+  print<B>("decode", model);
+}
+
+template <class B>
+void encode_blocks(random_bytes& next) {
+  std::vector<float> x(8 * 256);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::uint64_t r = next();  // magnitudes over 2^(i / 256) binades
+    x[i] = from_bits((static_cast<std::uint32_t>(r) & 0x807fffffu) |
+                     static_cast<std::uint32_t>(127 - r % (1u << i / 256)) << 23);
+  }
+  std::vector<B> blocks(x.size() / block_size<B>);
+  std::vector<std::uint8_t> bytes(blocks.size() * sizeof(B));
+  quantize_options options;
+  std::vector<float> weights(256, 1.0f);
+  if constexpr (format_traits<B>::importance) options.importance = weights;
+  const status outcome = quantize(x, blocks, options);
+  std::memcpy(bytes.data(), blocks.data(), bytes.size());
+  hash h;
+  h.add_byte(static_cast<std::uint8_t>(outcome.code));
+  for (const std::uint8_t b : bytes) h.add_byte(b);
+  print<B>("quantize", h);
+}
+
+template <class B, class X>
+void multiply_row(const std::vector<B>& w, const std::vector<X>& x, const char* operation) {
+  const std::size_t row = columns / block_size<B>;
+  std::vector<float> y(rows);
+  gemv(matrix_view<const B>{w.data(), rows, row, row}, x, std::span<float>(y));
+  hash h;
+  h.add(y);
+  print<B>(operation, h);
+}
+
+template <class B, class X>
+void multiply_matrix(const std::vector<B>& w, matrix_view<const X> x) {
+  const std::size_t row = columns / block_size<B>;
+  std::vector<float> y(rows * activations);
+  std::vector<std::byte> scratch(gemm_scratch<B>(activations, columns));
+  gemm(matrix_view<const B>{w.data(), rows, row, row}, x, matrix_view<float>{y.data(), activations, rows, rows},
+       scratch);
+  hash h;
+  h.add(y);
+  print<B>("gemm", h);
+}
+
+template <class B>
+void multiply(random_bytes& next) {
+  const std::vector<B> w = blocks_of<B>(rows * columns / block_size<B>, next);
+  std::vector<float> x(columns * activations);
+  for (float& v : x) v = static_cast<float>(next() % 3) - 1.0f;
+  multiply_row(w, std::vector<float>(x.begin(), x.begin() + columns), "gemv.floats");
+  if constexpr (detail::integer_format<B>) {
+    using Operand = detail::integer_operand_t<B>;
+    const std::size_t row = columns / block_size<Operand>;
+    const std::vector<Operand> operand = blocks_of<Operand>(activations * row, next);
+    multiply_matrix<B, Operand>(w, {operand.data(), activations, row, row});
+    if constexpr (std::is_same_v<Operand, operand_t<B>>)
+      multiply_row(w, std::vector<Operand>(operand.begin(), operand.begin() + static_cast<std::ptrdiff_t>(row)),
+                   "gemv");
+  } else if constexpr (std::is_same_v<B, f16> || std::is_same_v<B, bf16>) {  // whole numbers: the order does not matter
+    multiply_matrix<B, float>(w, {x.data(), activations, columns, columns});
+  }
+}
+
+}  // namespace
+
+int main() {
+  for_each(formats{}, []<class B> {
+    random_bytes next(sizeof(B) * 1000 + block_size<B>);
+    decode_blocks<B>(next);
+    if constexpr (is_encoded<B>) encode_blocks<B>(next);
+    multiply<B>(next);
+  });
+}
