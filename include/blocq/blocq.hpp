@@ -7,10 +7,12 @@
 #include <blocq/format/int4_layouts.hpp>
 #include <blocq/format/split.hpp>
 #include <blocq/op/activations.hpp>
+#include <blocq/op/convert.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/dot.hpp>
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
+#include <blocq/op/parallel.hpp>
 #include <blocq/op/quantize.hpp>
 
 #endif

@@ -15,6 +15,7 @@ loops_of() {  # OBJDUMP OBJECT: lines "FUNCTION MNEMONIC" for every instruction 
       count = jumps = 0
     }
     function padded(hex) { return sprintf("%16s", hex) }
+    { sub(/[ \t]*\/\/.*$/, "") }  # what objdump says about an instruction of AArch64
     /^[0-9a-f]+ <.*>:$/ { finish(); name = substr($2, 2, length($2) - 3); next }
     NF > 1 && $1 ~ /:$/ {
       at[count] = padded(substr($1, 1, length($1) - 1))

@@ -63,3 +63,40 @@ TEST_CASE_TEMPLATE("dot with floats reads its rows and no further, whatever thei
     CHECK(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 2e-6 * magnitude);
   }
 }
+
+TEST_CASE("two MX formats are multiplied as OCP defines it, also where a scale alone is out of range") {
+  const auto check = [&]<class W, class X>(const std::vector<W>& w, const std::vector<X>& x) {
+    double want = 0, magnitude = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      W a = w[i];
+      X b = x[i];
+      a.scale = b.scale = 127;
+      float u[32], v[32];
+      decode(a, u);
+      decode(b, v);
+      for (int k = 0; k < 32; ++k) {
+        const double product =
+            std::ldexp(static_cast<double>(u[k]) * static_cast<double>(v[k]), w[i].scale + x[i].scale - 254);
+        want += product;
+        magnitude += std::abs(product);
+      }
+    }
+    CHECK(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 2e-6 * magnitude);
+  };
+  using ocp_formats = blocq::type_list<blocq::mxfp4_ocp, blocq::mxfp6_e2m3, blocq::mxfp6_e3m2, blocq::mxfp8_e4m3,
+                                       blocq::mxfp8_e5m2, blocq::mxint8>;
+  blocq::for_each(ocp_formats{}, [&]<class W> {
+    blocq::for_each(ocp_formats{}, [&]<class X> {
+      auto w = random_blocks<W>(5, next);
+      auto x = random_blocks<X>(5, next);
+      for (auto& b : w) b.scale = static_cast<std::uint8_t>(96 + next() % 64);
+      for (auto& b : x) b.scale = static_cast<std::uint8_t>(96 + next() % 64);
+      check(w, x);
+      for (auto& b : w) b.scale = 254;
+      for (auto& b : x) b.scale = 0;
+      check(w, x);
+      x[2].scale = 255;
+      CHECK(blocq::is_nan(blocq::dot(w, x)));
+    });
+  });
+}

@@ -3,6 +3,7 @@
 #define BLOCQ_OP_DEQUANTIZE_HPP
 
 #include <blocq/codec/floats.hpp>
+#include <blocq/codec/points.hpp>
 #include <blocq/core/error.hpp>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/format/concept.hpp>
@@ -27,6 +28,31 @@ BLOCQ_INLINE void decode_chunks(const B& b, float* y) noexcept {
       vec::store_floats(y + 32 * c + 8 * q, v);
     }
   }
+}
+
+// The same for formats with integer scales of groups, which are unpacked all at once.
+template <superblock_format B>
+BLOCQ_INLINE void decode_chunks(const B& b, float* y) noexcept {
+  const chunk_reader<B> chunks(b);
+  const scale_words words = group_scales(b);
+  float step[16], offset[16] = {};
+  const auto store_products = [](vec::words w, float d, float* to) BLOCQ_INLINE_LAMBDA {
+    for (int h = 0; h < 2; ++h) {
+      const vec::ints whole =
+          vec::madd2(vec::as_words(vec::repeat_words(w, h)), vec::as_words(vec::as_bytes(vec::fill_ints(1))));
+      vec::store_floats(to + 8 * h, vec::to_floats(whole) * vec::fill_floats(d));
+    }
+  };
+  store_products(words.scale, superblock_scale(b), step);
+  if constexpr (has_offset<B>) store_products(words.min, -block_offset(b), offset);
+  simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
+    const vec::bytes values = chunks.values(C);
+    for (int q = 0; q < 4; ++q) {
+      vec::floats v = vec::to_floats(values, q) * vec::fill_floats(step[2 * C + q / 2]);
+      if constexpr (has_offset<B>) v = v + vec::fill_floats(offset[2 * C + q / 2]);
+      vec::store_floats(y + 32 * C + 8 * q, v);
+    }
+  });
 }
 
 template <class B>

@@ -61,16 +61,6 @@ BLOCQ_INLINE vec::ints pair_sums(chunk_pair w, const vec::bytes* x, vec::words m
   }
 }
 
-// Broadcasts from memory cost less than those from a register, to which compilers would turn them.
-template <class T>
-BLOCQ_INLINE void keep_in_memory(T& numbers) noexcept {
-#ifdef __GNUC__
-  __asm__("" : "+m"(numbers));
-#else
-  static_cast<void>(numbers);
-#endif
-}
-
 // Eight scales of mxfp4 and of nvfp4 from their codes (impl::half_e8m0, impl::half_ue4m3).
 BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
   const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
@@ -152,7 +142,6 @@ BLOCQ_INLINE void add_unit(const B* block, const operand_unit<B>& unit, row_sums
   if constexpr (scaled) {
     std::int16_t scale[16];
     vec::store_words(scale, words.scale);
-    keep_in_memory(scale);
     simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
       const vec::words factor =
           step_group<B> == 16 ? vec::fill_two(scale + 2 * C) : vec::as_words(vec::fill_eighths(scale + 2 * C));
@@ -192,7 +181,6 @@ BLOCQ_INLINE void load_steps(const B* w, const float (&dx)[8], float (&step)[16]
       d = vec::load_halves_as_floats([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i / per_block].d; });
     vec::store_floats(step, d * vec::load_floats(dx));
   }
-  keep_in_memory(step);
 }
 
 template <float_step_format B>
@@ -244,20 +232,22 @@ BLOCQ_INLINE void prefetch_ahead(const void* p, std::size_t ahead, std::size_t b
     for (std::size_t line = 0; line < bytes; line += 64) vec::prefetch(static_cast<const char*>(p) + ahead + line);
 }
 
-// Rows of weights that are multiplied at the same time: what they have beyond their last whole unit is filled up with
-// zeros. `ahead` bytes further on, their memory is asked for; 0 for rows that are near already.
+// Rows of weights that are multiplied at the same time, Most of them or fewer: what they have beyond their last whole
+// unit is filled up with zeros. `ahead` bytes further on, their memory is asked for; 0 for rows that are near already.
 inline constexpr std::size_t rows_at_once = 4;
-template <class B>
+template <class B, std::size_t Most>
 struct row_group {
-  const B* row[rows_at_once];
-  float* y[rows_at_once];
-  std::size_t count;  // of the rows
+  const B* row[Most];
+  float* y[Most];
+  std::size_t rows;
   std::size_t ahead;
+
+  BLOCQ_INLINE std::size_t count() const noexcept { return Most == 1 ? 1 : rows; }
 };
 
-template <class B, std::size_t Step, class Sums, class X, std::size_t XStep, class Prepare, class Add>
-BLOCQ_INLINE void for_each_unit(const row_group<B>& w, const X* x, std::size_t blocks, Sums* sums, B (&rest)[Step],
-                                X (&rest_x)[XStep], Prepare prepare, Add add) noexcept {
+template <class B, std::size_t Most, std::size_t Step, class Sums, class X, std::size_t XStep, class Prepare, class Add>
+BLOCQ_INLINE void for_each_unit(const row_group<B, Most>& w, const X* x, std::size_t blocks, Sums* sums,
+                                B (&rest)[Step], X (&rest_x)[XStep], Prepare prepare, Add add) noexcept {
   for (std::size_t i = 0; i < blocks; i += Step, x += XStep) {
     const std::size_t left = blocks - i;
     const bool whole = left >= Step;
@@ -266,7 +256,7 @@ BLOCQ_INLINE void for_each_unit(const row_group<B>& w, const X* x, std::size_t b
       std::memcpy(rest_x, x, left * XStep / Step * sizeof(X));
     }
     const auto unit = prepare(whole ? x : rest_x);
-    for (std::size_t r = 0; r < w.count; ++r) {
+    for (std::size_t r = 0; r < w.count(); ++r) {
       const B* p = w.row[r] + i;
       if (w.ahead != 0)
         for (std::size_t line = 0; line < Step * sizeof(B); line += 64)
@@ -279,13 +269,13 @@ BLOCQ_INLINE void for_each_unit(const row_group<B>& w, const X* x, std::size_t b
       add(p, unit, sums[r]);
     }
   }
-  for (std::size_t r = 0; r < w.count; ++r) *w.y[r] = sums[r].total();
+  for (std::size_t r = 0; r < w.count(); ++r) *w.y[r] = sums[r].total();
 }
 
-template <class B>
-BLOCQ_NOINLINE void dot_rows(const row_group<B>& w, const operand_t<B>* x, std::size_t blocks) noexcept {
+template <class B, std::size_t Most>
+BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const operand_t<B>* x, std::size_t blocks) noexcept {
   using A = operand_t<B>;
-  row_sums sums[rows_at_once];
+  row_sums sums[Most];
   B rest[unit_blocks<B>];
   A rest_x[unit_blocks<A>];
   for_each_unit(
@@ -294,37 +284,53 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B>& w, const operand_t<B>* x, std::
 }
 
 struct float_sums {
-  vec::floats part[4] = {vec::fill_floats(0.0f), vec::fill_floats(0.0f), vec::fill_floats(0.0f),
-                         vec::fill_floats(0.0f)};
+  vec::floats part[8] = {};
 
-  BLOCQ_INLINE float total() const noexcept { return vec::sum((part[0] + part[1]) + (part[2] + part[3])); }
+  BLOCQ_INLINE float total() const noexcept {
+    return vec::sum(((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7])));
+  }
 };
 
 // With floats: nothing is rounded but the products and sums.
-template <class B>
-BLOCQ_NOINLINE void dot_rows(const row_group<B>& w, const float* x, std::size_t blocks) noexcept {
-  constexpr std::size_t least = float_chunks<B> && block_size<B> == 1 ? 256 : 32;
+template <class B, std::size_t Most>
+BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const float* x, std::size_t blocks) noexcept {
+  constexpr bool whole_numbers =
+      has_integers<element_t<B>> && chunked_format<B> && !std::is_same_v<element_t<B>, float6_e3m2fn>;
+  constexpr std::size_t least = float_chunks<B> || whole_numbers ? 256 : 32;
   constexpr std::size_t step = block_size<B> < least ? least / block_size<B> : 1, unit = step * block_size<B>;
   static_assert(unit % 8 == 0);
-  float_sums sums[rows_at_once];
+  float_sums sums[Most];
   B rest[step];
   float rest_x[unit];
   for_each_unit(
       w, x, blocks, sums, rest, rest_x, [](const float* p) BLOCQ_INLINE_LAMBDA { return p; },
       [](const B* p, const float* xs, float_sums& total) BLOCQ_INLINE_LAMBDA {
         float_sums sum = total;
-        if constexpr (float_chunks<B>) {
-          for (std::size_t c = 0; c < unit / 32; ++c) {
+        if constexpr (whole_numbers) {
+          constexpr int per_block = static_cast<int>(block_size<B> / 32);
+          simd::unroll<unit / 32>([&]<int C>() BLOCQ_INLINE_LAMBDA {
+            const B& block = p[C / per_block];
+            const vec::bytes values = chunk_values(block, C % per_block);
+            const vec::floats d = vec::fill_floats(block_scale(block));
+            for (int q = 0; q < 4; ++q) {
+              vec::floats& part = sum.part[C % 2 * 4 + q];
+              part = vec::fma(vec::to_floats(values, q) * d, vec::load_floats(xs + 32 * C + 8 * q), part);
+            }
+          });
+        } else if constexpr (float_chunks<B>) {
+          simd::unroll<unit / 32>([&]<int C>() BLOCQ_INLINE_LAMBDA {
             vec::floats v[4];
-            chunk_floats(p, c, v);
-            for (std::size_t q = 0; q < 4; ++q)
-              sum.part[q] = vec::fma(v[q], vec::load_floats(xs + 32 * c + 8 * q), sum.part[q]);
-          }
+            chunk_floats(p, C, v);
+            for (std::size_t q = 0; q < 4; ++q) {
+              vec::floats& part = sum.part[C % 2 * 4 + q];
+              part = vec::fma(v[q], vec::load_floats(xs + 32 * C + 8 * q), part);
+            }
+          });
         } else {
           float v[unit];
           dequantize_blocks(p, step, v);
           for (std::size_t k = 0; k < unit; k += 8)
-            sum.part[k / 8 % 4] = vec::fma(vec::load_floats(v + k), vec::load_floats(xs + k), sum.part[k / 8 % 4]);
+            sum.part[k / 8 % 8] = vec::fma(vec::load_floats(v + k), vec::load_floats(xs + k), sum.part[k / 8 % 8]);
         }
         total = sum;
       });
@@ -334,15 +340,47 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B>& w, const float* x, std::size_t 
 template <class B, class X>
 float dot_blocks(const B* w, const X* x, std::size_t blocks) noexcept {
   float y;
-  dot_rows(row_group<B>{{w}, {&y}, 1, 0}, x, blocks);
+  dot_rows(row_group<B, 1>{{w}, {&y}, 1, 0}, x, blocks);
   return y;
+}
+
+template <class B, class A>
+inline constexpr bool both_mx = false;
+template <class E, class F, std::size_t N>
+inline constexpr bool both_mx<mx_block<E, N>, mx_block<F, N>> = true;
+
+// Two rows of OCP MX blocks: the products of a block's elements are summed up before the two scales multiply the sum,
+// in two steps, because neither the product of the scales nor that of the sum with one of them need be in range.
+template <class E, class F, std::size_t N>
+float dot_blocks(const mx_block<E, N>* w, const mx_block<F, N>* x, std::size_t blocks) noexcept {
+  constexpr std::uint8_t one = 127, not_a_number = 0xff;
+  const auto power_of_two = [](int e) { return float8_e8m0fnu{static_cast<std::uint8_t>(e + one)}.to_float(); };
+  float_sums sums;
+  for (std::size_t i = 0; i < blocks; ++i) {
+    const bool nan = w[i].scale == not_a_number || x[i].scale == not_a_number;
+    const int exponent = w[i].scale + x[i].scale - 2 * one, half = exponent / 2;
+    mx_block<E, N> a = w[i];
+    mx_block<F, N> b = x[i];
+    a.scale = nan ? not_a_number : one;
+    b.scale = one;
+    float u[N], v[N];
+    dequantize_blocks(&a, 1, u);
+    dequantize_blocks(&b, 1, v);
+    vec::floats sum = vec::fill_floats(0.0f);
+    for (std::size_t k = 0; k < N; k += 8) sum = vec::fma(vec::load_floats(u + k), vec::load_floats(v + k), sum);
+    sum = vec::as_written(sum * vec::fill_floats(power_of_two(nan ? 0 : half)));
+    sums.part[i % 4] = vec::fma(sum, vec::fill_floats(power_of_two(nan ? 0 : exponent - half)), sums.part[i % 4]);
+  }
+  return sums.total();
 }
 
 }  // namespace detail
 
 // The dot product of a row of blocks with a row of its operand format. The integers are exact; a float step scales
 // them once per block (32 elements, or 256 for the formats whose operand is q8_k), and the scaled sums are added in
-// sixteen lanes. Precondition: both rows have the same number of elements.
+// sixteen lanes. Or with a row of floats, which nothing is rounded to; or, of two OCP MX formats with blocks of one
+// size, as MX v1.0 defines it: the sum over the blocks of the scales' product times the sum of the elements' products.
+// Precondition: both rows have the same number of elements.
 template <class W, class X>
 requires requires(const W& w, const X& x) { std::span(w), std::span(x); }
 float dot(const W& weights, const X& activations) noexcept {
@@ -351,7 +389,8 @@ float dot(const W& weights, const X& activations) noexcept {
   using B = std::remove_cv_t<typename decltype(w)::element_type>;
   using A = std::remove_cv_t<typename decltype(x)::element_type>;
   static_assert(block_format<B>, "dot(weights, activations): weights is a range of blocks");
-  static_assert(std::is_same_v<A, float> || std::is_same_v<wire_t<A>, operand_t<wire_t<B>>>,
+  constexpr bool mx = detail::both_mx<B, A>;
+  static_assert(std::is_same_v<A, float> || mx || std::is_same_v<wire_t<A>, operand_t<wire_t<B>>>,
                 "dot(weights, activations): activations are floats or blocks of operand_t<the weights' format>");
   const auto* blocks = reinterpret_cast<const wire_t<B>*>(w.data());
   if constexpr (std::is_same_v<A, float>) {

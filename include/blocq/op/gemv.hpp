@@ -17,7 +17,8 @@ template <class B, class X>
 void multiply_rows(matrix_view<const B> weights, const X* x, std::span<float> y) noexcept {
   constexpr std::size_t near_bytes = std::size_t{1} << 20, distance = 2048;
   const std::size_t part = weights.rows / rows_at_once, rest = part * rows_at_once;
-  row_group<B> group{{}, {}, rows_at_once, weights.rows * weights.stride * sizeof(B) > near_bytes ? distance : 0};
+  row_group<B, rows_at_once> group{
+      {}, {}, rows_at_once, weights.rows * weights.stride * sizeof(B) > near_bytes ? distance : 0};
   const auto set = [&](std::size_t r, std::size_t m) {
     group.row[r] = weights.row(m).data();
     group.y[r] = &y[m];
@@ -26,8 +27,8 @@ void multiply_rows(matrix_view<const B> weights, const X* x, std::span<float> y)
     for (std::size_t r = 0; r < rows_at_once; ++r) set(r, r * part + m);
     dot_rows(group, x, weights.cols);
   }
-  group.count = weights.rows - rest;
-  for (std::size_t r = 0; r < group.count; ++r) set(r, rest + r);
+  group.rows = weights.rows - rest;
+  for (std::size_t r = 0; r < group.rows; ++r) set(r, rest + r);
   dot_rows(group, x, weights.cols);
 }
 }  // namespace detail

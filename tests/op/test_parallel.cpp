@@ -1,0 +1,57 @@
+// Any number of parts, in any order, on any threads: the same numbers, bit for bit.
+#include <doctest/doctest.h>
+#include <blocq/op/activations.hpp>
+#include <blocq/op/parallel.hpp>
+#include <random_blocks.hpp>
+
+#include <cstddef>
+#include <thread>
+#include <vector>
+
+namespace {
+
+random_bytes next(29);
+
+void run_on_threads(std::size_t n, const auto& f) {
+  std::vector<std::thread> threads;
+  for (std::size_t i = n; i-- > 0;) threads.emplace_back([&f, i] { f(i); });
+  for (std::thread& t : threads) t.join();
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads", B, blocq::q4_0, blocq::q4_k,
+                   blocq::q8_0, blocq::iq2_xs, blocq::mxfp8_e4m3) {
+  constexpr std::size_t k = 768, rows = 75, columns = 5, blocks = k / blocq::block_size<B>;
+  const auto w = random_blocks<B>(rows * blocks, next);
+  const blocq::matrix_view<const B> weights{w.data(), rows, blocks, blocks};
+  std::vector<float> x(columns * k);
+  for (float& v : x) v = next.uniform();
+  const blocq::matrix_view<const float> activations{x.data(), columns, k, k};
+  const std::size_t scratch_size = blocq::gemm_scratch<B>(columns, k);
+  std::vector<std::byte> scratch(scratch_size);
+  std::vector<float> vector(rows), matrix(columns * rows);
+  blocq::gemv(weights, activations.row(0), std::span(vector));
+  blocq::gemm(weights, activations, blocq::matrix_view<float>{matrix.data(), columns, rows, rows}, scratch);
+  const auto run = [](std::size_t n, const auto& f) { run_on_threads(n, f); };
+  for (const std::size_t parts : {1u, 2u, 3u, 8u}) {
+    std::vector<float> y(rows), z(columns * rows);
+    std::vector<std::byte> more(parts * scratch_size);
+    blocq::gemv(weights, activations.row(0), std::span(y), parts, run);
+    CHECK(y == vector);
+    blocq::gemm(weights, activations, blocq::matrix_view<float>{z.data(), columns, rows, rows}, std::span(more), parts,
+                run);
+    CHECK(z == matrix);
+  }
+  for (std::size_t m = 0; m < rows; ++m) CHECK(vector[m] == blocq::dot(weights.row(m), activations.row(0)));
+  if constexpr (!std::is_same_v<blocq::operand_t<B>, B> && !std::is_same_v<B, blocq::mxfp8_e4m3>) {
+    using A = blocq::operand_t<B>;
+    std::vector<A> operand(k / blocq::block_size<A>);
+    blocq::quantize_activations(activations.row(0), operand);
+    std::vector<float> y(rows), z(rows);
+    blocq::gemv(weights, operand, std::span(y));
+    blocq::gemv(weights, operand, std::span(z), 3, run);
+    CHECK(y == z);
+    for (std::size_t m = 0; m < rows; ++m) CHECK(y[m] == blocq::dot(weights.row(m), operand));
+  }
+}
