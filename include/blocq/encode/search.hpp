@@ -66,6 +66,15 @@ void importance_weights(const L (&x)[N], L sigma2, L (&w)[N]) noexcept {
   for (std::size_t i = 0; i < N; ++i) w[i] = w[i] * sqrt(sigma2 + x[i] * x[i]);
 }
 
+// The integer nearest to x, ties to even, kept in lowest .. highest. Ordinary says that no |x| is above 2^21, so that
+// the bounds can be kept before the last step: rounding is monotone.
+template <bool Ordinary, class L>
+BLOCQ_INLINE L level_of(L x, float lowest, float highest) noexcept {
+  if constexpr (!Ordinary) return clamp_to(nearest_int(x), lowest, highest);
+  constexpr float magic = 12582912.0f;
+  return min_of(max_of(x + L(magic), L(magic + lowest)), L(magic + highest)) - L(magic);
+}
+
 // For codes q: the sums of w * x * q and of w * q * q. Their quotient is the scale that fits these codes best.
 template <class L>
 struct moments {
@@ -85,12 +94,20 @@ template <class L, std::size_t N>
 L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noexcept {
   const peak<L> extreme = find_peak(x);
   const auto live = extreme.magnitude >= L(negligible);
-  const auto level = [&](L v, L inverse) { return clamp_to(nearest_int(inverse * v), -half, half - 1.0f); };
+  auto finite = live;
   L wx[N];
-  for (std::size_t i = 0; i < N; ++i) wx[i] = w[i] * x[i];
+  for (std::size_t i = 0; i < N; ++i) {
+    wx[i] = w[i] * x[i];
+    finite = finite & (abs(x[i]) <= L(3.40282347e38f));
+  }
+  // Then every level is within half + 1, and where a lane is not live it does not count.
+  const bool ordinary = all(finite | !live);
   const auto measure = [&](L inverse) {
     moments<L> m;
-    for (std::size_t i = 0; i < N; ++i) m.add(w[i], wx[i], level(x[i], inverse));
+    if (ordinary)
+      for (std::size_t i = 0; i < N; ++i) m.add(w[i], wx[i], level_of<true>(inverse * x[i], -half, half - 1.0f));
+    else
+      for (std::size_t i = 0; i < N; ++i) m.add(w[i], wx[i], level_of<false>(inverse * x[i], -half, half - 1.0f));
     return m;
   };
 
@@ -107,7 +124,8 @@ L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noex
     scale = select(better, m.xq / m.qq, scale);
     best = select(better, scale * m.xq, best);
   }
-  for (std::size_t i = 0; i < N; ++i) code[i] = select(live, level(x[i], inverse) + L(half), L(0.0f));
+  for (std::size_t i = 0; i < N; ++i)
+    code[i] = select(live, level_of<false>(inverse * x[i], -half, half - 1.0f) + L(half), L(0.0f));
   return select(live, scale, L(0.0f));
 }
 
@@ -215,9 +233,17 @@ affine_fit<L> fit_affine(const L (&x)[N], const L (&w)[N], float highest, affine
     sum_w += w[i];
     sum_x += w[i] * x[i];
   }
+  const L least = lowest;
   lowest = select(lowest > L(0.0f), L(0.0f), lowest);
   const auto live = largest != lowest;
-  const auto level = [&](L v, L inverse, L from) { return clamp_to(nearest_int(inverse * (v - from)), 0.0f, highest); };
+  const auto fill = [&](L inverse, L from) {
+    const L reach = inverse * max_of(largest - from, from - least);  // the largest magnitude that is rounded
+    const auto ordinary = (abs(reach) <= L(2097152.0f)) & (abs(sum_x) <= L(3.40282347e38f));
+    if (all(ordinary | !live))
+      for (std::size_t i = 0; i < N; ++i) code[i] = level_of<true>(inverse * (x[i] - from), 0.0f, highest);
+    else
+      for (std::size_t i = 0; i < N; ++i) code[i] = level_of<false>(inverse * (x[i] - from), 0.0f, highest);
+  };
   const auto error = [&](L scale, L from, const L(&q)[N]) {
     L sum = 0.0f;
     for (std::size_t i = 0; i < N; ++i) {
@@ -229,13 +255,13 @@ affine_fit<L> fit_affine(const L (&x)[N], const L (&w)[N], float highest, affine
 
   // The winner: its codes are those of `inverse` and `origin`, its fit is `scale` and `lowest`.
   L inverse = L(highest) / (largest - lowest), origin = lowest, scale = L(1.0f) / inverse;
-  for (std::size_t i = 0; i < N; ++i) code[i] = level(x[i], inverse, origin);
+  fill(inverse, origin);
   L best = error(scale, lowest, code);
   for (int i = 0; i <= steps.last; ++i) {
     const L candidate = (L(steps.first) + L(steps.step) * L(static_cast<float>(i)) + L(highest)) / (largest - lowest);
     L sum_q = 0.0f, sum_qq = 0.0f, sum_xq = 0.0f;
+    fill(candidate, lowest);
     for (std::size_t j = 0; j < N; ++j) {
-      code[j] = level(x[j], candidate, lowest);
       const L wq = w[j] * code[j];
       sum_q += wq;
       sum_qq += wq * code[j];
@@ -257,7 +283,8 @@ affine_fit<L> fit_affine(const L (&x)[N], const L (&w)[N], float highest, affine
     lowest = select(better, from, lowest);
     best = select(better, e, best);
   }
-  for (std::size_t i = 0; i < N; ++i) code[i] = select(live, level(x[i], inverse, origin), L(0.0f));
+  fill(inverse, origin);
+  for (L& q : code) q = select(live, q, L(0.0f));
   return {select(live, scale, L(0.0f)), -lowest};
 }
 
