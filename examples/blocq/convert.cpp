@@ -8,6 +8,8 @@
 #include <blocq/gguf/writer.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 
 namespace {
@@ -38,8 +40,27 @@ std::string place_of(const tensor_info& tensor, std::size_t row, std::size_t col
                 ": " + s.message());
 }
 
+// Time as it passes: lap() is that since the last lap, in nanoseconds.
+class stopwatch {
+ public:
+  std::int64_t lap() {
+    const auto now = clock::now();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+  clock::time_point last_ = clock::now();
+};
+
+// Nanoseconds, summed over all threads.
+struct stage_times {
+  std::atomic<std::int64_t> reading = 0, encoding = 0, writing = 0;
+};
+
 // Rows [first, last) of a tensor in the target's format, at `out`.
-void convert_rows(const conversion_job& job, const conversion& c, std::size_t first, std::size_t last, std::byte* out) {
+void convert_rows(const conversion_job& job, const conversion& c, std::size_t first, std::size_t last, std::byte* out,
+                  stage_times& times) {
   const tensor_info& tensor = *c.source;
   const std::size_t columns = tensor.row_elements();
   const std::size_t matrix_rows = tensor.dims[1];  // a tensor of experts is a stack of matrices
@@ -48,10 +69,13 @@ void convert_rows(const conversion_job& job, const conversion& c, std::size_t fi
   for (std::size_t row = first; row < last;) {
     const std::size_t end = std::min({row + batch, last, (row / matrix_rows + 1) * matrix_rows});
     const std::span rows(floats.data(), (end - row) * columns);
+    stopwatch watch;
     read_rows(tensor, row, end, rows);
+    times.reading += watch.lap();
     encode_settings settings{.best = job.best};
     if (job.importance != nullptr) settings.importance = job.importance->find(tensor, row / matrix_rows);
     if (const auto s = c.target->encode(rows, out, settings); !s) refuse(s, tensor, *c.target, rows, row);
+    times.encoding += watch.lap();
     out += c.target->bytes_for(rows.size());
     row = end;
   }
@@ -59,7 +83,7 @@ void convert_rows(const conversion_job& job, const conversion& c, std::size_t fi
 
 }  // namespace
 
-std::uint64_t convert(const model& source, const conversion_job& job, const std::string& path) {
+conversion_result convert(const model& source, const conversion_job& job, const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   for (const auto& file : source.files())
@@ -93,6 +117,7 @@ std::uint64_t convert(const model& source, const conversion_job& job, const std:
   check(out.begin(*file));
   progress bar(job.verb, elements);
   std::vector<std::byte> chunk;
+  stage_times times;
   for (std::size_t i = 0; i < job.tensors.size(); ++i) {
     const conversion& c = job.tensors[i];
     const tensor_info& t = *c.source;
@@ -101,21 +126,35 @@ std::uint64_t convert(const model& source, const conversion_job& job, const std:
       check_interrupt();
       const std::size_t rows = std::min<std::size_t>(step, t.rows() - first);
       if (c.target == nullptr) {
+        stopwatch watch;
         check(out.write(i, t.data.subspan(first * t.row_bytes(), rows * t.row_bytes())));
+        times.writing += watch.lap();
       } else {
         const std::size_t row_bytes = c.target->bytes_for(t.row_elements());
         chunk.resize(rows * row_bytes);
         parallel_ranges(job.threads, rows, [&](std::size_t begin, std::size_t end) {
-          convert_rows(job, c, first + begin, first + end, chunk.data() + begin * row_bytes);
+          convert_rows(job, c, first + begin, first + end, chunk.data() + begin * row_bytes, times);
         });
+        stopwatch watch;
         check(out.write(i, chunk));
+        times.writing += watch.lap();
       }
+      source.release(t.data.subspan(first * t.row_bytes(), rows * t.row_bytes()));
       bar.advance(rows * t.row_elements());
     }
   }
+  stopwatch watch;
   check(out.finish());
   check(file->commit());
-  return out.file_size();
+  times.writing += watch.lap();
+  const auto seconds = [](std::int64_t sum, unsigned threads) { return 1e-9 * static_cast<double>(sum) / threads; };
+  return {out.file_size(), seconds(times.reading, job.threads), seconds(times.encoding, job.threads),
+          seconds(times.writing, 1)};
+}
+
+std::string stages_text(const conversion_result& r, unsigned threads) {
+  return number_text(r.reading, 1) + " s reading, " + number_text(r.encoding, 1) + " s encoding, " +
+         number_text(r.writing, 1) + " s writing; " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
 }
 
 std::uint32_t file_type_of(const format_entry& format) {

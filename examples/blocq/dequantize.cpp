@@ -20,8 +20,10 @@ int dequantize(const dequantize_options& o) {
     changed += blocks ? 1u : 0u;
   }
   if (changed == 0) throw failure(printable(o.in) + ": no tensor is in a block format");
-  const std::uint64_t size = convert(source, job, o.out);
+  const conversion_result result = convert(source, job, o.out);
   std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " decoded to "
-            << target.name << "; " << bytes_text(size) << ", was " << bytes_text(source.file_bytes()) << '\n';
+            << target.name << "; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes())
+            << '\n'
+            << stages_text(result, o.threads) << '\n';
   return exit_done;
 }

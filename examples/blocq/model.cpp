@@ -62,6 +62,13 @@ std::uint64_t model::file_bytes() const {
   return bytes;
 }
 
+void model::release(std::span<const std::byte> part) const {
+  for (const auto& map : storage_->maps) {
+    const auto bytes = map.bytes();
+    if (part.data() >= bytes.data() && part.data() + part.size() <= bytes.data() + bytes.size()) map.release(part);
+  }
+}
+
 const gguf::tensor_info* model::find(std::string_view tensor) const {
   for (const gguf::reader& r : storage_->readers)
     if (const auto* found = r.find_tensor(tensor)) return found;

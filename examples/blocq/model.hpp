@@ -28,6 +28,8 @@ class model {
   const std::vector<blocq::gguf::tensor_info>& tensors() const { return tensors_; }
   const blocq::gguf::reader& reader() const;
   const blocq::gguf::tensor_info* find(std::string_view tensor) const;
+  // Gives the memory of a part of a tensor back to the system; it can be read again.
+  void release(std::span<const std::byte> part) const;
 
  private:
   struct storage;

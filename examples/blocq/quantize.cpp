@@ -73,11 +73,12 @@ int quantize(const quantize_options& o) {
   if (importance && named == 0)
     throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
 
-  const std::uint64_t size = convert(source, job, o.out);
+  const conversion_result result = convert(source, job, o.out);
   std::cout << printable(o.out) << ": " << quantized << (quantized == 1 ? " tensor" : " tensors") << " quantized to "
             << wanted.name << ", ";
   if (fallen_back != 0) std::cout << fallen_back << " to a fallback type, ";
-  std::cout << kept << " kept; " << bytes_text(size) << ", was " << bytes_text(source.file_bytes()) << '\n';
+  std::cout << kept << " kept; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes()) << '\n';
+  std::cout << stages_text(result, o.threads) << '\n';
   if (importance) std::cout << "importance weights for " << weighted << " of them\n";
   if (!fallbacks.empty()) std::cout << "rows that are not whole blocks of " << wanted.name << ":\n" << fallbacks;
   return exit_done;

@@ -3,6 +3,9 @@
 # What is quantized, and what is not.
 expect 0 quantize "$F/model.gguf" q8.gguf --type Q8_0
 says "3 tensors quantized to q8_0, 3 kept"
+says " s reading, "
+says " s encoding, "
+says " s writing; "
 is_type q8.gguf token_embd.weight q8_0
 is_type q8.gguf blk.1.attn_q.weight q8_0
 is_type q8.gguf blk.0.attn_norm.weight f32
@@ -16,7 +19,7 @@ json /metadata/3/key general.quantization_version
 json /metadata/3/value 2
 
 # The same bytes for every number of threads, and for every way to the same file.
-for type in q8_0 q4_k q2_k; do
+for type in q8_0 q4_k iq3_s mxfp4; do
   expect 0 quantize "$DEMO" one.gguf -t $type --threads 1
   for n in 2 3 7; do
     expect 0 quantize "$DEMO" many.gguf -t $type --threads $n

@@ -69,6 +69,10 @@ class mapped_file {
 
   std::span<const std::byte> bytes() const noexcept { return {data(), size()}; }
 
+  // Says that a part of bytes() will not be read soon: it no longer counts as memory of the process. It stays what it
+  // is, and reading it again takes longer.
+  void release(std::span<const std::byte> part) const noexcept;
+
 #if BLOCQ_POSIX_FILES
   mapped_file() = default;
   mapped_file(mapped_file&& other) noexcept
@@ -188,6 +192,14 @@ inline result<mapped_file> mapped_file::open(const char* path) noexcept {
   return file;
 }
 
+inline void mapped_file::release(std::span<const std::byte> part) const noexcept {
+  if (part.empty()) return;
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto from = static_cast<std::size_t>(part.data() - data()) / page * page;
+  const auto to = static_cast<std::size_t>(part.data() + part.size() - data());
+  static_cast<void>(::madvise(static_cast<std::byte*>(data_) + from, to - from, MADV_DONTNEED));
+}
+
 // Tries names until `make` succeeds with one; it gives false with errno set.
 template <class Make>
 bool output_file::make_temporary(Make&& make) noexcept {
@@ -279,6 +291,8 @@ inline void output_file::close() noexcept {
 }
 
 #else
+
+inline void mapped_file::release(std::span<const std::byte>) const noexcept {}
 
 inline result<mapped_file> mapped_file::open(const char* path) noexcept {
   std::FILE* in = std::fopen(path, "rb");
