@@ -113,14 +113,15 @@ TEST_CASE("nvfp4 of GGUF saturates, flushes and never stops being finite") {
 }
 
 TEST_CASE("nvfp4 of GGUF: group scales round as the reference rounds them") {
-  CHECK(detail::to_ue4m3(0.0f) == 0);
-  CHECK(detail::to_ue4m3(0x0.8p-9f) == 1);  // half of the smallest scale
-  CHECK(detail::to_ue4m3(0x7.fp-9f) == 7);  // nearer to the first normal scale
-  CHECK(detail::to_ue4m3(0x1p-6f) == 0x08);
-  CHECK(detail::to_ue4m3(1.0625f) == 0x39);  // a tie goes up
-  CHECK(detail::to_ue4m3(std::nextafter(1.0625f, 0.0f)) == 0x38);
-  CHECK(detail::to_ue4m3(1.97f) == 0x40);  // and carries
-  CHECK(detail::to_ue4m3(247.9f) == 0x77);
-  CHECK(detail::to_ue4m3(248.0f) == 0x7e);  // 256 and more is 448
-  CHECK(detail::to_ue4m3(infinity) == 0x7e);
+  const auto scale = [](float x) { return detail::to_ue4m3(lane(x)).v; };
+  CHECK(scale(0.0f) == 0);
+  CHECK(scale(0x0.8p-9f) == 1);  // half of the smallest scale
+  CHECK(scale(0x7.fp-9f) == 7);  // nearer to the first normal scale
+  CHECK(scale(0x1p-6f) == 0x08);
+  CHECK(scale(1.0625f) == 0x39);  // a tie goes up
+  CHECK(scale(std::nextafter(1.0625f, 0.0f)) == 0x38);
+  CHECK(scale(1.97f) == 0x40);  // and carries
+  CHECK(scale(247.9f) == 0x77);
+  CHECK(scale(248.0f) == 0x7e);  // 256 and more is 448
+  CHECK(scale(infinity) == 0x7e);
 }

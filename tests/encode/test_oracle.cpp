@@ -1,7 +1,8 @@
 // Every encoder and decoder against the reference library itself: on random rows of many kinds, and on the tensors of a
 // real model. For this the library must be there:
-//   BLOCQ_ORACLE_DIR     where libggml-base.so lies; scripts/fetch-oracle.sh gets it
-//   BLOCQ_ORACLE_MODEL   a GGUF file with f32 tensors, if the second test is wanted
+//   BLOCQ_ORACLE_DIR      where libggml-base.so lies; scripts/fetch-oracle.sh gets it
+//   BLOCQ_ORACLE_MODEL    a GGUF file with f32 tensors, if the test with a model is wanted
+//   BLOCQ_ORACLE_WEIGHTS  how many random weights per format at least, each with and without importance; 10^6 if unset
 #include <doctest/doctest.h>
 #include <blocq/blocq.hpp>
 #include <blocq/gguf/file.hpp>
@@ -38,25 +39,78 @@ struct source {
     const float radius = std::sqrt(-2.0f * std::log(uniform() + 0x1p-25f));
     return radius * std::cos(6.2831853f * uniform());
   }
+  float sign() { return uniform() < 0.5f ? -1.0f : 1.0f; }
+  // One of the integers 0 .. n - 1.
+  int below(int n) { return static_cast<int>(uniform() * static_cast<float>(n)); }
 };
 
+// How a row's elements are drawn; i counts them, and `own` is between 0.5 and 1.5 and the same for the row.
 struct kind {
   const char* name;
-  float (*draw)(source&, std::size_t column);
+  float (*draw)(source& s, int i, float own);
 };
 
 constexpr kind kinds[] = {
-    {"normal", [](source& s, std::size_t) { return s.normal(); }},
-    {"heavy tail", [](source& s, std::size_t) { return s.normal() / (std::fabs(s.normal()) + 0.01f); }},
-    {"constant", [](source&, std::size_t) { return 0.37f; }},
-    {"positive", [](source& s, std::size_t) { return 1.0f + s.uniform(); }},
-    {"small integers", [](source& s, std::size_t) { return std::floor(16.0f * s.uniform()) - 8.0f; }},
-    {"tiny", [](source& s, std::size_t) { return 1e-7f * s.normal(); }},
-    {"vanishing", [](source& s, std::size_t) { return 1e-14f * s.normal(); }},
-    {"large", [](source& s, std::size_t) { return 3e4f * s.normal(); }},
-    {"sparse", [](source& s, std::size_t) { return s.uniform() < 0.9f ? 0.0f : s.normal(); }},
-    {"sparse blocks", [](source& s, std::size_t i) { return i / 32 % 3 != 0 ? -0.0f : s.normal(); }},
-    {"mixed", [](source& s, std::size_t i) { return std::ldexp(s.normal(), static_cast<int>(i / 16 * 7 % 23) - 11); }},
+    {"normal", [](source& s, int, float) { return s.normal(); }},
+    {"weights", [](source& s, int, float) { return 0.02f * s.normal(); }},
+    {"cubes of normal", [](source& s, int, float) { return std::pow(s.normal(), 3.0f); }},
+    {"heavy tail", [](source& s, int, float) { return s.normal() / (std::fabs(s.normal()) + 0.01f); }},
+    {"laplace", [](source& s, int, float) { return s.sign() * std::log(s.uniform() + 0x1p-25f); }},
+    {"uniform", [](source& s, int, float) { return 2.0f * s.uniform() - 1.0f; }},
+    {"constant", [](source&, int, float own) { return own; }},
+    {"negative constant", [](source&, int, float own) { return -own; }},
+    {"alternating", [](source&, int i, float own) { return i % 2 == 0 ? own : -own; }},
+    {"alternating from below", [](source&, int i, float own) { return i % 2 == 0 ? -own : own; }},
+    {"ramp", [](source&, int i, float own) { return own * static_cast<float>(i % 256 - 128); }},
+    {"positive ramp", [](source&, int i, float own) { return own * static_cast<float>(i % 256); }},
+    {"negative ramp", [](source&, int i, float own) { return -own * static_cast<float>(i % 256); }},
+    {"zero", [](source&, int, float) { return 0.0f; }},
+    {"negative zero", [](source&, int, float) { return -0.0f; }},
+    {"normal after zeros", [](source& s, int i, float) { return i % 256 < 32 ? 0.0f : s.normal(); }},
+    {"one hot", [](source&, int i, float own) { return i % 256 == 37 ? own : 0.0f; }},
+    {"negative one hot", [](source&, int i, float own) { return i % 256 == 201 ? -own : 0.0f; }},
+    {"sparse", [](source& s, int, float) { return s.uniform() < 0.9f ? 0.0f : s.normal(); }},
+    {"sparse groups of 16", [](source& s, int i, float) { return i / 16 % 2 == 0 ? 0.0f : s.normal(); }},
+    {"sparse groups of 32", [](source& s, int i, float) { return i / 32 % 3 != 0 ? -0.0f : s.normal(); }},
+    {"magnitudes by group", [](source& s, int i, float) { return std::ldexp(s.normal(), i / 16 * 7 % 23 - 11); }},
+    {"magnitudes by element", [](source& s, int i, float) { return std::ldexp(s.normal(), i * 5 % 13 - 6); }},
+    {"integers", [](source& s, int, float) { return static_cast<float>(s.below(255) - 127); }},
+    {"small integers", [](source& s, int, float) { return static_cast<float>(s.below(16) - 8); }},
+    {"half steps", [](source& s, int, float) { return 0.5f * static_cast<float>(s.below(31) - 15); }},
+    {"half steps of q8_0",
+     [](source& s, int i, float) { return i % 32 == 0 ? 127.0f : 0.5f * static_cast<float>(s.below(255) - 127); }},
+    {"quarter steps", [](source& s, int, float) { return 0.25f * static_cast<float>(s.below(49) - 24); }},
+    {"ternary", [](source& s, int, float own) { return own * static_cast<float>(s.below(3) - 1); }},
+    {"halves of ternary", [](source& s, int, float) { return 0.5f * static_cast<float>(s.below(5) - 2); }},
+    {"tie of extremes",
+     [](source& s, int i, float own) { return i % 16 == 3   ? own
+                                              : i % 16 == 9 ? -own
+                                                            : 0.4f * s.uniform(); }},
+    {"tie of extremes, negative first",
+     [](source& s, int i, float own) { return i % 16 == 3   ? -own
+                                              : i % 16 == 9 ? own
+                                                            : 0.4f * s.uniform(); }},
+    {"positive", [](source& s, int, float) { return s.uniform(); }},
+    {"negative", [](source& s, int, float) { return -s.uniform(); }},
+    {"offset", [](source& s, int, float own) { return 100.0f * own + s.uniform(); }},
+    {"powers of two",
+     [](source& s, int, float) {
+       return s.sign() * std::ldexp(1.0f + 0x1p-23f * static_cast<float>(s.below(3) - 1), s.below(9) - 4);
+     }},
+    {"midpoints of e2m1",
+     [](source& s, int i, float) { return i % 16 == 0 ? 6.0f : s.sign() * 0.25f * static_cast<float>(s.below(25)); }},
+    {"1e-4", [](source& s, int, float) { return 1e-4f * s.normal(); }},
+    {"1e-6", [](source& s, int, float) { return 1e-6f * s.normal(); }},
+    {"1e-7", [](source& s, int, float) { return 1e-7f * s.normal(); }},
+    {"1e-9", [](source& s, int, float) { return 1e-9f * s.normal(); }},
+    {"1e-14", [](source& s, int, float) { return 1e-14f * s.normal(); }},
+    {"1e3", [](source& s, int, float) { return 1e3f * s.normal(); }},
+    {"3e4", [](source& s, int, float) { return 3e4f * s.normal(); }},
+    {"1e5", [](source& s, int, float) { return 1e5f * s.normal(); }},
+    {"bf16", [](source& s, int, float) { return blocq::bf16_to_f32(blocq::f32_to_bf16(s.normal())); }},
+    {"f16", [](source& s, int, float) { return blocq::f16_to_f32(blocq::f32_to_f16(s.normal())); }},
+    {"few values", [](source& s, int, float own) { return own * std::ldexp(1.0f, s.below(4)); }},
+    {"outliers", [](source& s, int i, float own) { return i % 97 == 13 ? 50.0f * own : s.normal(); }},
 };
 
 template <class B>
@@ -78,7 +132,7 @@ bool encodes_as(const ggml::library& reference, const std::vector<float>& x, std
                 std::span<const float> importance) {
   constexpr int id = blocq::format_traits<B>::gguf_id;
   std::vector<B> got(x.size() / blocq::block_size<B>), want(got.size());
-  static_cast<void>(quantize(x, got, {.importance = importance}));
+  static_cast<void>(quantize(x, got, {.importance = importance, .reference_bugs = true}));
   reference.quantize(id, x.data(), want.data(), x.size() / columns, columns,
                      importance.empty() ? nullptr : importance.data());
   for (std::size_t i = 0; i < got.size(); ++i) {
@@ -99,12 +153,28 @@ void for_each_common(const ggml::library& reference, F f) {
   });
 }
 
+// One weight of 97 is zero.
 std::vector<float> importance_of(std::size_t columns) {
   source s{{7}};
   std::vector<float> importance(columns);
-  for (float& w : importance) w = s.normal() * s.normal() + 0.01f;
-  for (float& w : importance) w = std::fabs(w);
+  for (std::size_t i = 0; i < columns; ++i) importance[i] = i % 97 == 5 ? 0.0f : std::pow(s.normal(), 2.0f) + 0.01f;
   return importance;
+}
+
+// Checks one matrix in every way that the reference can encode it. Returns the formats that could.
+std::size_t check_rows(const ggml::library& reference, const std::vector<float>& x, std::size_t columns) {
+  std::size_t formats = 0;
+  const std::vector<float> importance = importance_of(columns);
+  for_each_common(reference, [&]<class B> {
+    if constexpr (blocq::encodable_format<B>) {
+      if (columns % blocq::block_size<B> != 0) return;
+      ++formats;
+      if (!reference.needs_importance(blocq::format_traits<B>::gguf_id))
+        CHECK(encodes_as<B>(reference, x, columns, {}));
+      if (blocq::format_traits<B>::importance) CHECK(encodes_as<B>(reference, x, columns, importance));
+    }
+  });
+  return formats;
 }
 
 }  // namespace
@@ -112,22 +182,26 @@ std::vector<float> importance_of(std::size_t columns) {
 TEST_CASE("oracle: random rows, with and without importance" * doctest::skip()) {
   const ggml::library* reference = oracle();
   if (reference == nullptr) return;
-  for_each_common(*reference, [&]<class B> {
-    if constexpr (blocq::encodable_format<B>) {
-      for (const kind& k : kinds) {
-        for (const std::size_t columns : {256u, 512u, 768u, 4096u}) {
-          source s;
-          std::vector<float> x(3 * columns);
-          for (std::size_t i = 0; i < x.size(); ++i) x[i] = k.draw(s, i);
-          CAPTURE(std::string(k.name));
-          CAPTURE(columns);
-          if (!reference->needs_importance(blocq::format_traits<B>::gguf_id))
-            CHECK(encodes_as<B>(*reference, x, columns, {}));
-          if (blocq::format_traits<B>::importance) CHECK(encodes_as<B>(*reference, x, columns, importance_of(columns)));
+  const char* wanted = std::getenv("BLOCQ_ORACLE_WEIGHTS");
+  const std::size_t weights = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 1000000;
+  source s;
+  std::size_t compared = 0, formats = 0;
+  while (compared < weights) {
+    for (const kind& k : kinds) {
+      for (const std::size_t columns : {256u, 512u, 768u, 4096u}) {
+        std::vector<float> x(3 * columns);
+        for (std::size_t row = 0; row < 3; ++row) {
+          const float own = 0.5f + s.uniform();
+          for (std::size_t i = 0; i < columns; ++i) x[row * columns + i] = k.draw(s, static_cast<int>(i), own);
         }
+        CAPTURE(std::string(k.name));
+        CAPTURE(columns);
+        formats = check_rows(*reference, x, columns);
+        compared += x.size();
       }
     }
-  });
+  }
+  std::printf("%zu weights of %zu kinds in each of %zu formats\n", compared, std::size(kinds), formats);
 }
 
 TEST_CASE("oracle: random blocks" * doctest::skip()) {
@@ -153,21 +227,13 @@ TEST_CASE("oracle: the tensors of a model" * doctest::skip()) {
   REQUIRE(mapped);
   const auto file = blocq::gguf::reader::parse(mapped->bytes());
   REQUIRE(file);
-  for_each_common(*reference, [&]<class B> {
-    if constexpr (blocq::encodable_format<B>) {
-      std::size_t tensors = 0;
-      for (const blocq::gguf::tensor_info& t : file->tensors()) {
-        if (t.type != 0 || t.row_elements() % blocq::block_size<B> != 0) continue;
-        CAPTURE(std::string(t.name));
-        std::vector<float> x(t.elements());
-        std::memcpy(x.data(), t.data.data(), t.data.size());
-        if (!reference->needs_importance(blocq::format_traits<B>::gguf_id))
-          CHECK(encodes_as<B>(*reference, x, t.row_elements(), {}));
-        if (blocq::format_traits<B>::importance)
-          CHECK(encodes_as<B>(*reference, x, t.row_elements(), importance_of(t.row_elements())));
-        ++tensors;
-      }
-      std::printf("%-8s %zu tensors compared\n", blocq::format_traits<B>::name, tensors);
-    }
-  });
+  std::size_t tensors = 0;
+  for (const blocq::gguf::tensor_info& t : file->tensors()) {
+    if (t.type != 0) continue;
+    CAPTURE(std::string(t.name));
+    std::vector<float> x(t.elements());
+    std::memcpy(x.data(), t.data.data(), t.data.size());
+    tensors += check_rows(*reference, x, t.row_elements()) != 0;
+  }
+  std::printf("%zu tensors\n", tensors);
 }

@@ -155,14 +155,34 @@ BLOCQ_INLINE lane select(lane_mask m, lane a, lane b) noexcept { return m ? a : 
 BLOCQ_INLINE bool any(lane_mask m) noexcept { return m.v; }
 BLOCQ_INLINE bool all(lane_mask m) noexcept { return m.v; }
 
-// An integer of several fields, each of a few bits, that select entries of small tables. All in all 16 bits.
+// A 32-bit integer in each lane, whose arithmetic wraps: the bits of a float, or several fields of a few bits, all in
+// all 16, that select entries of small tables.
 struct lane_packed {
-  std::uint32_t v;
+  std::int32_t v;
 
   lane_packed() = default;
-  BLOCQ_INLINE explicit lane_packed(lane x) noexcept : v(static_cast<std::uint32_t>(x.v)) {}
+  BLOCQ_INLINE explicit lane_packed(std::int32_t x) noexcept : v(x) {}
+  BLOCQ_INLINE explicit lane_packed(lane x) noexcept : v(to_i32(x.v)) {}  // toward zero
   BLOCQ_INLINE explicit operator lane() const noexcept { return static_cast<float>(v); }
+
+  static BLOCQ_INLINE lane_packed wrap(std::uint32_t x) noexcept { return lane_packed(static_cast<std::int32_t>(x)); }
+  BLOCQ_INLINE std::uint32_t bits() const noexcept { return static_cast<std::uint32_t>(v); }
+  friend BLOCQ_INLINE lane_packed operator+(lane_packed a, lane_packed b) noexcept { return wrap(a.bits() + b.bits()); }
+  friend BLOCQ_INLINE lane_packed operator-(lane_packed a, lane_packed b) noexcept { return wrap(a.bits() - b.bits()); }
+  friend BLOCQ_INLINE lane_packed operator&(lane_packed a, lane_packed b) noexcept { return lane_packed(a.v & b.v); }
+  friend BLOCQ_INLINE lane_packed operator|(lane_packed a, lane_packed b) noexcept { return lane_packed(a.v | b.v); }
+  BLOCQ_INLINE lane_packed operator<<(int n) const noexcept { return wrap(bits() << n); }
+  BLOCQ_INLINE lane_packed operator>>(int n) const noexcept { return lane_packed(v >> n); }
+  friend BLOCQ_INLINE lane_mask operator>(lane_packed a, lane_packed b) noexcept { return a.v > b.v; }
+  friend BLOCQ_INLINE lane_packed max_of(lane_packed a, lane_packed b) noexcept { return a.v > b.v ? a : b; }
+  friend BLOCQ_INLINE lane_packed min_of(lane_packed a, lane_packed b) noexcept { return a.v < b.v ? a : b; }
 };
+
+BLOCQ_INLINE lane_packed bits_of(lane x) noexcept { return lane_packed::wrap(to_bits(x.v)); }
+BLOCQ_INLINE lane float_of(lane_packed bits) noexcept { return from_bits(bits.bits()); }
+BLOCQ_INLINE lane_packed add_one(lane_packed x, lane_mask where) noexcept { return x + lane_packed(where.v ? 1 : 0); }
+BLOCQ_INLINE lane_packed keep(lane_packed x, lane_mask where) noexcept { return where.v ? x : lane_packed(0); }
+BLOCQ_INLINE std::int32_t maximum(lane_packed x) noexcept { return x.v; }
 
 template <class L>
 struct lane_traits;
@@ -177,6 +197,12 @@ template <class L>
 using mask_t = typename lane_traits<L>::mask;
 template <class L>
 using packed_t = typename lane_traits<L>::packed;
+
+// A lane type whose bits can be worked with as integers: a single register.
+template <class L>
+concept integer_lane = requires {
+  typename packed_t<L>;
+};
 
 // Lane i holds p[i * stride]; scatter is the inverse. Lanes from `count` on repeat the last one and are not stored.
 BLOCQ_INLINE void gather(lane& to, const float* p, std::size_t, std::size_t) noexcept { to = *p; }
@@ -223,13 +249,25 @@ struct lookup_table {
 // Lane i gets the entry that the Width bits of p from bit Shift on select.
 template <int Shift, int Width>
 BLOCQ_INLINE lane lookup(const lookup_table<lane, Width>& table, lane_packed p) noexcept {
-  return table.part[(p.v >> Shift) & ((1u << Width) - 1u)];
+  return table.part[(p.bits() >> Shift) & ((1u << Width) - 1u)];
 }
 
 // Lane i holds p[i].
 BLOCQ_INLINE void gather(lane_packed& to, const std::uint16_t* p) noexcept { to.v = *p; }
-BLOCQ_INLINE void gather(lane_packed& to, const std::uint32_t* p) noexcept { to.v = *p; }
-BLOCQ_INLINE void scatter(lane_packed from, std::uint32_t* p) noexcept { *p = from.v; }
+BLOCQ_INLINE void gather(lane_packed& to, const std::uint32_t* p) noexcept { to = lane_packed::wrap(*p); }
+BLOCQ_INLINE void scatter(lane_packed from, std::uint32_t* p) noexcept { *p = from.bits(); }
+
+// Integers that fit an Integer of 8 or 16 bits, lane after lane.
+template <std::size_t N, class Integer>
+BLOCQ_INLINE void scatter_run(const lane_packed (&from)[N], Integer* p) noexcept {
+  for (std::size_t j = 0; j < N; ++j) p[j] = static_cast<Integer>(from[j].v);
+}
+
+// Integers of four bits, two to a byte, the first in the low half.
+template <std::size_t N>
+BLOCQ_INLINE void scatter_nibbles(const lane_packed (&from)[N], std::uint8_t* p) noexcept {
+  for (std::size_t j = 0; j < N; j += 2) p[j / 2] = static_cast<std::uint8_t>(from[j].v | from[j + 1].v << 4);
+}
 
 // The first lane with the smallest value; and the position that goes with the smallest value, of equal values the
 // smallest position, all positions being integers from 0 on. No value is a NaN.

@@ -260,17 +260,17 @@ inline int shifted_scale_code(float scale, lane inverse) noexcept {
 
 }  // namespace detail
 
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq1_s* out) noexcept {
   const auto& lists = detail::neighbours_for<impl::iq1_points, L>();
   const auto done = [&](std::size_t b, const detail::shifted_group<32>* group, const float*) {
     out[b] = {};
+    for (int k = 0; k < 32; ++k) set_index(out[b], k, lists.index(group[k / 4].point[k % 4]));
     const lane largest = detail::largest_scale(group);
     if (!(largest > lane(0.0f))) return;
     const lane d = largest / lane(15.0f), inverse = lane(1.0f) / d;
     store(out[b].d, f32_to_f16((d * lane(1.125f)).v));
     for (int g = 0; g < 8; ++g) {
-      for (int k = 0; k < 4; ++k) set_index(out[b], 4 * g + k, lists.index(group[g].point[k]));
       set_scale(out[b], g, detail::shifted_scale_code(group[g].scale, inverse));
       set_shift(out[b], 4 * g, group[g].shifts != 0);
     }
@@ -278,11 +278,12 @@ void encode(const float* x, std::size_t blocks, const encode_context& c, iq1_s* 
   detail::encode_shifted_points<L, 32>(x, blocks, c, 1e-12f, done);
 }
 
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq1_m* out) noexcept {
   const auto& lists = detail::neighbours_for<impl::iq1_points, L>();
   const auto done = [&](std::size_t b, const detail::shifted_group<16>* group, const float* weight) {
     out[b] = {};
+    for (int k = 0; k < 32; ++k) set_index(out[b], k, lists.index(group[k / 2].point[k % 2]));
     const lane largest = detail::largest_scale(group);
     if (!(largest > lane(0.0f))) return;
     lane d = largest / lane(15.0f);
@@ -293,7 +294,6 @@ void encode(const float* x, std::size_t blocks, const encode_context& c, iq1_m* 
       set_scale(out[b], g, s);
       for (int k = 0; k < 2; ++k) {
         const bool down = ((group[g].shifts >> (1 - k)) & 1) != 0;
-        set_index(out[b], 2 * g + k, lists.index(group[g].point[k]));
         set_shift(out[b], 2 * g + k, down);
         for (int i = 0; i < 8; ++i) {
           const int at = 16 * g + 8 * k + i;

@@ -382,23 +382,23 @@ void encode_signed_points(const float* p, std::size_t blocks, const encode_conte
 
 }  // namespace detail
 
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq2_xxs* out) noexcept {
   detail::encode_signed_points<L>(x, blocks, c, out);
 }
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq2_xs* out) noexcept {
   detail::encode_signed_points<L>(x, blocks, c, out);
 }
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq2_s* out) noexcept {
   detail::encode_signed_points<L>(x, blocks, c, out);
 }
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq3_xxs* out) noexcept {
   detail::encode_signed_points<L>(x, blocks, c, out);
 }
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* x, std::size_t blocks, const encode_context& c, iq3_s* out) noexcept {
   detail::encode_signed_points<L>(x, blocks, c, out);
 }

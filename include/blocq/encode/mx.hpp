@@ -39,25 +39,68 @@ std::uint8_t shared_scale(float amax, scale_rule rule) noexcept {
   return static_cast<std::uint8_t>(byte < 0 ? 0 : byte);
 }
 
-template <class Element, std::size_t N>
-void encode(const float* x, std::size_t blocks, const encode_context& c, mx_block<Element, N>* out) noexcept {
+namespace detail {
+
+// Element::from_float of finite numbers, a lane being an element.
+template <class Element, class L>
+packed_t<L> element_codes(L x) noexcept {
+  using P = packed_t<L>;
+  constexpr auto highest = static_cast<std::int32_t>(Element::max_code), sign = 1 << (Element::bits - 1);
+  if constexpr (requires { Element::bias; }) {
+    const P magnitude = min_of(minifloat_magnitude<Element>(x), P(highest));
+    return magnitude | ((bits_of(x) >> (32 - Element::bits)) & P(sign));
+  } else {
+    const L steps = x * L(static_cast<float>(1 << Element::mantissa_bits));
+    return P(nearest_int(max_of(min_of(steps, L(static_cast<float>(highest))), L(-static_cast<float>(highest))))) &
+           P(255);
+  }
+}
+
+// N codes without a gap between them.
+template <std::size_t N, int Bits, class P, std::size_t K>
+void store_dense(const P (&code)[K], std::uint8_t* bytes) noexcept {
+  if constexpr (Bits == 8) {
+    scatter_run(code, bytes);
+  } else if constexpr (Bits == 4) {
+    scatter_nibbles(code, bytes);
+  } else {
+    std::uint8_t codes[N];
+    scatter_run(code, codes);
+    impl::pack_dense<Bits>(codes, N, bytes);
+  }
+}
+
+}  // namespace detail
+
+template <integer_lane L = lane, class Element, std::size_t N>
+void encode(const float* p, std::size_t blocks, const encode_context& c, mx_block<Element, N>* out) noexcept {
+  using lanes = std::conditional_t<N % lane_traits<L>::size == 0, L, lane>;
+  constexpr std::size_t K = N / lane_traits<lanes>::size;
   constexpr std::uint8_t highest_scale = 254 - Element::emax;
-  for (std::size_t b = 0; b < blocks; ++b, x += N) {
-    std::uint32_t amax = 0;
-    for (std::size_t i = 0; i < N; ++i) amax = amax > (to_bits(x[i]) & 0x7fffffffu) ? amax : to_bits(x[i]) & 0x7fffffffu;
-    std::uint8_t scale = shared_scale<Element>(from_bits(amax), c.rule);
-    std::uint8_t codes[N] = {};
-    if (amax < 0x7f800000u) {
-      scale = scale < highest_scale ? scale : highest_scale;
-      const float inverse = from_bits(scale == 254 ? 0x00400000u : (254u - scale) << 23);
-      for (std::size_t i = 0; i < N; ++i) codes[i] = Element::from_float(x[i] * inverse).code;  // exact, or far below any code
+  std::uint32_t peak[16];
+  for (std::size_t b = 0; b < blocks; ++b, p += N) {
+    if (b % 16 == 0) detail::find_peaks<lanes, N>(p, blocks - b < 16 ? blocks - b : 16, peak);
+    const std::uint8_t scale = shared_scale<Element>(from_bits(peak[b % 16]), c.rule);
+    if (peak[b % 16] >= 0x7f800000u) {
+      out[b] = {};
+      out[b].scale = scale;
+      continue;
     }
-    out[b].scale = scale;
-    set_codes(out[b], codes);
+    out[b].scale = scale < highest_scale ? scale : highest_scale;
+    const lanes inverse = from_bits(out[b].scale == 254 ? 0x00400000u : (254u - out[b].scale) << 23);
+    lanes x[K];
+    packed_t<lanes> code[K];
+    detail::gather_run<lanes, N>(p, x);
+    for (std::size_t j = 0; j < K; ++j)
+      code[j] = detail::element_codes<Element>(x[j] * inverse);  // exact, or far below any code
+    detail::store_dense<N, Element::bits>(code, out[b].codes);
   }
 }
 
 namespace detail {
+
+template <class Element, std::size_t N>
+inline constexpr bool encodes_validly<mx_block<Element, N>> = true;
 
 // floor(log2f(x)) of a positive finite x with glibc's log2f: a little below 2^k the logarithm rounds to k. With
 // x = 2^k * (1 - j / 2^24) it does if j <= ln(2) * 2^w, where 2^(w - 23) is the distance of k to the next float below:
@@ -70,8 +113,8 @@ constexpr int floor_log2f(float x) noexcept {
     significand -= 0x800000u;
   }
   const int k = exponent + 1;
-  int w = -1;
-  for (int rest = k < 0 ? -k : k - (k > 0); rest > 0; rest >>= 1) ++w;
+  const unsigned magnitude = static_cast<unsigned>(k < 0 ? -k : k - (k > 0));
+  const int w = magnitude == 0 ? -1 : 31 - __builtin_clz(magnitude);
   const int limit = w < 0 ? 0 : 88 >> (7 - w);  // floor(ln(2) * 2^w) for w < 7
   return 0x800000 - static_cast<int>(significand) <= limit ? k : exponent;
 }
@@ -86,27 +129,61 @@ inline float largest_magnitude(const float* x, int n) noexcept {
   return from_bits(largest);
 }
 
-// Codes of the doubled E2M1 table in units of d, each the first of those with the least |value * d - x|. Code 8 is
-// never chosen, and what is not finite gets code 0. A lane is an element.
-template <class L, std::size_t N>
+// Codes of the doubled E2M1 table in units of d, each the first of those with the least |value * d - x|: of two equally
+// near the smaller magnitude. Code 8 is never chosen, and what is not finite gets code 0.
+template <std::size_t N>
 void nearest_doubled(const float* x, float d, std::uint8_t* codes) noexcept {
-  float nearest[N];
-  for (std::size_t i = 0; i < N; i += lane_traits<L>::size) {
-    L v;
-    gather(v, x + i, 1, N - i);
-    L magnitude = abs(v), code = 0.0f;
-    magnitude = select(magnitude <= L(3.40282347e38f), magnitude, L(0.0f));
-    L least = magnitude;
-    for (int c = 1; c < 8; ++c) {
-      const L distance = abs(L(static_cast<float>(e2m1_doubled_code::values[c])) * L(d) - magnitude);
-      const mask_t<L> nearer = distance < least;
-      least = select(nearer, distance, least);
-      code = select(nearer, L(static_cast<float>(c)), code);
+  for (std::size_t i = 0; i < N; ++i) {
+    const lane magnitude = is_finite(x[i]) ? from_bits(to_bits(x[i]) & 0x7fffffffu) : 0.0f;
+    lane least = magnitude;
+    std::uint8_t code = 0;
+    for (std::uint8_t c = 1; c < 8; ++c) {
+      const lane distance = abs(lane(static_cast<float>(e2m1_doubled_code::values[c])) * lane(d) - magnitude);
+      if (!(distance < least)) continue;
+      least = distance;
+      code = c;
     }
-    code = select((v < L(0.0f)) & (code > L(0.0f)), code + L(8.0f), code);
-    scatter(code, nearest + i, 1, N - i);
+    codes[i] = static_cast<std::uint8_t>(code + (code != 0 && to_bits(x[i]) >> 31 != 0 ? 8 : 0));
   }
-  for (std::size_t i = 0; i < N; ++i) codes[i] = static_cast<std::uint8_t>(nearest[i]);
+}
+
+// The same in units of 1 for finite x, a lane being an element. Between two neighbours of the table the distances are
+// exact, so only the midpoints count: from 2 on the code is the exponent and the first bit of the mantissa, rounded,
+// halves down; below it is 0, 1 or 2.
+template <class L>
+packed_t<L> doubled_code(L x) noexcept {
+  using P = packed_t<L>;
+  const P bits = bits_of(x), magnitude = bits & P(INT32_MAX);
+  const auto some = magnitude > P(0x3f000000);
+  const P below = add_one(add_one(P(0), some), magnitude > P(0x3fc00000));
+  const P above = min_of((magnitude - P(0x3f600001)) >> 22, P(7));
+  return max_of(above, below) | keep((bits >> 28) & P(8), some);
+}
+
+// Codes to half as many bytes. In each run of N, element j gets the low nibble of byte j, element j + N / 2 the high
+// one.
+template <class L, std::size_t N, std::size_t M>
+void pack_halves(const packed_t<L> (&code)[M], std::uint8_t* bytes) noexcept {
+  constexpr std::size_t lanes = lane_traits<L>::size, half = N / lanes / 2;  // registers
+  if constexpr (half > 0) {
+    packed_t<L> pair[M / 2];
+    for (std::size_t i = 0; i < M / 2; ++i) {
+      const std::size_t j = i / half * 2 * half + i % half;
+      pair[i] = code[j] | code[j + half] << 4;
+    }
+    scatter_run(pair, bytes);
+  } else {
+    static_assert(N == 16);
+    std::uint8_t single[M * lanes];
+    scatter_run(code, single);
+    for (std::size_t i = 0; i < M * lanes; i += 16) {  // no code reaches into the next byte
+      std::uint64_t low, high;
+      __builtin_memcpy(&low, single + i, 8);
+      __builtin_memcpy(&high, single + i + 8, 8);
+      low |= high << 4;
+      __builtin_memcpy(bytes + i / 2, &low, 8);
+    }
+  }
 }
 
 }  // namespace detail
@@ -115,15 +192,29 @@ void nearest_doubled(const float* x, float d, std::uint8_t* codes) noexcept {
 //   - the exponent is floor(log2f(amax)) - 2 with the rounding of log2f, see floor_log2f;
 //   - it wraps below 2^-125: with amax in [2^-126, 2^-125) e is 0xff, which is_valid refuses; all codes are 0 there;
 //   - ties go to the smaller magnitude, a NaN or an infinity gets code 0, and an infinity makes e 0.
-template <class L = lane>
-void encode(const float* x, std::size_t blocks, const encode_context&, mxfp4* out) noexcept {
-  for (std::size_t b = 0; b < blocks; ++b, x += 32) {
-    const float amax = detail::largest_magnitude(x, 32);
+template <integer_lane L = lane>
+void encode(const float* p, std::size_t blocks, const encode_context&, mxfp4* out) noexcept {
+  constexpr std::size_t K = 32 / lane_traits<L>::size;
+  std::uint32_t peak[16];
+  for (std::size_t b = 0; b < blocks; ++b, p += 32) {
+    if (b % 16 == 0) detail::find_peaks<L, 32>(p, blocks - b < 16 ? blocks - b : 16, peak);
+    const bool finite = peak[b % 16] < 0x7f800000u;
+    const float amax = finite ? from_bits(peak[b % 16]) : detail::largest_magnitude(p, 32);
     const bool usable = is_finite(amax) && to_bits(amax) != 0;
-    out[b].e = static_cast<std::uint8_t>(usable ? detail::floor_log2f(amax) - 2 + 127 : 0);
-    std::uint8_t codes[32];
-    detail::nearest_doubled<L, 32>(x, impl::half_e8m0(out[b].e), codes);
-    set_codes(out[b], codes);
+    const auto e = static_cast<std::uint8_t>(usable ? detail::floor_log2f(amax) - 2 + 127 : 0);
+    out[b].e = e;
+    if (finite && e >= 2 && e <= 250) {
+      L x[K];
+      packed_t<L> code[K];
+      detail::gather_run<L, 32>(p, x);
+      const L inverse = from_bits((255u - e) << 23);
+      for (std::size_t j = 0; j < K; ++j) code[j] = detail::doubled_code(x[j] * inverse);
+      detail::pack_halves<L, 32>(code, out[b].qs);
+    } else {
+      std::uint8_t codes[32];
+      detail::nearest_doubled<32>(p, impl::half_e8m0(e), codes);
+      set_codes(out[b], codes);
+    }
   }
 }
 

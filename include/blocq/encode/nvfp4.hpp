@@ -10,31 +10,70 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 // The group scale as GGUF's reference rounds it: halves up, judged by the first bit that falls away alone; subnormal
-// codes stop at 7 instead of carrying into the first normal one; from 256 on everything is 448.
-inline std::uint8_t to_ue4m3(float x) noexcept {
-  const std::uint32_t bits = to_bits(x);
-  if (bits < 0x3c800000u) {  // below 2^-6
-    const int steps = static_cast<int>((lane(x) * lane(512.0f) + lane(0.5f)).v);
-    return static_cast<std::uint8_t>(steps < 7 ? steps : 7);
-  }
-  const std::uint32_t code = (bits >> 20) + (bits >> 19 & 1u) - (120u << 3);
-  return static_cast<std::uint8_t>(code < 0x78u ? code : 0x7eu);
+// codes stop at 7 instead of carrying into the first normal one; from 256 on everything is 448. x is not a NaN.
+template <class L>
+packed_t<L> to_ue4m3(L x) noexcept {
+  using P = packed_t<L>;
+  const P bits = bits_of(x), rounded = (bits >> 20) + ((bits >> 19) & P(1)) - P(120 << 3);
+  const P normal = rounded + keep(P(0x7e) - rounded, rounded > P(0x77));
+  const P subnormal(min_of(x * L(512.0f) + L(0.5f), L(7.0f)));
+  return subnormal + keep(normal - subnormal, bits > P(0x3c7fffff));  // from 2^-6 on
 }
+
+// The unit of a group's doubled codes for each group scale; where it is 0 nothing is a whole number of units.
+struct doubled_units {
+  float of[128] = {};
+
+  constexpr doubled_units() noexcept {
+    for (std::uint8_t code = 0; code < 127; ++code) of[code] = impl::half_ue4m3(code);
+    of[0] = of[127] = from_bits(0x7f800000u);
+  }
+};
+inline constexpr doubled_units nvfp4_units;
 }  // namespace detail
 
 // As GGUF's reference has it: the group scale is a sixth of the largest magnitude, but not above 448 and 0 when small,
 // so values above 2688 are cut off and groups below 2^-10 * 6 become zero; ties go to the smaller magnitude; a NaN or
 // an infinity gets code 0, and an infinity makes its group's scale 448.
-template <class L = lane>
-void encode(const float* x, std::size_t blocks, const encode_context&, nvfp4* out) noexcept {
-  for (std::size_t b = 0; b < blocks; ++b) {
-    std::uint8_t codes[64];
-    for (int g = 0; g < 4; ++g, x += 16) {
-      const std::uint8_t scale = detail::to_ue4m3((lane(detail::largest_magnitude(x, 16)) / lane(6.0f)).v);
-      out[b].d[g] = scale;
-      detail::nearest_doubled<L, 16>(x, impl::half_ue4m3(scale), codes + 16 * g);
+template <integer_lane L = lane>
+void encode(const float* p, std::size_t blocks, const encode_context&, nvfp4* out) noexcept {
+  constexpr std::size_t K = 16 / lane_traits<L>::size, at_once = 4;
+  for (std::size_t b = 0; b < blocks; b += at_once) {
+    const std::size_t count = blocks - b < at_once ? blocks - b : at_once;
+    std::uint32_t peak[4 * at_once];
+    std::uint8_t scale[4 * at_once];
+    float amax[4 * at_once] = {};
+    detail::find_peaks<L, 16>(p, 4 * count, peak);
+    for (std::size_t g = 0; g < 4 * count; ++g)
+      amax[g] = peak[g] < 0x7f800000u ? from_bits(peak[g]) : detail::largest_magnitude(p + 16 * g, 16);
+    L largest[4 * at_once / lane_traits<L>::size];
+    packed_t<L> scales[4 * at_once / lane_traits<L>::size];
+    detail::gather_run<L, 4 * at_once>(amax, largest);
+    for (std::size_t j = 0; j < 4 * at_once / lane_traits<L>::size; ++j)
+      scales[j] = detail::to_ue4m3(largest[j] / L(6.0f));
+    scatter_run(scales, scale);
+
+    for (std::size_t i = 0; i < count; ++i) {
+      nvfp4& block = out[b + i];
+      packed_t<L> code[4 * K];
+      for (std::size_t g = 0; g < 4; ++g) {
+        // A quotient is on the same side of a midpoint as x is of the midpoint times the unit, which is exact: a unit
+        // has four bits, so what lies beyond by one bit of x lies beyond by more than half a bit of the quotient.
+        const L unit = detail::nvfp4_units.of[scale[4 * i + g]];
+        L x[K];
+        detail::gather_run<L, 16>(p + 16 * g, x);
+        for (std::size_t j = 0; j < K; ++j) code[g * K + j] = detail::doubled_code(x[j] / unit);
+        block.d[g] = scale[4 * i + g];
+      }
+      detail::pack_halves<L, 16>(code, block.qs);
+      for (std::size_t g = 0; g < 4; ++g, p += 16) {
+        if (peak[4 * i + g] < 0x49800000u) continue;  // beyond 2^20 the distances are rounded
+        std::uint8_t codes[16];
+        detail::nearest_doubled<16>(p, impl::half_ue4m3(block.d[g]), codes);
+        for (std::size_t j = 0; j < 8; ++j)
+          block.qs[8 * g + j] = static_cast<std::uint8_t>(codes[j] | codes[j + 8] << 4);
+      }
     }
-    set_codes(out[b], codes);
   }
 }
 

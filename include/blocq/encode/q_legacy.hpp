@@ -72,14 +72,53 @@ void encode_affine(const float* p, std::size_t blocks, const encode_context& c, 
   });
 }
 
-// q8_0, q8_1: the scale and the codes. After a NaN the largest magnitude starts anew, as in the reference.
+// The integers nearest to x, halves away from zero, for |x| < 2^22. Half a unit less than one half is added to the
+// magnitude: then what was below a half stays below the integer, and a half reaches it by the rounding of the sum.
 template <class L>
-L quantize_to_bytes(const L (&x)[32], L (&code)[32]) noexcept {
-  L largest = 0.0f;
-  for (const L& v : x) largest = max_of(largest, abs(v));
-  const L d = largest / L(127.0f), inverse = reciprocal(d);
-  for (int i = 0; i < 32; ++i) code[i] = to_i8(round_half_away(x[i] * inverse));
-  return d;
+packed_t<L> rounded_half_away(L x) noexcept {
+  using P = packed_t<L>;
+  return P(x + float_of((bits_of(x) & P(INT32_MIN)) | bits_of(L(0.49999997f))));
+}
+
+// q8_0, q8_1: calls done(block, scale) when a block has its codes. A lane is an element. After a NaN the largest
+// magnitude starts anew, as in the reference.
+template <class L, class B, class F>
+void quantize_to_bytes(const float* p, std::size_t blocks, B* out, F&& done) noexcept {
+  constexpr std::size_t K = 32 / lane_traits<L>::size, at_once = 16;
+  std::uint32_t peak[at_once];
+  float amax[at_once] = {}, scale[at_once], inverse[at_once];
+  for (std::size_t first = 0; first < blocks; first += at_once) {
+    const std::size_t count = blocks - first < at_once ? blocks - first : at_once;
+    find_peaks<L, 32>(p, count, peak);
+    for (std::size_t b = 0; b < count; ++b) {
+      amax[b] = from_bits(peak[b]);
+      if (peak[b] < 0x7f800000u) continue;
+      lane largest = 0.0f;
+      for (std::size_t i = 0; i < 32; ++i) largest = max_of(largest, abs(lane(p[b * 32 + i])));
+      amax[b] = largest.v;
+    }
+    for (std::size_t b = 0; b < at_once; b += lane_traits<L>::size) {
+      L d;
+      gather(d, amax + b, 1, lane_traits<L>::size);
+      d = d / L(127.0f);
+      scatter(d, scale + b, 1, lane_traits<L>::size);
+      scatter(reciprocal(d), inverse + b, 1, lane_traits<L>::size);
+    }
+    for (std::size_t b = 0; b < count; ++b, p += 32) {
+      B& block = out[first + b];
+      if (peak[b] >= 0x10000000u && peak[b] < 0x7f800000u) {  // no code is far beyond 127
+        L x[K];
+        packed_t<L> code[K];
+        gather_run<L, 32>(p, x);
+        for (std::size_t j = 0; j < K; ++j) code[j] = rounded_half_away(x[j] * L(inverse[b]));
+        scatter_run(code, block.qs);
+      } else {
+        for (std::size_t i = 0; i < 32; ++i)
+          block.qs[i] = static_cast<std::int8_t>(to_i8(round_half_away(lane(p[i]) * lane(inverse[b]))).v);
+      }
+      done(block, lane(scale[b]));
+    }
+  }
 }
 
 }  // namespace detail
@@ -101,24 +140,18 @@ void encode(const float* x, std::size_t blocks, const encode_context& c, q5_1* o
   detail::encode_affine<L>(x, blocks, c, out);
 }
 
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* p, std::size_t blocks, const encode_context&, q8_0* out) noexcept {
-  detail::for_each_tile<L, 32>(p, blocks, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
-    L code[32];
-    detail::store_f16(detail::quantize_to_bytes(x, code), &q8_0::d, out + first, count);
-    detail::store_bytes(code, out + first, count);
-  });
+  detail::quantize_to_bytes<L>(p, blocks, out, [](q8_0& block, lane d) { store(block.d, f32_to_f16(d.v)); });
 }
 
-template <class L = lane>
+template <integer_lane L = lane>
 void encode(const float* p, std::size_t blocks, const encode_context&, q8_1* out) noexcept {
-  detail::for_each_tile<L, 32>(p, blocks, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
-    L code[32], sum = 0.0f;
-    const L d = detail::quantize_to_bytes(x, code);
-    for (const L& q : code) sum += q;
-    detail::store_f16(d, &q8_1::d, out + first, count);
-    detail::store_f16(sum * d, &q8_1::s, out + first, count);
-    detail::store_bytes(code, out + first, count);
+  detail::quantize_to_bytes<L>(p, blocks, out, [](q8_1& block, lane d) {
+    int sum = 0;
+    for (const std::int8_t q : block.qs) sum += q;
+    store(block.d, f32_to_f16(d.v));
+    store(block.s, f32_to_f16((lane(static_cast<float>(sum)) * d).v));
   });
 }
 

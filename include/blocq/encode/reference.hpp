@@ -32,6 +32,45 @@ struct encode_context {
 
 namespace blocq::inline v0::inline BLOCQ_ISA::detail {
 
+// Whether any finite input becomes a block that decodes to finite numbers.
+template <class B>
+inline constexpr bool encodes_validly = false;
+
+// N consecutive floats in registers, lane after lane.
+template <class L, std::size_t N>
+BLOCQ_INLINE void gather_run(const float* p, L (&to)[N / lane_traits<L>::size]) noexcept {
+  constexpr std::size_t size = lane_traits<L>::size;
+  for (std::size_t j = 0; j < N / size; ++j) gather(to[j], p + j * size, 1, size);
+}
+
+// The largest magnitude of each of `count` runs of N floats as bits, which order as the magnitudes do, infinity and NaN
+// last.
+template <class L, std::size_t N>
+void find_peaks(const float* p, std::size_t count, std::uint32_t* peaks) noexcept {
+  for (std::size_t i = 0; i < count; ++i) {
+    L x[N / lane_traits<L>::size];
+    gather_run<L, N>(p + i * N, x);
+    packed_t<L> peak(0);
+    for (const L& v : x) peak = max_of(peak, bits_of(v) & packed_t<L>(INT32_MAX));
+    peaks[i] = static_cast<std::uint32_t>(maximum(peak));
+  }
+}
+
+// Codes of magnitudes in a signed minifloat, nearest, ties to even, infinity included, if it had as many exponents as
+// it takes. x is not a NaN.
+template <class Element, class L>
+packed_t<L> minifloat_magnitude(L x) noexcept {
+  using P = packed_t<L>;
+  constexpr int shift = 23 - Element::mantissa_bits;
+  constexpr std::int32_t rebias = (127 - Element::bias) << 23, smallest_normal = rebias + 0x00800000;
+  constexpr std::int32_t counting = smallest_normal + (shift << 23);  // the number whose lowest bit is a subnormal code
+  const P magnitude = bits_of(x) & P(INT32_MAX);
+  const P subnormal = bits_of(float_of(magnitude) + float_of(P(counting))) - P(counting);
+  const P odd = (magnitude >> shift) & P(1);
+  const P normal = (magnitude + odd + P((1 << (shift - 1)) - 1 - rebias)) >> shift;
+  return subnormal + keep(normal - subnormal, magnitude > P(smallest_normal - 1));
+}
+
 // Calls f(first, count, x) for the problems first .. first + count - 1, as many as L has lanes at a time; x[j] holds
 // element j of each of them. Problem k is the N floats from p + k * N.
 template <class L, std::size_t N, class F>

@@ -60,11 +60,25 @@ BLOCQ_INLINE constexpr void unpack_dense(const std::uint8_t* bytes, std::uint8_t
     for (int j = 0; j < 8; ++j) codes[i + j] = static_cast<std::uint8_t>(eight >> (Width * j) & ((1u << Width) - 1u));
   }
 }
+// Brings the upper of two neighbouring fields down to the lower one, in each pair: fields of Width bits that begin
+// every Distance bits become fields of 2 * Width bits that begin every 2 * Distance bits.
+template <int Width, int Distance>
+BLOCQ_INLINE constexpr std::uint64_t join_fields(std::uint64_t fields) noexcept {
+  constexpr std::uint64_t lower = [] {
+    std::uint64_t mask = (std::uint64_t{1} << Width) - 1;
+    for (int period = 2 * Distance; period < 64; period *= 2) mask |= mask << period;
+    return mask;
+  }();
+  return (fields & lower) | (fields >> (Distance - Width) & lower << Width);
+}
+BLOCQ_INLINE constexpr std::uint64_t four_bytes(const std::uint8_t* p) noexcept {
+  return p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
+}
 template <int Width>
 BLOCQ_INLINE constexpr void pack_dense(const std::uint8_t* codes, int n, std::uint8_t* bytes) noexcept {
   for (int i = 0; i < n; i += 8, bytes += Width) {
-    std::uint64_t eight = 0;
-    for (int j = 0; j < 8; ++j) eight |= static_cast<std::uint64_t>(codes[i + j] & ((1u << Width) - 1u)) << (Width * j);
+    std::uint64_t eight = four_bytes(codes + i) | four_bytes(codes + i + 4) << 32;
+    eight = join_fields<4 * Width, 32>(join_fields<2 * Width, 16>(join_fields<Width, 8>(eight)));
     for (int k = 0; k < Width; ++k) bytes[k] = static_cast<std::uint8_t>(eight >> (8 * k));
   }
 }

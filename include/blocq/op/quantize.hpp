@@ -45,34 +45,48 @@ concept encodable_format = block_format<B> && requires(const float* x, wire_t<B>
 
 namespace detail {
 
+constexpr std::size_t cached_elements = 8192;
+
 // The largest magnitude as bits, which order as the magnitudes do, infinity and NaN last.
 inline std::uint32_t peak_bits(const float* x, std::size_t n) noexcept {
-  std::uint32_t peak = 0;
-  for (std::size_t i = 0; i < n; ++i) {
+  constexpr std::size_t run = 2 * lane_traits<native_lane>::size;
+  packed_t<native_lane> peaks[2] = {packed_t<native_lane>(0), packed_t<native_lane>(0)};
+  const std::size_t whole = n / run * run;
+  for (std::size_t i = 0; i < whole; i += run) {
+    native_lane v[2];
+    gather_run<native_lane, run>(x + i, v);
+    for (int j = 0; j < 2; ++j) peaks[j] = max_of(peaks[j], bits_of(v[j]) & packed_t<native_lane>(INT32_MAX));
+  }
+  auto peak = static_cast<std::uint32_t>(maximum(max_of(peaks[0], peaks[1])));
+  for (std::size_t i = whole; i < n; ++i) {
     const std::uint32_t magnitude = to_bits(x[i]) & 0x7fffffffu;
     peak = magnitude > peak ? magnitude : peak;
   }
   return peak;
 }
 
-// Mean of x * x in the reference's order of summation. What is not finite is left out, so that it stays a matter of
-// its own block.
-inline float mean_square(const float* x, std::size_t n) noexcept {
-  lane sum = 0.0f;
-  for (std::size_t i = 0; i < n; ++i)
-    if (is_finite(x[i])) sum += lane(x[i]) * lane(x[i]);
-  return (sum / lane(static_cast<float>(n))).v;
+// Means of x * x over `rows` rows of n elements, no more than native_lane has lanes, in the reference's order of
+// summation. What is not finite is left out, so that it stays a matter of its own block.
+inline void mean_squares(const float* x, std::size_t rows, std::size_t n, float* means) noexcept {
+  using L = native_lane;
+  L sum = 0.0f;
+  for (std::size_t i = 0; i < n; i += 32) {
+    L v[32];
+    gather(v, x + i, n, rows);
+    for (const L& a : v) sum += select(abs(a) <= L(3.40282347e38f), a * a, L(0.0f));
+  }
+  scatter(sum / L(static_cast<float>(n)), means, 1, rows);
 }
 
-// The fastest lane that the format's encoder can use. The search for grid points looks things up in one register.
+// The fastest lanes that the format's encoder can use.
 template <class B>
 void encode_with_native_lanes(const float* x, std::size_t blocks, const encode_context& context, B* out) noexcept {
-  constexpr bool points = requires { format_traits<B>::grid; };
-  using L = std::conditional_t<points, native_lane, native_pair>;
-  if constexpr (activation_format<B>)
+  if constexpr (std::is_same_v<B, q8_k>)
     encode_activations(x, blocks, out);
-  else if constexpr (requires { encode<L>(x, blocks, context, out); })
-    encode<L>(x, blocks, context, out);
+  else if constexpr (requires { encode<native_pair>(x, blocks, context, out); })
+    encode<native_pair>(x, blocks, context, out);
+  else if constexpr (requires { encode<native_lane>(x, blocks, context, out); })
+    encode<native_lane>(x, blocks, context, out);
   else
     encode(x, blocks, context, out);
 }
@@ -119,22 +133,41 @@ bool mend_weights(const float* from, float (&to)[N]) noexcept {
 
 // False if a decoder cannot use the block, or if the block does not come near the largest magnitude that was encoded:
 // where the sums of a reference encoder overflow, what it leaves is a block of zeros.
+constexpr std::uint32_t suspicious_peak = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
 template <class B>
 bool holds(const B& block, std::uint32_t peak) noexcept {
-  constexpr std::uint32_t suspicious = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
   if (!is_valid(block)) return false;
-  if (peak < suspicious) return true;
+  if (peak < suspicious_peak) return true;
   float y[block_size<B>];
   decode(block, y);
   return peak_bits(y, block_size<B>) >= peak - 0x00800000u;  // half of it
 }
 
+// The first block that is not what a decoder can use, and why.
 template <class B>
-void encode_weighted_row(const float* x, std::size_t blocks, const float* weights, bool clean, encode_context context,
-                         B* out) noexcept {
-  context.row_mean_square = mean_square(x, blocks * block_size<B>);
-  context.weights = weights;
-  if (clean) encode_with_native_lanes(x, blocks, context, out);
+status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
+  if (peak_bits(x, count * block_size<B>) < suspicious_peak) {
+    for (std::size_t i = 0; i < count; ++i)
+      if (!encodes_validly<B> && !is_valid(blocks[i])) return {errc::scale_range, i};
+    return {};
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t peak = peak_bits(x + i * block_size<B>, block_size<B>);
+    if (peak >= 0x7f800000u) return {errc::not_finite, i};
+    if (!holds(blocks[i], peak)) return {errc::scale_range, i};
+  }
+  return {};
+}
+
+// A row whose weights are context.weights. Blocks that do not hold are encoded again without weights: perhaps these are
+// to blame, because their sums left the range of a float.
+template <class B>
+void encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_context context, B* out) noexcept {
+  const float* const weights = context.weights;
+  if (clean) {
+    encode_with_native_lanes(x, blocks, context, out);
+    if (check_blocks(x, out, blocks)) return;
+  }
   for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
     if (!clean) {
       float mended[block_size<B>];
@@ -143,37 +176,28 @@ void encode_weighted_row(const float* x, std::size_t blocks, const float* weight
     }
     const std::uint32_t peak = peak_bits(x, block_size<B>);
     if (holds(out[i], peak)) continue;
-    context.weights = nullptr;  // perhaps the weights are to blame: their sums left the range of a float
+    context.weights = nullptr;
     B plain;
     encode_with_native_lanes(x, 1, context, &plain);
     if (holds(plain, peak)) out[i] = plain;
   }
 }
 
-// Betters every block of x that has finite values; `importance` is null or has a weight per column.
+// Betters every block of x that has finite values. The first is block `first` of a matrix; `importance` is empty or has
+// a weight per column.
 template <class B>
-void improve_blocks(const float* x, std::size_t blocks, std::span<const float> importance, B* out) noexcept {
+void improve_blocks(const float* x, std::size_t first, std::size_t blocks, std::span<const float> importance,
+                    B* out) noexcept {
   float weights[block_size<B>];
   for (std::size_t i = 0; i < block_size<B>; ++i) weights[i] = 1.0f;
   for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
     if (peak_bits(x, block_size<B>) >= 0x7f800000u || !is_valid(out[i])) continue;
     if (!importance.empty()) {
-      if (!mend_weights(importance.data() + i * block_size<B> % importance.size(), weights))
+      if (!mend_weights(importance.data() + (first + i) * block_size<B> % importance.size(), weights))
         for (float& weight : weights) weight = 1.0f;
     }
     improve<native_lane>(x, weights, out[i]);
   }
-}
-
-// The first block that is not what a decoder can use, and why.
-template <class B>
-status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t peak = peak_bits(x + i * block_size<B>, block_size<B>);
-    if (peak >= 0x7f800000u) return {errc::not_finite, i};
-    if (!holds(blocks[i], peak)) return {errc::scale_range, i};
-  }
-  return {};
 }
 
 }  // namespace detail
@@ -207,19 +231,33 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   encode_context context{};
   context.rule = options.rule;
   context.reference_bugs = options.reference_bugs;
-  if (columns == 0 || !format_traits<B>::importance) {
-    detail::encode_with_native_lanes(src.data(), blocks.size(), context, out);
-  } else {
-    const std::size_t row = columns / block_size<B>;
-    const bool clean = detail::clean_importance<B>(options.importance);
-    for (std::size_t i = 0; i < blocks.size(); i += row)
-      detail::encode_weighted_row(src.data() + i * block_size<B>, row, options.importance.data(), clean, context,
-                                  out + i);
+  const bool weighted = columns != 0 && format_traits<B>::importance;
+  const bool clean = weighted && detail::clean_importance<B>(options.importance);
+  // A row, or as much as stays in the first-level cache until it is looked at again.
+  const std::size_t step = weighted ? columns / block_size<B> : detail::cached_elements / block_size<B>;
+  constexpr std::size_t rows_at_once = lane_traits<native_lane>::size;
+  float mean_square[rows_at_once] = {};
+  status outcome;
+  for (std::size_t first = 0; first < blocks.size(); first += step) {
+    const std::size_t count = blocks.size() - first < step ? blocks.size() - first : step;
+    const float* const x = src.data() + first * block_size<B>;
+    if (weighted) {
+      const std::size_t row = first / step, left = blocks.size() / step - row;
+      if (block_size<B> == 32 && row % rows_at_once == 0)
+        detail::mean_squares(x, left < rows_at_once ? left : rows_at_once, columns, mean_square);
+      context.weights = options.importance.data();
+      context.row_mean_square = mean_square[row % rows_at_once];
+      detail::encode_weighted_row(x, count, clean, context, out + first);
+    } else {
+      detail::encode_with_native_lanes(x, count, context, out + first);
+    }
+    if constexpr (requires { improve<native_lane>(x, x, *out); })
+      if (options.quality == quality_level::best)
+        detail::improve_blocks(x, first, count, options.importance, out + first);
+    const status s = detail::check_blocks(x, out + first, count);
+    if (outcome && !s) outcome = {s.code, first + s.at};
   }
-  if constexpr (requires { improve<native_lane>(src.data(), src.data(), *out); })
-    if (options.quality == quality_level::best)
-      detail::improve_blocks(src.data(), blocks.size(), options.importance, out);
-  return detail::check_blocks(src.data(), out, blocks.size());
+  return outcome;
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA

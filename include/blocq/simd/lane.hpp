@@ -251,12 +251,74 @@ requires(N % 4 == 0 && sizeof(Byte) == 1) BLOCQ_INLINE
 }
 
 struct batch_packed {
-  batch_lane::ints v;
+  using ints = batch_lane::ints;
+  using mask = xsimd::batch_bool<std::int32_t>;
+
+  ints v;
 
   batch_packed() = default;
+  BLOCQ_INLINE explicit batch_packed(std::int32_t x) noexcept : v(x) {}
+  BLOCQ_INLINE explicit batch_packed(ints x) noexcept : v(x) {}
   BLOCQ_INLINE explicit batch_packed(batch_lane x) noexcept : v(xsimd::to_int(x.v)) {}
   BLOCQ_INLINE explicit operator batch_lane() const noexcept { return batch_lane(xsimd::to_float(v)); }
+
+  friend BLOCQ_INLINE batch_packed operator+(batch_packed a, batch_packed b) noexcept {
+    return batch_packed(a.v + b.v);
+  }
+  friend BLOCQ_INLINE batch_packed operator-(batch_packed a, batch_packed b) noexcept {
+    return batch_packed(a.v - b.v);
+  }
+  friend BLOCQ_INLINE batch_packed operator&(batch_packed a, batch_packed b) noexcept {
+    return batch_packed(a.v & b.v);
+  }
+  friend BLOCQ_INLINE batch_packed operator|(batch_packed a, batch_packed b) noexcept {
+    return batch_packed(a.v | b.v);
+  }
+  BLOCQ_INLINE batch_packed operator<<(int n) const noexcept { return batch_packed(v << n); }
+  BLOCQ_INLINE batch_packed operator>>(int n) const noexcept { return batch_packed(v >> n); }
+  friend BLOCQ_INLINE mask operator>(batch_packed a, batch_packed b) noexcept { return a.v > b.v; }
+  friend BLOCQ_INLINE batch_packed max_of(batch_packed a, batch_packed b) noexcept {
+    return batch_packed(xsimd::max(a.v, b.v));
+  }
+  friend BLOCQ_INLINE batch_packed min_of(batch_packed a, batch_packed b) noexcept {
+    return batch_packed(xsimd::min(a.v, b.v));
+  }
 };
+
+BLOCQ_INLINE batch_packed bits_of(batch_lane x) noexcept { return batch_packed(simd::bit_cast<std::int32_t>(x.v)); }
+BLOCQ_INLINE batch_lane float_of(batch_packed bits) noexcept {
+  return batch_lane::opaque(simd::bit_cast<float>(bits.v));
+}
+#if defined(__SSE2__) && !defined(__AVX512F__)  // a mask is a register of integers 0 and -1
+BLOCQ_INLINE batch_packed add_one(batch_packed x, batch_packed::mask where) noexcept {
+  return x - batch_packed(batch_lane::ints(where.data));
+}
+BLOCQ_INLINE batch_packed keep(batch_packed x, batch_packed::mask where) noexcept {
+  return x & batch_packed(batch_lane::ints(where.data));
+}
+#else
+BLOCQ_INLINE batch_packed add_one(batch_packed x, batch_packed::mask where) noexcept {
+  return batch_packed(xsimd::select(where, x.v + 1, x.v));
+}
+BLOCQ_INLINE batch_packed keep(batch_packed x, batch_packed::mask where) noexcept {
+  return batch_packed(xsimd::select(where, x.v, batch_lane::ints(0)));
+}
+#endif
+BLOCQ_INLINE std::int32_t maximum(batch_packed x) noexcept {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_epi32(x.v.data);
+#elif defined(__AVX2__)
+  __m128i most = _mm_max_epi32(_mm256_castsi256_si128(x.v.data), _mm256_extracti128_si256(x.v.data, 1));
+  most = _mm_max_epi32(most, _mm_shuffle_epi32(most, 0x4e));
+  return _mm_cvtsi128_si32(_mm_max_epi32(most, _mm_shuffle_epi32(most, 0xb1)));
+#else
+  std::int32_t lanes[batch_lane::size];
+  x.v.store_unaligned(lanes);
+  std::int32_t most = lanes[0];
+  for (const std::int32_t lane : lanes) most = lane > most ? lane : most;
+  return most;
+#endif
+}
 
 BLOCQ_INLINE void gather(batch_packed& to, const std::uint16_t* p) noexcept {
 #if defined(__AVX512F__)
@@ -302,6 +364,70 @@ BLOCQ_INLINE batch_lane lookup(const lookup_table<batch_lane, Width>& table, bat
 
 BLOCQ_INLINE void scatter(batch_packed from, std::uint32_t* p) noexcept {
   from.v.store_unaligned(reinterpret_cast<std::int32_t*>(p));
+}
+
+template <std::size_t N, class Byte>
+requires(sizeof(Byte) == 1) BLOCQ_INLINE void scatter_run(const batch_packed (&from)[N], Byte* p) noexcept {
+#if defined(__AVX512F__)
+  for (std::size_t j = 0; j < N; ++j)
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 16 * j), _mm512_cvtepi32_epi8(from[j].v.data));
+#elif defined(__AVX2__)
+  const auto bytes = [](__m256i a, __m256i b, __m256i c, __m256i d) {  // quarters of each in turn
+    if constexpr (std::is_signed_v<Byte>)
+      return _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    else
+      return _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
+  };
+  for (std::size_t j = 0; j + 4 <= N; j += 4) {
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i all = bytes(from[j].v.data, from[j + 1].v.data, from[j + 2].v.data, from[j + 3].v.data);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8 * j), _mm256_permutevar8x32_epi32(all, order));
+  }
+  for (std::size_t j = N / 4 * 4; j < N; ++j) {
+    const __m256i one = bytes(from[j].v.data, from[j].v.data, from[j].v.data, from[j].v.data);
+    const __m128i eight = _mm_unpacklo_epi32(_mm256_castsi256_si128(one), _mm256_extracti128_si256(one, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p + 8 * j), eight);
+  }
+#else
+  for (std::size_t j = 0; j < N; ++j) {
+    std::int32_t lanes[batch_lane::size];
+    from[j].v.store_unaligned(lanes);
+    for (std::size_t i = 0; i < batch_lane::size; ++i) p[j * batch_lane::size + i] = static_cast<Byte>(lanes[i]);
+  }
+#endif
+}
+
+template <std::size_t N>
+BLOCQ_INLINE void scatter_run(const batch_packed (&from)[N], std::uint16_t* p) noexcept {
+  for (std::size_t j = 0; j < N; ++j, p += batch_lane::size) {
+#if defined(__AVX512F__)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(from[j].v.data));
+#elif defined(__AVX2__)
+    const __m256i v = from[j].v.data;
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+                     _mm_packus_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+#else
+    std::int32_t lanes[batch_lane::size];
+    from[j].v.store_unaligned(lanes);
+    for (std::size_t i = 0; i < batch_lane::size; ++i) p[i] = static_cast<std::uint16_t>(lanes[i]);
+#endif
+  }
+}
+
+template <std::size_t N>
+BLOCQ_INLINE void scatter_nibbles(const batch_packed (&from)[N], std::uint8_t* p) noexcept {
+  constexpr std::size_t count = N * batch_lane::size;
+  std::uint8_t codes[count];
+  scatter_run(from, codes);
+  std::size_t i = 0;
+#if defined(__SSSE3__)
+  for (; i + 16 <= count; i += 16) {
+    const __m128i sixteen = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes + i));
+    const __m128i pairs = _mm_maddubs_epi16(sixteen, _mm_set1_epi16(0x1001));  // low + 16 * high
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p + i / 2), _mm_packus_epi16(pairs, pairs));
+  }
+#endif
+  for (; i < count; i += 2) p[i / 2] = static_cast<std::uint8_t>(codes[i] | codes[i + 1] << 4);
 }
 
 namespace detail {
