@@ -6,7 +6,8 @@
 #
 # Every instruction set must give the results of the portable model (tests/isa/isa.cpp); then come the unit tests that
 # its line below names. NAME chooses lines. --quick: only the former, with fewer formats. --install: scripts/setup.sh
-# installs what is missing. --markdown: the table replaces the one of docs/support.md. Exits with 1 if something failed.
+# installs what is missing. --markdown: the last result of every line in the build directory replaces the table of
+# docs/support.md. Exits with 1 if something failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -26,36 +27,44 @@ done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
-# name | how it is run | compiler and flags | tests: rooms, or sources | Debian packages beside g++
+# name | how it is run | compiler and flags | tests: rooms, or sources
 #
 # How: native, native if the processor has the flags named, an emulator, or node.
-qemu_a=qemu-aarch64
+arm="aarch64-linux-gnu-g++ -static"
 isas=(
-  "scalar          | native                           | g++ -DBLOCQ_NO_XSIMD                      | |"
-  "sse2            | native                           | g++ -march=x86-64                         | simd |"
-  "nehalem         | qemu-x86_64 -cpu Nehalem         | g++ -march=nehalem -static                | simd codec op | qemu-user"
-  "haswell         | qemu-x86_64 -cpu Haswell         | g++ -march=haswell -static                | simd | qemu-user"
-  "haswell-native  | native avx2 fma f16c             | g++ -march=haswell                        | simd codec |"
-  "avx512          | native avx512f avx512bw avx512vl | g++ -march=skylake-avx512                 | simd |"
-  "avx512-vnni     | native avx512_vnni avx512_vbmi   | g++ -march=icelake-server                 | simd |"
-  "avx-vnni        | native avx_vnni                  | g++ -march=haswell -mavxvnni              | simd |"
-  "aarch64         | $qemu_a -cpu cortex-a53          | aarch64-linux-gnu-g++ -static             | simd codec op | qemu-user g++-aarch64-linux-gnu"
-  "aarch64-dotprod | $qemu_a -cpu max                 | aarch64-linux-gnu-g++ -static -march=armv8.2-a+dotprod | simd | qemu-user g++-aarch64-linux-gnu"
-  "aarch64-i8mm    | $qemu_a -cpu max                 | aarch64-linux-gnu-g++ -static -march=armv8.6-a | simd | qemu-user g++-aarch64-linux-gnu"
-  "sve-128         | $qemu_a -cpu max,sve-max-vq=1    | aarch64-linux-gnu-g++ -static -march=armv8.2-a+sve | | qemu-user g++-aarch64-linux-gnu"
-  "sve-512         | $qemu_a -cpu max,sve-max-vq=4    | aarch64-linux-gnu-g++ -static -march=armv8.2-a+sve | | qemu-user g++-aarch64-linux-gnu"
-  "sve-2048        | $qemu_a -cpu max,sve-max-vq=16   | aarch64-linux-gnu-g++ -static -march=armv8.2-a+sve | | qemu-user g++-aarch64-linux-gnu"
-  "s390x           | qemu-s390x                       | s390x-linux-gnu-g++ -static               | core elem format codec gguf op encode | qemu-user g++-s390x-linux-gnu"
-  "ppc64le         | qemu-ppc64le                     | powerpc64le-linux-gnu-g++ -static         | core format | qemu-user g++-powerpc64le-linux-gnu"
-  "riscv64         | qemu-riscv64                     | riscv64-linux-gnu-g++ -static             | core format | qemu-user g++-riscv64-linux-gnu"
-  "i686            | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf | g++-i686-linux-gnu"
-  "i686-sse2       | native sse2                      | i686-linux-gnu-g++ -static -march=pentium4 -mfpmath=sse | simd | g++-i686-linux-gnu"
-  "wasm-simd128    | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec | clang lld wasi-libc libc++-dev-wasm32 libclang-rt-dev-wasm32 nodejs"
-  "xsimd-13.2      | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd |"
-  "xsimd-14.3      | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd |"
-  "xsimd-14.3-sse2 | native                           | g++ -march=x86-64 xsimd=sid               | simd |"
-  "xsimd-14.3-clang| native avx2 fma f16c             | clang++ -march=haswell xsimd=sid          | simd | clang"
+  "scalar           | native                           | g++ -DBLOCQ_NO_XSIMD                      |"
+  "sse2             | native                           | g++ -march=x86-64                         | simd"
+  "nehalem          | qemu-x86_64 -cpu Nehalem         | g++ -march=nehalem -static                | simd codec op"
+  "haswell          | native avx2 fma f16c             | g++ -march=haswell                        | simd codec"
+  "haswell-qemu     | qemu-x86_64 -cpu Haswell         | g++ -march=haswell -static                | simd"
+  "avx512           | native avx512f avx512bw avx512vl | g++ -march=skylake-avx512                 | simd"
+  "avx512-vnni      | native avx512_vnni avx512vbmi    | g++ -march=icelake-server                 | simd"
+  "avx-vnni         | native avx_vnni                  | g++ -march=haswell -mavxvnni              | simd"
+  "aarch64          | qemu-aarch64 -cpu cortex-a53     | $arm                                      | simd codec op"
+  "aarch64-dotprod  | qemu-aarch64 -cpu max            | $arm -march=armv8.2-a+dotprod             | simd"
+  "aarch64-i8mm     | qemu-aarch64 -cpu max            | $arm -march=armv8.6-a                     | simd"
+  "sve-128          | qemu-aarch64 -cpu max,sve-max-vq=1  | $arm -march=armv8.2-a+sve              |"
+  "sve-512          | qemu-aarch64 -cpu max,sve-max-vq=4  | $arm -march=armv8.2-a+sve              |"
+  "sve-2048         | qemu-aarch64 -cpu max,sve-max-vq=16 | $arm -march=armv8.2-a+sve              |"
+  "s390x            | qemu-s390x                       | s390x-linux-gnu-g++ -static               | core elem format codec gguf op"
+  "ppc64le          | qemu-ppc64le                     | powerpc64le-linux-gnu-g++ -static         | core format"
+  "riscv64          | qemu-riscv64                     | riscv64-linux-gnu-g++ -static             | core format"
+  "i686             | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf"
+  "i686-sse2        | native sse2                      | i686-linux-gnu-g++ -static -march=pentium4 -mfpmath=sse | simd"
+  "wasm-simd128     | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec"
+  "xsimd-13.2       | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd"
+  "xsimd-14.3       | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd"
+  "xsimd-14.3-sse2  | native                           | g++ -march=x86-64 xsimd=sid               | simd"
+  "xsimd-14.3-clang | native avx2 fma f16c             | clang++ -march=haswell xsimd=sid          | simd"
 )
+packages() {  # what Debian calls the compiler and the emulator of this line
+  case $flags in
+    *wasm32*) echo clang lld wasi-libc libc++-dev-wasm32 libclang-rt-dev-wasm32 nodejs ;;
+    clang++*) echo clang ;;
+    *-linux-gnu-g++*) echo "g++-${flags%%-g++*}" ;;
+  esac
+  case $how in qemu-*) echo qemu-user ;; esac
+}
 
 # Headers that cross compilers do not look for beside their own: linked into one folder each.
 mkdir -p "$out/doctest" "$out/xsimd"
@@ -107,9 +116,9 @@ run() {  # PROGRAM ARGUMENT ...
 }
 
 test_isa() {  # sets `verdict` and `tested`
-  local compiler=${flags%% *} missing= flag sources=() room include packages_ok=1
+  local compiler=${flags%% *} flag sources=() room include
   verdict= tested=
-  if [ -n "$install" ] && [ -n "$packages" ]; then scripts/setup.sh $packages >/dev/null 2>&1 || packages_ok=; fi
+  [ -z "$install" ] || scripts/setup.sh $(packages) || true
   command -v "$compiler" >/dev/null || { verdict="skipped: no $compiler"; return; }
 
   command=($flags -std=c++20 -O1 -w -Iinclude -Itests/support)
@@ -152,12 +161,12 @@ test_isa() {  # sets `verdict` and `tested`
     return
   fi
   run "$out/$name.isa" >"$out/$name.txt" || { verdict="FAILED: ends with an error"; return; }
-  if ! diff "$out/model${quick:+.quick}.txt" "$out/$name.txt" >"$out/$name.diff"; then
+  if ! diff "$model.txt" "$out/$name.txt" >"$out/$name.diff"; then
     verdict="FAILED: other results than the portable model"
     head -n 20 "$out/$name.diff" >&2
     return
   fi
-  tested="all operations"
+  tested="all operations${quick:+, 17 formats}"
   if [ -z "$quick" ] && [ -n "$tests" ]; then
     sources=(tests/support/main.cpp)
     for room in $tests; do
@@ -170,35 +179,44 @@ test_isa() {  # sets `verdict` and `tested`
       fi
     done
     build "$out/$name.tests" "${sources[@]}" || { verdict="FAILED: the tests do not compile"; return; }
-    run "$out/$name.tests" >"$out/$name.log" || { verdict="FAILED: unit tests"; tail -n 30 "$out/$name.log" >&2; return; }
-    tested="all operations; tests of $tests"
+    run "$out/$name.tests" >"$out/$name.log" ||
+      { verdict="FAILED: unit tests"; tail -n 30 "$out/$name.log" >&2; return; }
+    tested+="; tests of $tests"
   fi
   verdict=passed
 }
 
-if [ ! -s "$out/model${quick:+.quick}.txt" ] || [ -n "$(find include tests/isa tests/support -newer "$out/model${quick:+.quick}.txt" -name '*.?pp' -print -quit)" ]; then
+model=$out/model${quick:+.quick}
+if [ ! -s "$model.txt" ] || [ -n "$(find include tests/isa tests/support -newer "$model.txt" -type f -print -quit)" ]; then
   command=(g++ -DBLOCQ_NO_XSIMD ${quick:+-DBLOCQ_ISA_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
-  build "$out/model" tests/isa/isa.cpp
-  "$out/model" >"$out/model${quick:+.quick}.txt"
+  build "$model" tests/isa/isa.cpp
+  "$model" >"$model.txt"
 fi
 
-failed=0 table=
+failed=0
 for line in "${isas[@]}"; do
-  IFS='|' read -r name how flags tests packages <<<"$line"
-  name=$(strip "$name") how=$(strip "$how") flags=$(strip "$flags") tests=$(strip "$tests") packages=$(strip "$packages")
+  IFS='|' read -r name how flags tests <<<"$line"
+  name=$(strip "$name") how=$(strip "$how") flags=$(strip "$flags") tests=$(strip "$tests")
   [ ${#names[@]} -eq 0 ] || [[ " ${names[*]} " == *" $name "* ]] || continue
   test_isa
   case $verdict in FAILED*) failed=1 ;; esac
   printf '%-17s %-32s %s%s\n' "$name" "$how" "$verdict" "${tested:+ ($tested)}"
-  table+="| $name | \`$flags\` | ${how%% avx*} | ${tested:-} | $verdict |"$'\n'
+  echo "| $name | \`$flags\` | $how | $tested | $verdict |" >"$out/$name.row"
 done
 
 if [ -n "$markdown" ]; then
-  { printf '| name | compiler and flags | run by | what ran | result |\n|---|---|---|---|---|\n'; printf '%s' "$table"; } >"$out/table.md"
+  {
+    printf '| name | compiler and flags | run by | what ran | result |\n|---|---|---|---|---|\n'
+    for line in "${isas[@]}"; do
+      name=$(strip "${line%%|*}")
+      cat "$out/$name.row" 2>/dev/null || echo "| $name | | | | not run |"
+    done
+  } >"$out/table.md"
   awk -v table="$out/table.md" '
-    /<!-- test-isas.sh begins -->/ { print; while ((getline row < table) > 0) print row; skip = 1 }
     /<!-- test-isas.sh ends -->/ { skip = 0 }
-    !skip { print }' docs/support.md >"$out/support.md"
+    !skip { print }
+    /<!-- test-isas.sh begins -->/ { while ((getline row < table) > 0) print row; skip = 1 }
+  ' docs/support.md >"$out/support.md"
   cp "$out/support.md" docs/support.md
 fi
 exit $failed

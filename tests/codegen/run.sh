@@ -31,7 +31,8 @@ expect() {  # LEVEL MANGLED-FUNCTION INSTRUCTION...
   local level=$1 function=$2 instruction
   shift 2
   for instruction in "$@"; do
-    grep -qE "^[^ ]*$function[^ ]* $instruction\$" "$work/$level.loops" || fail "$level: no $instruction in a loop of $function"
+    grep -qE "^[^ ]*$function[^ ]* $instruction\$" "$work/$level.loops" ||
+      fail "$level: no $instruction in a loop of $function"
   done
 }
 look() {  # LEVEL OBJDUMP COMPILER FLAG...
