@@ -1,4 +1,4 @@
-// The six commands, as functions of their options. main.cpp fills the options from the command line.
+// The commands, as functions of their options. main.cpp fills the options from the command line.
 #ifndef BLOCQ_EXAMPLES_COMMAND_HPP
 #define BLOCQ_EXAMPLES_COMMAND_HPP
 
@@ -58,5 +58,12 @@ struct compare_options {
   unsigned threads = default_threads();
 };
 int compare(const compare_options& o);
+
+struct perplexity_options {
+  std::string model, text, base;
+  std::size_t context = 256, windows = 40;
+  unsigned threads = default_threads();
+};
+int perplexity(const perplexity_options& o);
 
 #endif

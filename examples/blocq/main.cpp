@@ -90,6 +90,19 @@ int run(int argc, char** argv) {
   command->add_option("--rows", c.rows, "Rows of each tensor to measure, 0 for all; else about two million weights");
   add_threads(command, c.threads);
 
+  perplexity_options p;
+  command = add("perplexity", "Measure how well a llama model predicts a text", [&] { return perplexity(p); });
+  command->add_option("MODEL", p.model, "GGUF file of a model of the architecture 'llama'")->required();
+  command->add_option("TEXT", p.text, "Text file, UTF-8")->required();
+  command->add_option("--base", p.base, "Compare its predictions with those of this model, the float one for example");
+  command->add_option("--context", p.context, "Tokens in a window")->check(CLI::Range(4, 65536))->capture_default_str();
+  command->add_option("--windows", p.windows, "At most so many windows")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  add_threads(command, p.threads);
+  command->footer(
+      "Every window starts with the token of the beginning, and its second half is scored, as llama.cpp does it.");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -52,6 +52,11 @@ class file {
     out_.add(name, value);
     return *this;
   }
+  template <class T>
+  file& array(std::string_view name, const std::vector<T>& values) {
+    out_.add_array(name, std::span<const T>(values));
+    return *this;
+  }
   file& floats(std::string_view name, const dims& shape, const std::vector<float>& values) {
     return tensor(name, 0, shape, values.data(), values.size() * 4);
   }
@@ -119,6 +124,39 @@ void gguf_importance(const std::string& path, std::string_view name, std::uint64
       .floats(std::string(name) + ".counts", {1, matrices}, std::vector<float>(matrices, count));
 }
 
+// A llama model whose tokens are the bytes. Where `output` is zero it takes every token for equally likely.
+void llama_model(const std::string& path, bool zero_output) {
+  std::vector<std::string> tokens{"<unk>", "<s>", "</s>"};
+  for (int i = 0; i < 256; ++i) {
+    constexpr char hex[] = "0123456789ABCDEF";
+    tokens.push_back(std::string("<0x") + hex[i / 16] + hex[i % 16] + '>');
+  }
+  const std::vector<std::string_view> views(tokens.begin(), tokens.end());
+  const std::uint64_t width = 64, hidden = 96, vocabulary = tokens.size();
+  file f(path);
+  for (const auto& [key, value] : {std::pair{"embedding_length", width},
+                                   {"block_count", 2},
+                                   {"feed_forward_length", hidden},
+                                   {"attention.head_count", 4},
+                                   {"attention.head_count_kv", 2},
+                                   {"context_length", 64}})
+    f.key("llama." + std::string(key), static_cast<std::uint32_t>(value));
+  f.key("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", views);
+  f.array("tokenizer.ggml.scores", std::vector<float>(vocabulary));
+  f.floats("token_embd.weight", {width, vocabulary});
+  for (const std::string block : {"blk.0.", "blk.1."}) {
+    for (const char* norm : {"attn_norm", "ffn_norm"})
+      f.floats(block + norm + ".weight", {width}, std::vector<float>(width, 1.0f));
+    f.floats(block + "attn_q.weight", {width, width}).floats(block + "attn_k.weight", {width, width / 2});
+    f.floats(block + "attn_v.weight", {width, width / 2}).floats(block + "attn_output.weight", {width, width});
+    f.floats(block + "ffn_gate.weight", {width, hidden}).floats(block + "ffn_up.weight", {width, hidden});
+    f.floats(block + "ffn_down.weight", {hidden, width});
+  }
+  f.floats("output_norm.weight", {width}, std::vector<float>(width, 1.0f));
+  const dims output{width, vocabulary};
+  f.floats("output.weight", output, zero_output ? std::vector<float>(width * vocabulary) : numbers(output));
+}
+
 void write_files(const std::string& dir) {
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   file(dir + "/model.gguf")
@@ -161,6 +199,9 @@ void write_files(const std::string& dir) {
   file(dir + "/whole.gguf").floats("a", {256, 3}).floats("b", {256, 5}).floats("c", {256, 3}).floats("d", {256, 5});
   file(dir + "/other_shape.gguf").floats("a", {256, 3}).floats("b", {256, 6}).floats("e", {256, 1});
   file(dir + "/big_endian.gguf", {.big_endian = true}).key("test.number", std::uint32_t{77}).floats("x", {32, 2});
+
+  llama_model(dir + "/llama.gguf", false);
+  llama_model(dir + "/uniform.gguf", true);
 
   std::vector<float> weights(512);
   for (std::uint32_t i = 0; i < weights.size(); ++i)

@@ -1,0 +1,278 @@
+// A llama-architecture transformer over the tensors of a GGUF file, small enough to read in one sitting: what an engine
+// needs from blocq is in `matrix`, everything else is ordinary code. Weights stay where they are in the file.
+#ifndef LLAMA_LLAMA_HPP
+#define LLAMA_LLAMA_HPP
+
+#include <blocq/blocq.hpp>
+#include <blocq/gguf/reader.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace llama {
+
+// The weights of one linear layer, in whatever type the file has them.
+class matrix {
+ public:
+  matrix() = default;
+  matrix(const blocq::gguf::reader& file, const std::string& name, std::size_t rows, std::size_t columns)
+      : tensor_(file.find_tensor(name)) {
+    if (tensor_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + "'");
+    if (tensor_->row_elements() != columns || tensor_->rows() != rows || tensor_->data.empty())
+      throw std::runtime_error("the tensor '" + name + "' does not have the shape that the metadata say");
+    if (tensor_->type != f32 && !blocq::visit_gguf(tensor_->type, []<class B> {}))
+      throw std::runtime_error("the tensor '" + name + "' has a type that is not for weights");
+  }
+
+  std::size_t rows() const { return tensor_->rows(); }
+  std::size_t columns() const { return tensor_->row_elements(); }
+
+  // Y = X * W^T for n rows of X.
+  void multiply(std::span<const float> x, std::size_t n, std::span<float> y, std::vector<std::byte>& scratch) const {
+    if (tensor_->type == f32) return multiply_floats(x, n, y);
+    blocq::visit_gguf(tensor_->type, [&]<class B> {
+      const auto w = blocks<B>();
+      if (n == 1) return blocq::gemv(w, x, y);
+      if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
+        scratch.resize(needed);
+      blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
+    });
+  }
+  // Row r as floats.
+  void row(std::size_t r, std::span<float> out) const {
+    if (tensor_->type == f32)
+      for (std::size_t i = 0; i < columns(); ++i) out[i] = number(r, i);
+    else
+      blocq::visit_gguf(tensor_->type, [&]<class B> { static_cast<void>(blocq::dequantize(blocks<B>().row(r), out)); });
+  }
+
+ private:
+  static constexpr int f32 = 0;
+
+  template <class B>
+  blocq::matrix_view<const B> blocks() const {
+    return *blocq::gguf::blocks_of<B>(*tensor_);
+  }
+  float number(std::size_t r, std::size_t i) const {
+    blocq::le32 bytes;
+    std::memcpy(&bytes, tensor_->data.data() + 4 * (r * columns() + i), 4);
+    return blocq::from_bits(blocq::load(bytes));
+  }
+  // Plain floats are no block format; this is for measuring what the others are compared with.
+  void multiply_floats(std::span<const float> x, std::size_t n, std::span<float> y) const {
+    std::vector<float> w(columns());
+    for (std::size_t r = 0; r < rows(); ++r) {
+      row(r, w);
+      for (std::size_t j = 0; j < n; ++j) {
+        float sums[8] = {}, sum = 0;
+        std::size_t i = 0;
+        for (; i + 8 <= w.size(); i += 8)
+          for (std::size_t k = 0; k < 8; ++k) sums[k] += w[i + k] * x[j * w.size() + i + k];
+        for (; i < w.size(); ++i) sum += w[i] * x[j * w.size() + i];
+        for (const float s : sums) sum += s;
+        y[j * rows() + r] = sum;
+      }
+    }
+  }
+
+  const blocq::gguf::tensor_info* tensor_ = nullptr;
+};
+
+struct shape {
+  std::size_t width, layers, heads, kv_heads, head_width, hidden, vocabulary, context;
+  float rope_base, epsilon;
+};
+
+class model {
+ public:
+  // `file` must outlive the model. Throws std::runtime_error if it is not a llama model that this code can run.
+  explicit model(const blocq::gguf::reader& file) {
+    if (file.get<std::string_view>("general.architecture").value_or("") != "llama")
+      throw std::runtime_error("the file is not a model of the architecture 'llama'");
+    const auto count = [&](const char* key) {
+      const auto value = file.get<std::uint32_t>(std::string("llama.") + key);
+      if (!value || *value == 0 || *value > 1u << 24)
+        throw std::runtime_error(std::string("the model's metadata lack a usable 'llama.") + key + "'");
+      return static_cast<std::size_t>(*value);
+    };
+    s_.width = count("embedding_length");
+    s_.layers = count("block_count");
+    s_.heads = count("attention.head_count");
+    s_.kv_heads = file.find("llama.attention.head_count_kv") != nullptr ? count("attention.head_count_kv") : s_.heads;
+    s_.hidden = count("feed_forward_length");
+    s_.context = count("context_length");
+    s_.rope_base = file.get<float>("llama.rope.freq_base").value_or(10000.0f);
+    s_.epsilon = file.get<float>("llama.attention.layer_norm_rms_epsilon").value_or(1e-5f);
+    s_.head_width = s_.width / s_.heads;
+    const auto* embedding = file.find_tensor("token_embd.weight");
+    if (s_.width % s_.heads != 0 || s_.heads % s_.kv_heads != 0 || s_.head_width % 2 != 0 || embedding == nullptr ||
+        file.get<std::uint32_t>("llama.rope.dimension_count").value_or(static_cast<std::uint32_t>(s_.head_width)) !=
+            s_.head_width)
+      throw std::runtime_error("the model's heads are of a kind that this code does not know");
+    s_.vocabulary = embedding->rows();
+
+    const std::size_t kv_width = s_.kv_heads * s_.head_width;
+    embedding_ = {file, "token_embd.weight", s_.vocabulary, s_.width};
+    output_ = file.find_tensor("output.weight") != nullptr ? matrix(file, "output.weight", s_.vocabulary, s_.width)
+                                                           : embedding_;
+    output_norm_ = vector(file, "output_norm.weight", s_.width);
+    for (std::size_t l = 0; l < s_.layers; ++l) {
+      const std::string block = "blk." + std::to_string(l) + '.';
+      layers_.push_back({vector(file, block + "attn_norm.weight", s_.width),
+                         vector(file, block + "ffn_norm.weight", s_.width),
+                         {file, block + "attn_q.weight", s_.width, s_.width},
+                         {file, block + "attn_k.weight", kv_width, s_.width},
+                         {file, block + "attn_v.weight", kv_width, s_.width},
+                         {file, block + "attn_output.weight", s_.width, s_.width},
+                         {file, block + "ffn_gate.weight", s_.hidden, s_.width},
+                         {file, block + "ffn_up.weight", s_.hidden, s_.width},
+                         {file, block + "ffn_down.weight", s_.width, s_.hidden}});
+    }
+  }
+
+  const llama::shape& shape() const { return s_; }
+
+ private:
+  friend class session;
+  struct layer {
+    std::vector<float> attention_norm, feed_norm;
+    matrix q, k, v, o, gate, up, down;
+  };
+  static std::vector<float> vector(const blocq::gguf::reader& file, const std::string& name, std::size_t size) {
+    std::vector<float> v(size);
+    matrix(file, name, 1, size).row(0, v);
+    return v;
+  }
+
+  llama::shape s_{};
+  matrix embedding_, output_;
+  std::vector<float> output_norm_;
+  std::vector<layer> layers_;
+};
+
+// One text being read or written: the keys and values of its tokens so far, and the memory of a step. Sessions of one
+// model are independent, so each may have a thread of its own.
+class session {
+ public:
+  // `tokens`: the longest text.
+  session(const model& m, std::size_t tokens) : m_(m), capacity_(tokens) {
+    const llama::shape& s = m.s_;
+    keys_.assign(s.layers, std::vector<float>(tokens * s.kv_heads * s.head_width));
+    values_ = keys_;
+  }
+
+  void clear() { size_ = 0; }
+
+  // Appends tokens and gives the logits of those from `first` on, a row of shape().vocabulary each.
+  std::span<const float> append(std::span<const int> tokens, std::size_t first) {
+    const llama::shape& s = m_.s_;
+    const std::size_t n = tokens.size();
+    if (size_ + n > capacity_) throw std::runtime_error("the text is longer than the session");
+    x_.resize(n * s.width);
+    for (std::size_t t = 0; t < n; ++t) {
+      if (tokens[t] < 0 || static_cast<std::size_t>(tokens[t]) >= s.vocabulary)
+        throw std::runtime_error("a token is not in the model's vocabulary");
+      m_.embedding_.row(static_cast<std::size_t>(tokens[t]), std::span(x_).subspan(t * s.width, s.width));
+    }
+    for (std::size_t l = 0; l < s.layers; ++l) {
+      attention(m_.layers_[l], keys_[l], values_[l], n);
+      feed_forward(m_.layers_[l], n);
+    }
+    size_ += n;
+    const std::span last = std::span(x_).subspan(first * s.width);
+    normalize(last, m_.output_norm_, h_);
+    logits_.resize((n - first) * s.vocabulary);
+    m_.output_.multiply(h_, n - first, logits_, scratch_);
+    return logits_;
+  }
+
+ private:
+  // RMSNorm of every row of x.
+  void normalize(std::span<const float> x, std::span<const float> gain, std::vector<float>& out) const {
+    const std::size_t width = gain.size();
+    out.resize(x.size());
+    for (std::size_t t = 0; t < x.size(); t += width) {
+      double sum = 0;
+      for (std::size_t i = 0; i < width; ++i) sum += static_cast<double>(x[t + i]) * static_cast<double>(x[t + i]);
+      const float scale = 1.0f / std::sqrt(static_cast<float>(sum / static_cast<double>(width)) + m_.s_.epsilon);
+      for (std::size_t i = 0; i < width; ++i) out[t + i] = x[t + i] * scale * gain[i];
+    }
+  }
+  // Turns neighbouring pairs of every head by an angle that grows with the position.
+  void rotate(std::span<float> heads, std::size_t position) const {
+    const std::size_t width = m_.s_.head_width;
+    for (std::size_t i = 0; i < heads.size(); i += 2) {
+      const float power = static_cast<float>(i % width) / static_cast<float>(width);
+      const float angle = static_cast<float>(position) * std::pow(m_.s_.rope_base, -power);
+      const float c = std::cos(angle), s = std::sin(angle), a = heads[i], b = heads[i + 1];
+      heads[i] = a * c - b * s;
+      heads[i + 1] = a * s + b * c;
+    }
+  }
+  static float dot(const float* a, const float* b, std::size_t n) {
+    float sum = 0;
+    for (std::size_t i = 0; i < n; ++i) sum += a[i] * b[i];
+    return sum;
+  }
+
+  void attention(const model::layer& layer, std::vector<float>& keys, std::vector<float>& values, std::size_t n) {
+    const llama::shape& s = m_.s_;
+    const std::size_t kv_width = s.kv_heads * s.head_width;
+    const std::span k = std::span(keys).subspan(size_ * kv_width, n * kv_width);
+    normalize(x_, layer.attention_norm, h_);
+    q_.resize(n * s.width);
+    layer.q.multiply(h_, n, q_, scratch_);
+    layer.k.multiply(h_, n, k, scratch_);
+    layer.v.multiply(h_, n, std::span(values).subspan(size_ * kv_width, n * kv_width), scratch_);
+    h_.assign(n * s.width, 0.0f);
+    for (std::size_t t = 0; t < n; ++t) {
+      const std::size_t seen = size_ + t + 1;
+      rotate(std::span(q_).subspan(t * s.width, s.width), seen - 1);
+      rotate(k.subspan(t * kv_width, kv_width), seen - 1);
+      scores_.resize(seen);
+      for (std::size_t head = 0; head < s.heads; ++head) {
+        const std::size_t from = head / (s.heads / s.kv_heads) * s.head_width;
+        const float* const q = &q_[t * s.width + head * s.head_width];
+        float* const out = &h_[t * s.width + head * s.head_width];
+        float greatest = -INFINITY, sum = 0;
+        for (std::size_t i = 0; i < seen; ++i) {
+          scores_[i] = dot(q, &keys[i * kv_width + from], s.head_width) / std::sqrt(static_cast<float>(s.head_width));
+          greatest = std::fmax(greatest, scores_[i]);
+        }
+        for (float& score : scores_) sum += score = std::exp(score - greatest);
+        for (std::size_t i = 0; i < seen; ++i)
+          for (std::size_t d = 0; d < s.head_width; ++d) out[d] += scores_[i] / sum * values[i * kv_width + from + d];
+      }
+    }
+    q_.resize(n * s.width);
+    layer.o.multiply(h_, n, q_, scratch_);
+    for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += q_[i];
+  }
+
+  // SwiGLU.
+  void feed_forward(const model::layer& layer, std::size_t n) {
+    normalize(x_, layer.feed_norm, h_);
+    gate_.resize(n * m_.s_.hidden);
+    up_.resize(n * m_.s_.hidden);
+    layer.gate.multiply(h_, n, gate_, scratch_);
+    layer.up.multiply(h_, n, up_, scratch_);
+    for (std::size_t i = 0; i < gate_.size(); ++i) gate_[i] *= up_[i] / (1.0f + std::exp(-gate_[i]));
+    layer.down.multiply(gate_, n, h_, scratch_);
+    for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += h_[i];
+  }
+
+  const model& m_;
+  std::size_t capacity_, size_ = 0;
+  std::vector<std::vector<float>> keys_, values_;  // of each layer: a row for every token
+  std::vector<float> x_, h_, q_, gate_, up_, scores_, logits_;
+  std::vector<std::byte> scratch_;
+};
+
+}  // namespace llama
+
+#endif
