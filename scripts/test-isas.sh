@@ -82,7 +82,7 @@ fetch_xsimd() {  # SUITE
       awk '$1 ~ /debian\/?$/ && $3 == "Packages" { print $1; exit }')
     [ -n "$mirror" ] || return 1
     mkdir -p "$dir"
-    file=$(curl -fsSL --max-time 120 "${mirror%/}/dists/$1/main/binary-$(dpkg --print-architecture)/Packages.xz" |
+    file=$(curl -fsL --max-time 120 "${mirror%/}/dists/$1/main/binary-$(dpkg --print-architecture)/Packages.xz" |
       xz -dc | awk '$1 == "Package:" { on = $2 == "libxsimd-dev" } on && $1 == "Filename:" { print $2; exit }') || true
     [ -n "$file" ] || return 1
     curl -fsSL --max-time 120 "${mirror%/}/$file" -o "$dir/xsimd.deb" && dpkg -x "$dir/xsimd.deb" "$dir" || return 1
