@@ -7,9 +7,11 @@
 
 #include <blocq/codec/codec.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 namespace bench {
@@ -41,10 +43,11 @@ inline contender write_loop(std::size_t floats) {
           static_cast<double>(floats), "memory write"};
 }
 
-// Multiplications in registers, the rate per product and sum (two operations). Twelve accumulators hide the latencies.
+// Multiplications in registers, the rate per product and sum (two operations).
 namespace loops {
 namespace vec = blocq::simd::native;
 
+// The compiler no longer knows what v is.
 template <class V>
 BLOCQ_INLINE void hide(V& v) noexcept {
 #ifdef __AVX__
@@ -54,26 +57,26 @@ BLOCQ_INLINE void hide(V& v) noexcept {
 #endif
 }
 
-inline constexpr int iterations = 1000, accumulators = 12;
+// Ten sums hide the latencies; with two operands and what a step needs they fill sixteen registers.
+inline constexpr std::size_t iterations = 1000, accumulators = 10;
 
-template <class Sum, class Step>
-contender multiply_loop(const char* name, double products_per_step, Sum zero, Step step) {
-  return {[=] {
-            Sum sum[accumulators];
-            for (Sum& s : sum) s = zero;
-            for (int i = 0; i < iterations; ++i)
-              for (Sum& s : sum) s = step(s);
-            for (Sum& s : sum) hide(s);
-          },
-          2.0 * products_per_step * iterations * accumulators, name};
+// sum = step(sum, w, x), again and again.
+template <class Sum, class Operand, class Step>
+contender multiply_loop(const char* name, double products_per_step, Operand one, Step step) {
+  const auto run = [=](auto... sum) {
+    Operand w = one, x = one;
+    hide(w), hide(x);
+    for (std::size_t i = 0; i < iterations; ++i) ((sum = step(sum, w, x), hide(sum)), ...);
+  };
+  return {[=] { std::apply(run, std::array<Sum, accumulators>{}); },
+          2.0 * products_per_step * static_cast<double>(iterations * accumulators), name};
 }
 
-// `depth` byte products are summed in 16 bits before a multiplication widens them to 32; never if depth is 0.
+// `Depth` byte products are summed in 16 bits before a multiplication widens them to 32; never if it is 0.
 template <int Depth>
 contender byte_products(const char* name) {
-  const auto sum16 = [](int n) {
-    vec::bytes w = vec::fill_bytes(1), x = w;
-    hide(w), hide(x);
+  const auto sum16 = [](int n, vec::bytes w, vec::bytes& x) {
+    hide(x);
     vec::words sum = vec::maddubs(w, x);
     for (int i = 1; i < n; ++i) {
       hide(x);
@@ -81,25 +84,26 @@ contender byte_products(const char* name) {
     }
     return sum;
   };
+  const vec::bytes one = vec::fill_bytes(1);
   if constexpr (Depth == 0)
-    return multiply_loop(name, 32, vec::fill_words(0), [=](vec::words s) { return s + sum16(1); });
+    return multiply_loop<vec::words>(name, 32, one,
+                                     [=](vec::words s, vec::bytes w, vec::bytes& x) { return s + sum16(1, w, x); });
   else
-    return multiply_loop(name, 32 * Depth, vec::fill_ints(0),
-                         [=](vec::ints s) { return s + vec::madd2(sum16(Depth), vec::fill_words(1)); });
+    return multiply_loop<vec::ints>(name, 32 * Depth, one, [=](vec::ints s, vec::bytes w, vec::bytes& x) {
+      return s + vec::madd2(sum16(Depth, w, x), vec::fill_words(1));
+    });
 }
 
 inline contender word_products() {
-  return multiply_loop("vpmaddwd", 16, vec::fill_ints(0), [](vec::ints s) {
-    vec::words w = vec::fill_words(1), x = w;
-    hide(w), hide(x);
+  return multiply_loop<vec::ints>("vpmaddwd", 16, vec::fill_words(1), [](vec::ints s, vec::words w, vec::words& x) {
+    hide(x);
     return s + vec::madd2(w, x);
   });
 }
 
 inline contender float_products() {
-  return multiply_loop("FMA", 8, vec::fill_floats(0.0f), [](vec::floats s) {
-    vec::floats w = vec::fill_floats(1.0f), x = w;
-    hide(w), hide(x);
+  return multiply_loop<vec::floats>("FMA", 8, vec::fill_floats(1.0f), [](vec::floats s, vec::floats w, vec::floats& x) {
+    hide(x);
     return vec::fma(w, x, s);
   });
 }

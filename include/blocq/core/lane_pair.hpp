@@ -107,7 +107,7 @@ template <class L>
 BLOCQ_INLINE void gather(lane_pair<L>& to, const float* p, std::size_t stride, std::size_t count) noexcept {
   constexpr std::size_t size = lane_traits<L>::size;
   gather(to.low, p, stride, count < size ? count : size);
-  gather(to.high, p + (count > size ? size : count - 1) * stride, stride, count > size ? count - size : 1);
+  gather(to.high, p + (size < count - 1 ? size : count - 1) * stride, stride, count > size ? count - size : 1);
 }
 template <class L>
 BLOCQ_INLINE void scatter(lane_pair<L> from, float* p, std::size_t stride, std::size_t count) noexcept {
@@ -119,7 +119,7 @@ template <class L, std::size_t N>
 BLOCQ_INLINE void gather(lane_pair<L> (&to)[N], const float* p, std::size_t stride, std::size_t count) noexcept {
   constexpr std::size_t size = lane_traits<L>::size;
   impl::gather_half(to, &lane_pair<L>::low, p, stride, count < size ? count : size);
-  impl::gather_half(to, &lane_pair<L>::high, p + (count > size ? size : count - 1) * stride, stride,
+  impl::gather_half(to, &lane_pair<L>::high, p + (size < count - 1 ? size : count - 1) * stride, stride,
                     count > size ? count - size : 1);
 }
 template <class L, std::size_t N>

@@ -100,7 +100,7 @@ void encode(const float* p, std::size_t blocks, const encode_context& c, mx_bloc
 namespace detail {
 
 template <class Element, std::size_t N>
-inline constexpr bool encodes_validly<mx_block<Element, N>> = true;
+inline constexpr std::uint32_t valid_below<mx_block<Element, N>> = 0x7f800000;
 
 // floor(log2f(x)) of a positive finite x with glibc's log2f: a little below 2^k the logarithm rounds to k. With
 // x = 2^k * (1 - j / 2^24) it does if j <= ln(2) * 2^w, where 2^(w - 23) is the distance of k to the next float below:

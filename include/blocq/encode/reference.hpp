@@ -32,9 +32,9 @@ struct encode_context {
 
 namespace blocq::inline v0::inline BLOCQ_ISA::detail {
 
-// Whether any finite input becomes a block that decodes to finite numbers.
+// Magnitudes below this, as bits of a float, always become a block that decodes to finite numbers.
 template <class B>
-inline constexpr bool encodes_validly = false;
+inline constexpr std::uint32_t valid_below = 0;
 
 // N consecutive floats in registers, lane after lane.
 template <class L, std::size_t N>

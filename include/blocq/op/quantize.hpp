@@ -146,9 +146,11 @@ bool holds(const B& block, std::uint32_t peak) noexcept {
 // The first block that is not what a decoder can use, and why.
 template <class B>
 status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept {
-  if (peak_bits(x, count * block_size<B>) < suspicious_peak) {
+  const std::uint32_t highest = peak_bits(x, count * block_size<B>);
+  if (highest < valid_below<B>) return {};
+  if (highest < suspicious_peak) {
     for (std::size_t i = 0; i < count; ++i)
-      if (!encodes_validly<B> && !is_valid(blocks[i])) return {errc::scale_range, i};
+      if (!is_valid(blocks[i])) return {errc::scale_range, i};
     return {};
   }
   for (std::size_t i = 0; i < count; ++i) {

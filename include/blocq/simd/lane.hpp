@@ -183,7 +183,7 @@ BLOCQ_INLINE void gather(batch_lane& to, const float* p, std::size_t stride, std
     return;
   }
   float lanes[batch_lane::size];
-  for (std::size_t i = 0; i < batch_lane::size; ++i) lanes[i] = p[(i < count ? i : count - 1) * stride];
+  for (std::size_t i = 0; i < batch_lane::size; ++i) lanes[i] = p[(i < count - 1 ? i : count - 1) * stride];
   to.v = batch_lane::batch::load_unaligned(lanes);
 }
 BLOCQ_INLINE void scatter(batch_lane from, float* p, std::size_t stride, std::size_t count) noexcept {
@@ -204,7 +204,7 @@ requires(N % batch_lane::size == 0) BLOCQ_INLINE
   for (std::size_t j = 0; j < N; j += width) {
     decltype(batch_lane::batch::data) rows[width];
     for (std::size_t i = 0; i < width; ++i)
-      rows[i] = batch_lane::batch::load_unaligned(p + (i < count ? i : count - 1) * stride + j).data;
+      rows[i] = batch_lane::batch::load_unaligned(p + (i < count - 1 ? i : count - 1) * stride + j).data;
     simd::transpose(rows);
     for (std::size_t i = 0; i < width; ++i) to[j + i].v = batch_lane::batch(rows[i]);
   }
