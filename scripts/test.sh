@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds and runs every test: the unit tests by g++ in release mode, the same tests by clang++
-# under the address and undefined behaviour sanitizers, and the checks of the build itself. Extra arguments go to ctest.
+# Installs what is missing, builds and runs every test: the unit tests by g++, the same tests by clang++ under the
+# address and undefined behaviour sanitizers, and the checks of the build itself. Extra arguments go to ctest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -18,7 +18,8 @@ build() {  # DIRECTORY CMAKE-ARGUMENT...
 }
 
 mkdir -p build
-build build/test -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release
+# -O1 compiles in half the time of -O3; the sources for AVX2 and those of the flag matrix are optimized further.
+build build/test -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1 -DNDEBUG"
 build build/test-sanitize --preset asan-ubsan -DBLOCQ_TEST_HOUSE=OFF -DBLOCQ_BUILD_FUZZERS=OFF
 
 failed=0

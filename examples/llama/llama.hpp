@@ -1,9 +1,10 @@
-// A llama-architecture transformer over the tensors of a GGUF file, small enough to read in one sitting: what an engine
-// needs from blocq is in `matrix`, everything else is ordinary code. Weights stay where they are in the file.
+// A llama-architecture transformer over the tensors of a GGUF file, small enough to read in one sitting: what it
+// needs from blocq is in matrix.cpp, everything else is ordinary code. Weights stay where they are in the file.
 #ifndef LLAMA_LLAMA_HPP
 #define LLAMA_LLAMA_HPP
 
-#include <blocq/blocq.hpp>
+#include "matrix.hpp"
+
 #include <blocq/gguf/reader.hpp>
 
 #include <cmath>
@@ -15,73 +16,6 @@
 #include <vector>
 
 namespace llama {
-
-// The weights of one linear layer, in whatever type the file has them.
-class matrix {
- public:
-  matrix() = default;
-  matrix(const blocq::gguf::reader& file, const std::string& name, std::size_t rows, std::size_t columns)
-      : tensor_(file.find_tensor(name)) {
-    if (tensor_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + "'");
-    if (tensor_->row_elements() != columns || tensor_->rows() != rows || tensor_->data.empty())
-      throw std::runtime_error("the tensor '" + name + "' does not have the shape that the metadata say");
-    if (tensor_->type != f32 && !blocq::visit_gguf(tensor_->type, []<class B> {}))
-      throw std::runtime_error("the tensor '" + name + "' has a type that is not for weights");
-  }
-
-  std::size_t rows() const { return tensor_->rows(); }
-  std::size_t columns() const { return tensor_->row_elements(); }
-
-  // Y = X * W^T for n rows of X.
-  void multiply(std::span<const float> x, std::size_t n, std::span<float> y, std::vector<std::byte>& scratch) const {
-    if (tensor_->type == f32) return multiply_floats(x, n, y);
-    blocq::visit_gguf(tensor_->type, [&]<class B> {
-      const auto w = blocks<B>();
-      if (n == 1) return blocq::gemv(w, x, y);
-      if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
-        scratch.resize(needed);
-      blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
-    });
-  }
-  // Row r as floats.
-  void row(std::size_t r, std::span<float> out) const {
-    if (tensor_->type == f32)
-      for (std::size_t i = 0; i < columns(); ++i) out[i] = number(r, i);
-    else
-      blocq::visit_gguf(tensor_->type, [&]<class B> { static_cast<void>(blocq::dequantize(blocks<B>().row(r), out)); });
-  }
-
- private:
-  static constexpr int f32 = 0;
-
-  template <class B>
-  blocq::matrix_view<const B> blocks() const {
-    return *blocq::gguf::blocks_of<B>(*tensor_);
-  }
-  float number(std::size_t r, std::size_t i) const {
-    blocq::le32 bytes;
-    std::memcpy(&bytes, tensor_->data.data() + 4 * (r * columns() + i), 4);
-    return blocq::from_bits(blocq::load(bytes));
-  }
-  // Plain floats are no block format; this is for measuring what the others are compared with.
-  void multiply_floats(std::span<const float> x, std::size_t n, std::span<float> y) const {
-    std::vector<float> w(columns());
-    for (std::size_t r = 0; r < rows(); ++r) {
-      row(r, w);
-      for (std::size_t j = 0; j < n; ++j) {
-        float sums[8] = {}, sum = 0;
-        std::size_t i = 0;
-        for (; i + 8 <= w.size(); i += 8)
-          for (std::size_t k = 0; k < 8; ++k) sums[k] += w[i + k] * x[j * w.size() + i + k];
-        for (; i < w.size(); ++i) sum += w[i] * x[j * w.size() + i];
-        for (const float s : sums) sum += s;
-        y[j * rows() + r] = sum;
-      }
-    }
-  }
-
-  const blocq::gguf::tensor_info* tensor_ = nullptr;
-};
 
 struct shape {
   std::size_t width, layers, heads, kv_heads, head_width, hidden, vocabulary, context;

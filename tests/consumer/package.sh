@@ -17,7 +17,9 @@ case $tool in
     rm -rf "$CONAN_HOME"
     conan profile detect >"$work/log" 2>&1
     create() {
-      conan create packaging/conan -s compiler.cppstd=20 -c "tools.cmake.cmake_layout:test_folder=$work/test" "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+      # Nothing is built in the source tree.
+      conan create packaging/conan -s compiler.cppstd=20 -c tools.cmake.cmake_layout:test_folder="$work/test" \
+        "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     }
     create -o 'blocq/*:with_xsimd=False'
     if [ -e /usr/include/xsimd/xsimd.hpp ]; then
