@@ -20,7 +20,7 @@ struct conversion {
 struct conversion_job {
   std::string verb;  // for the progress line
   unsigned threads = 1;
-  const importance_table* importance = nullptr;
+  const importance_file* importance = nullptr;
   bool best = false;
   std::vector<conversion> tensors = {};                // one for each tensor of the model, in its order
   std::map<std::string, std::uint32_t> metadata = {};  // keys to set; all others are copied

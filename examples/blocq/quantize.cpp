@@ -38,7 +38,7 @@ int quantize(const quantize_options& o) {
   const format_entry& wanted = output_type(o.type);
   const std::regex include = compile(o.include), exclude = compile(o.exclude);
   const model source(o.in);
-  std::optional<importance_table> importance;
+  std::optional<importance_file> importance;
   if (!o.importance.empty()) importance.emplace(o.importance);
 
   conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr, o.best};
@@ -58,12 +58,10 @@ int quantize(const quantize_options& o) {
       }
       if (c.target == format_of(t)) c.target = nullptr;  // it is that already
     }
-    if (c.target != nullptr && importance && importance->contains(t)) {
-      importance->check(t);
-      ++named;
-      weighted += c.target->importance || o.best ? 1u : 0u;
-    }
-    if (c.target != nullptr && c.target->importance_required && (!importance || !importance->contains(t)))
+    const bool has_weights = c.target != nullptr && importance && importance->prepare(t);
+    named += has_weights ? 1u : 0u;
+    weighted += has_weights && (c.target->importance || o.best) ? 1u : 0u;
+    if (c.target != nullptr && c.target->importance_required && !has_weights)
       throw failure("tensor '" + printable(t.name) + "': " + std::string(c.target->name) +
                     " needs importance weights, and there are none for it");
     ++(c.target == nullptr ? kept : c.target == &wanted ? quantized : fallen_back);

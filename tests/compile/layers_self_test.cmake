@@ -38,6 +38,7 @@ foreach(offence IN LISTS offences)
   endif()
 endforeach()
 file(WRITE "${DIR}/good/op/a.hpp" "#include <algorithm>\n#include <blocq/simd/a.hpp>\n#include <blocq/encode/a.hpp>\n")
+file(WRITE "${DIR}/good/calib/a.hpp" "#include <string>\n#include <blocq/gguf/a.hpp>\n#include <blocq/op/a.hpp>\n")
 file(WRITE "${DIR}/good/simd/a.hpp" "#include <xsimd/xsimd.hpp>\n#include <blocq/core/a.hpp>\n")
 
 check("${DIR}/bad")
