@@ -16,6 +16,7 @@ have() {
     doctest-dev) header doctest/doctest.h ;;
     libcli11-dev) header CLI/CLI.hpp ;;
     nlohmann-json3-dev) header nlohmann/json.hpp ;;
+    libeigen3-dev) header eigen3/Eigen/Core ;;
     libbenchmark-dev) header benchmark/benchmark.h ;;
     *) dpkg-query -W -f '${Status}' "$1" | grep -q 'ok installed' ;;
   esac >/dev/null 2>&1

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 
-scripts/setup.sh cmake ninja-build g++ clang libclang-rt-dev libxsimd-dev doctest-dev libcli11-dev nlohmann-json3-dev
+scripts/setup.sh cmake ninja-build g++ clang libclang-rt-dev libxsimd-dev doctest-dev libcli11-dev nlohmann-json3-dev \
+  libeigen3-dev
 scripts/setup.sh qemu-user g++-aarch64-linux-gnu g++-s390x-linux-gnu ||
   echo "test: other instruction sets are left out" >&2
 

@@ -1,7 +1,10 @@
-// Calibration: what finds better weights and scales than rounding each block by itself.
+// Calibration: what finds better weights and scales than rounding each block by itself. What factorizes matrices needs
+// Eigen 3 and is left out where there is none.
 #ifndef BLOCQ_CALIB_ALL_HPP
 #define BLOCQ_CALIB_ALL_HPP
 
 #include <blocq/calib/imatrix.hpp>
+#include <blocq/calib/rounding.hpp>
+#include <blocq/calib/rtn.hpp>
 
 #endif

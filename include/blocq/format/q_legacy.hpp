@@ -119,6 +119,14 @@ struct format_traits<q2_0> : impl::gguf_traits<42, 64, packed_int<2, 1>, q8_0, f
   using codes = planes<plane<&q2_0::qs, 2, 1>>;
 };
 
+// The codes of q8_0 are its bytes, so it has no planes.
+BLOCQ_INLINE constexpr void get_codes(const q8_0& b, std::uint8_t* codes) noexcept {
+  for (int i = 0; i < 32; ++i) codes[i] = static_cast<std::uint8_t>(b.qs[i]);
+}
+BLOCQ_INLINE constexpr void set_codes(q8_0& b, const std::uint8_t* codes) noexcept {
+  for (int i = 0; i < 32; ++i) b.qs[i] = static_cast<std::int8_t>(codes[i]);
+}
+
 }  // namespace blocq::inline v0
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
