@@ -32,7 +32,7 @@ struct inspect_options {
 int inspect(const inspect_options& o);
 
 struct quantize_options {
-  std::string in, out, type, importance, include, exclude;
+  std::string in, out, type, mix, importance, include, exclude;
   bool best = false;
   unsigned threads = default_threads();
 };

@@ -50,12 +50,14 @@ int run(int argc, char** argv) {
   command->add_flag("--full", i.full, "Show long strings and arrays whole");
 
   quantize_options q;
-  command = add("quantize", "Write a copy with its matrices in a block format", [&] { return quantize(q); });
+  command = add("quantize", "Write a copy with its matrices in block formats", [&] { return quantize(q); });
   command->add_option("IN", q.in, model_help)->required();
   command->add_option("OUT", q.out, output_help)->required();
-  command->add_option("-t,--type", q.type, "Format, for example q4_k; 'blocq formats' lists them")->required();
+  auto* format = command->add_option_group("Format")->require_option(1);
+  format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them");
+  format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m");
   command->add_flag("--best", q.best, best_help);
-  command->add_option("--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
+  command->add_option("--imatrix,--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
   command->add_option("--include", q.include, "Only tensors whose name contains a match of this regular expression");
   command->add_option("--exclude", q.exclude, "Not those whose name contains a match of this one");
   add_threads(command, q.threads);

@@ -4,6 +4,7 @@
 #define BLOCQ_CALIB_ALL_HPP
 
 #include <blocq/calib/imatrix.hpp>
+#include <blocq/calib/mix.hpp>
 #include <blocq/calib/rounding.hpp>
 #include <blocq/calib/rtn.hpp>
 

@@ -1,0 +1,299 @@
+// Mixes: which block format each tensor of a model gets, as a pure function of its role and the model's shape. A mix
+// spends more bits where models are known to be sensitive: values, the way down, the first layers, the output. The
+// names (q4_k_m, iq2_xs) and the rules are those of llama.cpp's file types; docs/cli.md shows a mix at work.
+#ifndef BLOCQ_CALIB_MIX_HPP
+#define BLOCQ_CALIB_MIX_HPP
+
+#include <blocq/format/all.hpp>
+#include <blocq/gguf/tensor.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::calib {
+
+// clang-format off
+enum class mix : std::uint8_t {
+  q4_0, q4_1, q5_0, q5_1, q8_0, q2_k_s, q2_k, q3_k_s, q3_k_m, q3_k_l, q4_k_s, q4_k_m, q5_k_s, q5_k_m, q6_k, iq1_s,
+  iq1_m, iq2_xxs, iq2_xs, iq2_s, iq2_m, iq3_xxs, iq3_xs, iq3_s, iq3_m, iq4_nl, iq4_xs, tq1_0, tq2_0, mxfp4,
+};
+// clang-format on
+
+enum class tensor_role : std::uint8_t {
+  other,
+  token_embedding,
+  output,
+  attn_q,
+  attn_k,
+  attn_v,
+  attn_qkv,
+  attn_output,
+  ffn_gate,
+  ffn_up,
+  ffn_down,
+};
+
+// What the rules ask of a model.
+struct mix_model {
+  std::size_t layers = 1;
+  std::size_t heads_per_kv = 1;  // query heads that share a head of keys and values
+  std::size_t experts = 1;
+  bool importance = false;   // there are importance weights
+  bool tied_output = false;  // the token embedding is the output too
+};
+
+// And of one of its matrices.
+struct mix_tensor {
+  tensor_role role = tensor_role::other;
+  std::size_t layer = 0;
+  std::size_t columns = 256;  // elements of a row
+  bool stacked = false;       // one matrix per expert
+};
+
+// Role and layer from a name as GGUF files have it: "blk.7.ffn_down.weight" or "blk.7.ffn_down_exps.weight".
+constexpr mix_tensor describe_tensor(std::string_view name, std::size_t columns, std::size_t matrices = 1) noexcept;
+
+// The type that a matrix gets, as a GGUF type id: the one that the mix has for it or, if its rows are not whole blocks
+// of that, fallback_type of it.
+constexpr int type_for(mix m, const mix_tensor& tensor, const mix_model& model) noexcept;
+
+// What a matrix gets whose rows are not whole blocks of a type: one of about the same size in blocks of 32, or F16.
+constexpr int fallback_type(int type, std::size_t columns) noexcept;
+
+struct mix_info {
+  mix id;
+  const char* name;
+  int type;                 // what a matrix gets that no rule names
+  std::uint32_t file_type;  // the value of "general.file_type"
+};
+
+namespace detail {
+
+template <class B>
+inline constexpr int id_of = format_traits<B>::gguf_id;
+
+inline constexpr mix_info mixes[] = {
+    {mix::q4_0, "q4_0", id_of<q4_0>, 2},        {mix::q4_1, "q4_1", id_of<q4_1>, 3},
+    {mix::q5_0, "q5_0", id_of<q5_0>, 8},        {mix::q5_1, "q5_1", id_of<q5_1>, 9},
+    {mix::q8_0, "q8_0", id_of<q8_0>, 7},        {mix::q2_k_s, "q2_k_s", id_of<q2_k>, 21},
+    {mix::q2_k, "q2_k", id_of<q2_k>, 10},       {mix::q3_k_s, "q3_k_s", id_of<q3_k>, 11},
+    {mix::q3_k_m, "q3_k_m", id_of<q3_k>, 12},   {mix::q3_k_l, "q3_k_l", id_of<q3_k>, 13},
+    {mix::q4_k_s, "q4_k_s", id_of<q4_k>, 14},   {mix::q4_k_m, "q4_k_m", id_of<q4_k>, 15},
+    {mix::q5_k_s, "q5_k_s", id_of<q5_k>, 16},   {mix::q5_k_m, "q5_k_m", id_of<q5_k>, 17},
+    {mix::q6_k, "q6_k", id_of<q6_k>, 18},       {mix::iq1_s, "iq1_s", id_of<iq1_s>, 24},
+    {mix::iq1_m, "iq1_m", id_of<iq1_m>, 31},    {mix::iq2_xxs, "iq2_xxs", id_of<iq2_xxs>, 19},
+    {mix::iq2_xs, "iq2_xs", id_of<iq2_xs>, 20}, {mix::iq2_s, "iq2_s", id_of<iq2_xs>, 28},
+    {mix::iq2_m, "iq2_m", id_of<iq2_s>, 29},    {mix::iq3_xxs, "iq3_xxs", id_of<iq3_xxs>, 23},
+    {mix::iq3_xs, "iq3_xs", id_of<iq3_s>, 22},  {mix::iq3_s, "iq3_s", id_of<iq3_s>, 26},
+    {mix::iq3_m, "iq3_m", id_of<iq3_s>, 27},    {mix::iq4_nl, "iq4_nl", id_of<iq4_nl>, 25},
+    {mix::iq4_xs, "iq4_xs", id_of<iq4_xs>, 30}, {mix::tq1_0, "tq1_0", id_of<tq1_0>, 36},
+    {mix::tq2_0, "tq2_0", id_of<tq2_0>, 37},    {mix::mxfp4, "mxfp4", id_of<q8_0>, 38},
+};
+
+// Conditions of a rule, all of which must hold. Layers are counted from 0 and fractions of them rounded down.
+enum condition : unsigned {
+  always = 0,
+  gqa4 = 1,         // at least four query heads share keys and values
+  experts4 = 2,     // at least four experts
+  experts8 = 4,     // exactly eight
+  stacked = 8,      // a matrix per expert
+  weighted = 16,    // with importance weights
+  unweighted = 32,  // without
+  first2 = 64,      // one of the first two layers
+  first4 = 128,     // of the first four
+  first_sixteenth = 256,
+  first_eighth = 512,
+  middle = 1024,       // neither the first eighth nor the last
+  alternating = 2048,  // not in the middle, and every third there
+  large = 4096,        // eighty layers that share keys and values: the values cost little and matter much
+};
+
+constexpr unsigned conditions_of(const mix_tensor& t, const mix_model& m) noexcept {
+  const std::size_t eighth = m.layers / 8;
+  const bool in_middle = t.layer >= eighth && t.layer < 7 * m.layers / 8;
+  const auto bit = [](bool holds, condition c) { return holds ? static_cast<unsigned>(c) : 0u; };
+  return bit(m.heads_per_kv >= 4, gqa4) | bit(m.experts >= 4, experts4) | bit(m.experts == 8, experts8) |
+         bit(t.stacked, stacked) | bit(m.importance, weighted) | bit(!m.importance, unweighted) |
+         bit(t.layer < 2, first2) | bit(t.layer < 4, first4) | bit(t.layer < m.layers / 16, first_sixteenth) |
+         bit(t.layer < eighth, first_eighth) | bit(in_middle, middle) |
+         bit(!in_middle || (t.layer - eighth) % 3 == 2, alternating) | bit(m.layers == 80 && m.heads_per_kv > 1, large);
+}
+
+template <class... E>
+constexpr std::uint64_t set_of(E... members) noexcept {
+  return ((std::uint64_t{1} << static_cast<unsigned>(members)) | ...);
+}
+
+struct mix_rule {
+  std::uint64_t mixes, roles;
+  unsigned conditions;
+  int type;
+};
+
+// The first rule that applies decides.
+inline constexpr auto rules = [] {
+  using enum mix;
+  using r = tensor_role;
+  constexpr std::uint64_t every = ~std::uint64_t{0}, ones = set_of(iq1_s, iq1_m), twos = set_of(iq2_s, iq2_m),
+                          tiny = ones | set_of(iq2_xxs, iq2_xs), small = tiny | twos, ternary = set_of(tq1_0, tq2_0);
+  constexpr std::uint64_t out = set_of(r::output), embedding = set_of(r::token_embedding), q = set_of(r::attn_q),
+                          k = set_of(r::attn_k), v = set_of(r::attn_v), qkv = set_of(r::attn_qkv),
+                          o = set_of(r::attn_output), down = set_of(r::ffn_down),
+                          gate_up = set_of(r::ffn_gate, r::ffn_up);
+  struct list {
+    mix_rule rule[64] = {};
+    std::size_t size = 0;
+    constexpr void operator()(std::uint64_t m, std::uint64_t roles, unsigned conditions, int type) {
+      rule[size++] = {m, roles, conditions, type};
+    }
+  } add{};
+
+  add(set_of(mxfp4), every, stacked, id_of<blocq::mxfp4>);
+  add(set_of(mxfp4), every, always, id_of<blocq::q8_0>);
+
+  add(small | set_of(iq3_xxs), out, always, id_of<blocq::q5_k>);
+  add(every & ~set_of(q8_0), out, always, id_of<blocq::q6_k>);
+  add(tiny, embedding, always, id_of<blocq::q2_k>);
+  add(twos | set_of(iq3_xxs), embedding, always, id_of<blocq::iq3_s>);
+  add(ternary, embedding, always, id_of<blocq::q4_k>);
+
+  add(small, v, gqa4, id_of<blocq::q4_k>);
+  add(small, v, experts4, id_of<blocq::q4_k>);
+  add(tiny, v, always, id_of<blocq::q2_k>);
+  add(twos, v, always, id_of<blocq::iq3_s>);
+  add(small, k, experts8, id_of<blocq::q4_k>);
+  add(tiny, down, first_eighth, id_of<blocq::q2_k>);
+  add(twos, down, first_eighth, id_of<blocq::iq3_s>);
+  add(small, o, experts8, id_of<blocq::q5_k>);
+  add(ones, o, always, id_of<blocq::iq2_xxs>);
+  add(twos, o, always, id_of<blocq::iq3_s>);
+  add(small, every, always, -1);
+
+  add(every, v | k, experts8, id_of<blocq::q8_0>);
+
+  add(set_of(q2_k, q2_k_s, q3_k_s, q3_k_m, q4_k_s, iq3_xxs, iq3_xs, iq3_s, iq3_m), v, large, id_of<blocq::q5_k>);
+  add(set_of(q2_k, q2_k_s, iq3_xxs, iq3_xs, iq3_s, iq3_m), v, gqa4, id_of<blocq::q4_k>);
+  add(set_of(q2_k), v, always, id_of<blocq::q3_k>);
+  add(set_of(iq3_xxs), v, unweighted, id_of<blocq::iq3_s>);
+  add(set_of(iq3_m), v, always, id_of<blocq::q4_k>);
+  add(set_of(q3_k_m), v, first2, id_of<blocq::q5_k>);
+  add(set_of(q3_k_m), v, always, id_of<blocq::q4_k>);
+  add(set_of(q3_k_l), v, always, id_of<blocq::q5_k>);
+  add(set_of(iq4_nl, iq4_xs), v, gqa4, id_of<blocq::q5_k>);
+  add(set_of(q4_k_m, q5_k_m), v | down, alternating, id_of<blocq::q6_k>);
+  add(set_of(q4_k_m), v, large, id_of<blocq::q5_k>);
+  add(set_of(q4_k_s), v, first4, id_of<blocq::q5_k>);
+
+  add(set_of(iq3_xs), q | k, always, id_of<blocq::iq3_xxs>);
+  add(set_of(iq3_xxs), q | k, always, id_of<blocq::iq2_s>);
+
+  add(set_of(q2_k), down, always, id_of<blocq::q3_k>);
+  add(set_of(q2_k_s), down, first_eighth, id_of<blocq::q4_k>);
+  add(set_of(iq3_xxs), down, unweighted | first_eighth, id_of<blocq::q4_k>);
+  add(set_of(iq3_xxs), down, unweighted, id_of<blocq::q3_k>);
+  add(set_of(q3_k_m), down, first_sixteenth, id_of<blocq::q5_k>);
+  add(set_of(q3_k_m), down, always, id_of<blocq::q4_k>);
+  add(set_of(iq3_m), down, first_eighth, id_of<blocq::q4_k>);
+  add(set_of(iq3_m), down, experts8 | alternating, id_of<blocq::q4_k>);
+  add(set_of(q3_k_l), down, always, id_of<blocq::q5_k>);
+  add(set_of(iq4_nl, iq4_xs), down, unweighted | first_eighth, id_of<blocq::q5_k>);
+  add(set_of(q4_k_s), down, first_eighth, id_of<blocq::q5_k>);
+  add(set_of(q4_0), down, weighted | first_eighth, id_of<blocq::q4_1>);
+  add(set_of(q5_0), down, weighted | first_eighth, id_of<blocq::q5_1>);
+
+  add(set_of(q2_k, iq3_xxs, iq3_xs, iq3_s, iq3_m, q3_k_s, q3_k_m, q4_k_s, q4_k_m, iq4_nl, iq4_xs), o, experts8,
+      id_of<blocq::q5_k>);
+  add(every, o, experts8, -1);
+  add(set_of(q2_k), o, always, id_of<blocq::q3_k>);
+  add(set_of(iq3_xxs), o, always, id_of<blocq::iq3_s>);
+  add(set_of(q3_k_m, iq3_m), o, always, id_of<blocq::q4_k>);
+  add(set_of(q3_k_l), o, always, id_of<blocq::q5_k>);
+
+  add(set_of(q3_k_m, q3_k_l, iq3_m), qkv, always, id_of<blocq::q4_k>);
+  add(set_of(q4_k_m), qkv, always, id_of<blocq::q5_k>);
+  add(set_of(q5_k_m), qkv, always, id_of<blocq::q6_k>);
+  add(set_of(iq3_xs), gate_up, middle, id_of<blocq::iq3_xxs>);
+  return add;
+}();
+
+constexpr bool whole_blocks(int type, std::size_t columns) noexcept {
+  return columns % gguf::find_type(type)->block == 0;
+}
+
+}  // namespace detail
+
+constexpr const mix_info& info_of(mix m) noexcept { return detail::mixes[static_cast<std::size_t>(m)]; }
+constexpr std::span<const mix_info> all_mixes() noexcept { return detail::mixes; }
+
+// By name, lower case. Null if there is none.
+constexpr const mix_info* find_mix(std::string_view name) noexcept {
+  for (const mix_info& m : detail::mixes)
+    if (name == m.name) return &m;
+  return nullptr;
+}
+
+constexpr int fallback_type(int type, std::size_t columns) noexcept {
+  using detail::id_of;
+  if (detail::whole_blocks(type, columns)) return type;
+  if (columns % 32 == 0) switch (type) {
+      case id_of<tq1_0>:
+      case id_of<tq2_0>:
+      case id_of<q2_k>:
+      case id_of<q3_k>: return id_of<q4_0>;
+      case id_of<q4_k>: return id_of<q5_0>;
+      case id_of<q5_k>: return id_of<q5_1>;
+      case id_of<q6_k>: return id_of<q8_0>;
+      case id_of<iq1_s>:
+      case id_of<iq1_m>:
+      case id_of<iq2_xxs>:
+      case id_of<iq2_xs>:
+      case id_of<iq2_s>:
+      case id_of<iq3_xxs>:
+      case id_of<iq3_s>:
+      case id_of<iq4_xs>: return id_of<iq4_nl>;
+      default: break;
+    }
+  return id_of<f16>;
+}
+
+constexpr int type_for(mix m, const mix_tensor& t, const mix_model& model) noexcept {
+  using detail::id_of;
+  const mix_info& info = info_of(m);
+  const bool output = t.role == tensor_role::output || (t.role == tensor_role::token_embedding && model.tied_output);
+  if (output && !detail::whole_blocks(info.type, t.columns)) return fallback_type(id_of<q8_0>, t.columns);
+  const unsigned holds = detail::conditions_of(t, model);
+  const std::uint64_t role = detail::set_of(output ? tensor_role::output : t.role);
+  int type = info.type;
+  for (std::size_t i = 0; i < detail::rules.size; ++i) {
+    const detail::mix_rule& rule = detail::rules.rule[i];
+    if ((rule.mixes & detail::set_of(m)) == 0 || (rule.roles & role) == 0 || (rule.conditions & ~holds) != 0) continue;
+    if (rule.type >= 0) type = rule.type;
+    break;
+  }
+  return fallback_type(type, t.columns);
+}
+
+constexpr mix_tensor describe_tensor(std::string_view name, std::size_t columns, std::size_t matrices) noexcept {
+  mix_tensor t{.columns = columns, .stacked = matrices > 1};
+  if (name == "token_embd.weight") t.role = tensor_role::token_embedding;
+  if (name == "output.weight") t.role = tensor_role::output;
+  if (!name.starts_with("blk.")) return t;
+  std::size_t at = 4;
+  for (; at < name.size() && name[at] >= '0' && name[at] <= '9'; ++at)
+    t.layer = 10 * t.layer + static_cast<std::size_t>(name[at] - '0');
+  constexpr struct {
+    const char* part;
+    tensor_role role;
+  } roles[] = {{".attn_q.weight", tensor_role::attn_q},
+               {".attn_k.weight", tensor_role::attn_k},
+               {".attn_v.weight", tensor_role::attn_v},
+               {".attn_qkv.weight", tensor_role::attn_qkv},
+               {".attn_output.", tensor_role::attn_output},
+               {".ffn_gate", tensor_role::ffn_gate},
+               {".ffn_up", tensor_role::ffn_up},
+               {".ffn_down", tensor_role::ffn_down}};
+  for (const auto& [part, role] : roles)
+    if (name.substr(at).starts_with(part)) t.role = role;
+  return t;
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::calib
+
+#endif
