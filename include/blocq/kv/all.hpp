@@ -1,0 +1,8 @@
+// Caches for the keys and values of attention.
+#ifndef BLOCQ_KV_ALL_HPP
+#define BLOCQ_KV_ALL_HPP
+
+#include <blocq/kv/kivi.hpp>
+#include <blocq/kv/rows.hpp>
+
+#endif

@@ -1,0 +1,135 @@
+// Keys and values of one attention head, a row of blocks of format B for every token: q8_0, q4_0, f16, mxfp8_e4m3 ...
+// or plain floats. The same calls as kivi.hpp.
+#ifndef BLOCQ_KV_ROWS_HPP
+#define BLOCQ_KV_ROWS_HPP
+
+#include <blocq/core/view.hpp>
+#include <blocq/op/gemv.hpp>
+#include <blocq/op/quantize.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::kv {
+
+// A growing row of keys and one of values, `width` numbers each. B: a format that can be encoded, or float.
+template <class B>
+class rows {
+  static constexpr bool plain = std::is_same_v<B, float>;
+  static_assert(plain || encodable_format<B>, "kv::rows<B>: B is float or a format that quantize() writes");
+
+ public:
+  // errc::ragged if a row is not whole blocks, or empty.
+  static result<rows> create(std::size_t width) {
+    if (width == 0 || width % per_block() != 0)
+      return error(errc::ragged) << "a width of " << width << " channels is not whole blocks of " << per_block();
+    return rows(width);
+  }
+
+  std::size_t size() const noexcept { return size_; }
+  std::size_t width() const noexcept { return width_; }
+  // What the tokens take in memory.
+  std::size_t bytes() const noexcept { return (keys_.size() + values_.size()) * sizeof(B); }
+
+  void clear() noexcept {
+    size_ = 0;
+    keys_.clear();
+    values_.clear();
+  }
+
+  // Appends tokens: as many rows of `width` numbers in `keys` as in `values`. The outcome is that of quantize(), `at`
+  // the first token concerned; the tokens are appended in any case.
+  // Precondition: both are of the same size, a multiple of width.
+  status append(std::span<const float> keys, std::span<const float> values) {
+    BLOCQ_ASSERT(keys.size() == values.size() && keys.size() % width_ == 0);
+    const std::size_t first = size_;
+    size_ += keys.size() / width_;
+    const status a = append(keys_, keys), b = append(values_, values);
+    const status& worst = !a && (b || a.at <= b.at) ? a : b;
+    return {worst.code, worst ? 0 : first + worst.at / row_blocks()};
+  }
+
+  // out[t] = q . key t, for all tokens. q: floats, or blocks of operand_t<B>, which are faster for integer formats.
+  // Preconditions: q has width() numbers, out has size().
+  template <class Q>
+  void scores(const Q& q, std::span<float> out) const noexcept {
+    BLOCQ_ASSERT(out.size() == size_);
+    if constexpr (plain) {
+      const fp_environment modes;
+      for (std::size_t t = 0; t < size_; ++t) out[t] = dot_floats(q.data(), &keys_[t * width_]);
+    } else {
+      gemv(matrix_view<const B>{keys_.data(), size_, row_blocks(), row_blocks()}, q, out);
+    }
+  }
+
+  // out = sum of p[t] * value t, over all tokens.
+  // Preconditions: p has size() numbers, out has width().
+  void mix(std::span<const float> p, std::span<float> out) const noexcept {
+    BLOCQ_ASSERT(p.size() == size_ && out.size() == width_);
+    const fp_environment modes;
+    constexpr std::size_t step = per_block() > 32 ? per_block() : 32;
+    for (std::size_t d = 0; d < width_; d += step) {
+      const std::size_t count = std::min(step, width_ - d);
+      float sum[step] = {}, v[step];
+      for (std::size_t t = 0; t < size_; ++t) {
+        const float* x = v;
+        if constexpr (plain)
+          x = &values_[t * width_ + d];
+        else
+          blocq::detail::dequantize_blocks(reinterpret_cast<const wire_t<B>*>(&values_[(t * width_ + d) / per_block()]),
+                                           count / per_block(), v);
+        for (std::size_t i = 0; i < count; ++i) sum[i] += p[t] * x[i];
+      }
+      std::copy_n(sum, count, &out[d]);
+    }
+  }
+
+  // Token t as it is remembered. Precondition: out has width() numbers.
+  void key(std::size_t t, std::span<float> out) const noexcept { decode(keys_, t, out); }
+  void value(std::size_t t, std::span<float> out) const noexcept { decode(values_, t, out); }
+
+ private:
+  explicit rows(std::size_t width) : width_(width) {}
+
+  static constexpr std::size_t per_block() noexcept {
+    if constexpr (plain)
+      return 1;
+    else
+      return block_size<B>;
+  }
+  std::size_t row_blocks() const noexcept { return width_ / per_block(); }
+
+  status append(std::vector<B>& to, std::span<const float> x) {
+    if constexpr (plain) {
+      to.insert(to.end(), x.begin(), x.end());
+      return {};
+    } else {
+      to.resize(size_ * row_blocks());
+      return quantize(x, std::span(to).last(x.size() / per_block()));
+    }
+  }
+  void decode(const std::vector<B>& from, std::size_t t, std::span<float> out) const noexcept {
+    BLOCQ_ASSERT(t < size_ && out.size() == width_);
+    const std::span row = std::span(from).subspan(t * row_blocks(), row_blocks());
+    if constexpr (plain)
+      std::copy(row.begin(), row.end(), out.begin());
+    else
+      static_cast<void>(dequantize(row, out));
+  }
+  float dot_floats(const float* a, const float* b) const noexcept {
+    namespace vec = simd::native;
+    vec::floats sum = vec::fill_floats(0.0f);
+    std::size_t i = 0;
+    for (; i + 8 <= width_; i += 8) sum = vec::fma(vec::load_floats(a + i), vec::load_floats(b + i), sum);
+    float total = vec::sum(sum);
+    for (; i < width_; ++i) total += a[i] * b[i];
+    return total;
+  }
+
+  std::size_t width_, size_ = 0;
+  std::vector<B> keys_, values_;  // a row for every token
+};
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::kv
+
+#endif

@@ -1,0 +1,74 @@
+// Keys, values and queries like those of a trained model's attention head, and attention itself, for the tests of kv.
+#ifndef BLOCQ_TESTS_ATTENTION_HPP
+#define BLOCQ_TESTS_ATTENTION_HPP
+
+#include <random.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+namespace test {
+
+using numbers = std::vector<float>;
+
+// Nearly normal.
+inline float normal(random_bits& next) {
+  double sum = -6;
+  for (int i = 0; i < 12; ++i) sum += static_cast<double>(next.next() >> 11) * 0x1p-53;
+  return static_cast<float>(sum);
+}
+inline numbers normals(std::size_t count, random_bits& next) {
+  numbers x(count);
+  for (float& v : x) v = normal(next);
+  return x;
+}
+
+// Six channels of the keys are far from zero for all tokens; the size of values differs from token to token.
+struct head {
+  std::size_t tokens, width;
+  numbers keys, values;
+
+  head(std::size_t t, std::size_t w, random_bits& next)
+      : tokens(t), width(w), keys(normals(t * w, next)), values(normals(t * w, next)) {
+    for (std::size_t i = 0; i < 6 && i < width; ++i) {
+      const float offset = normal(next) < 0 ? -10.0f : 10.0f;
+      for (std::size_t n = 0; n < tokens; ++n) keys[n * width + (i * 37 + 5) % width] += offset;
+    }
+    for (std::size_t n = 0; n < tokens; ++n) {
+      const float size = std::exp(0.5f * normal(next));
+      for (std::size_t d = 0; d < width; ++d) values[n * width + d] *= size;
+    }
+  }
+};
+
+inline double dot(const float* a, const float* b, std::size_t n) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+// What scores are turned into: weights that add up to 1.
+inline numbers softmax(const numbers& scores, std::size_t width) {
+  numbers p;
+  float greatest = scores[0], sum = 0;
+  for (const float s : scores) greatest = std::fmax(greatest, s);
+  for (const float s : scores) sum += p.emplace_back(std::exp((s - greatest) / std::sqrt(static_cast<float>(width))));
+  for (float& x : p) x /= sum;
+  return p;
+}
+
+// Relative squared error.
+inline double error(const numbers& exact, const numbers& x) {
+  double noise = 0, signal = 0;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    const double e = static_cast<double>(exact[i]), d = static_cast<double>(x[i]) - e;
+    noise += d * d;
+    signal += e * e;
+  }
+  return noise / signal;
+}
+
+}  // namespace test
+
+#endif
