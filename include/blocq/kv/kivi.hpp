@@ -177,7 +177,7 @@ class kivi {
     const fp_environment modes;
     const std::size_t codes = quantized_values(), groups = value_groups();
     for (std::size_t d = 0; d < width_; d += 32) {
-      const std::size_t parts = std::min<std::size_t>(4, (width_ - d) / 8), g = d / group_;
+      const std::size_t parts = (std::min<std::size_t>)(4, (width_ - d) / 8), g = d / group_;
       vec::floats sum[4] = {};
       float low = 0.0f;
       for (std::size_t t = 0; t < codes; ++t) {
@@ -245,7 +245,7 @@ class kivi {
   void quantize_value(const std::uint16_t* value) {
     for (std::size_t d = 0; d < width_; d += group_) {
       value_codes_.resize(value_codes_.size() + line_bytes());
-      value_lines_.push_back(detail::quantize_line<Bits>(value + d, std::min(group_, width_ - d), 1,
+      value_lines_.push_back(detail::quantize_line<Bits>(value + d, (std::min)(group_, width_ - d), 1,
                                                          &value_codes_[value_codes_.size() - line_bytes()]));
     }
   }

@@ -69,7 +69,7 @@ class rows {
     const fp_environment modes;
     constexpr std::size_t step = per_block() > 32 ? per_block() : 32;
     for (std::size_t d = 0; d < width_; d += step) {
-      const std::size_t count = std::min(step, width_ - d);
+      const std::size_t count = (std::min)(step, width_ - d);
       float sum[step] = {}, v[step];
       for (std::size_t t = 0; t < size_; ++t) {
         const float* x = v;

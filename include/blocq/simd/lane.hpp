@@ -278,10 +278,10 @@ struct batch_packed {
   BLOCQ_INLINE batch_packed operator>>(int n) const noexcept { return batch_packed(v >> n); }
   friend BLOCQ_INLINE mask operator>(batch_packed a, batch_packed b) noexcept { return a.v > b.v; }
   friend BLOCQ_INLINE batch_packed max_of(batch_packed a, batch_packed b) noexcept {
-    return batch_packed(xsimd::max(a.v, b.v));
+    return batch_packed((xsimd::max)(a.v, b.v));
   }
   friend BLOCQ_INLINE batch_packed min_of(batch_packed a, batch_packed b) noexcept {
-    return batch_packed(xsimd::min(a.v, b.v));
+    return batch_packed((xsimd::min)(a.v, b.v));
   }
 };
 
