@@ -3,9 +3,13 @@
 #ifndef BLOCQ_CALIB_ALL_HPP
 #define BLOCQ_CALIB_ALL_HPP
 
+#include <blocq/calib/gram.hpp>
 #include <blocq/calib/imatrix.hpp>
 #include <blocq/calib/mix.hpp>
 #include <blocq/calib/rounding.hpp>
 #include <blocq/calib/rtn.hpp>
+#if __has_include(<Eigen/Cholesky>) || __has_include(<eigen3/Eigen/Cholesky>)
+#include <blocq/calib/gptq.hpp>
+#endif
 
 #endif

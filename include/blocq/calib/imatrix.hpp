@@ -88,7 +88,7 @@ inline std::vector<float> layer_importance::weights(std::size_t columns) const {
     const double least = 1e-6 * total / static_cast<double>(columns);
     for (std::size_t i = first; i < first + columns; ++i) {
       const double n = counts[i / per_count];
-      out.push_back(n > 0 ? static_cast<float>(std::max(usable(sums[i]), least) / n) : 1.0f);
+      out.push_back(n > 0 ? static_cast<float>((std::max)(usable(sums[i]), least) / n) : 1.0f);
     }
   }
   return out;
@@ -234,7 +234,7 @@ inline result<void> importance_table::read_legacy(std::span<const std::byte> fil
     const std::string name = in.text("the length of a name", "a name");
     // Who reads such a file divides by the calls, unless there are none.
     const auto calls = static_cast<std::int32_t>(in.word("a number of calls"));
-    const double tokens = static_cast<double>(chunk_size) * std::max(calls, 1);
+    const double tokens = static_cast<double>(chunk_size) * (std::max)(calls, 1);
     const std::size_t n = in.count(4, "a number of weights");
     const auto floats = in.take(4 * n, "the weights");
     if (in.problem.code != errc::ok) break;

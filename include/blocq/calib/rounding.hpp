@@ -66,8 +66,8 @@ struct integers {
     float round(std::size_t, float w, std::uint8_t& code) const noexcept {
       const float shifted = (lane(w) / lane(scale)).v;
       // Clamped before it is rounded too: lanes round up to 2^22.
-      const float near = std::min(std::max(shifted, lowest - zero - 1.0f), highest - zero + 1.0f);
-      const float q = std::min(std::max(nearest_int(lane(near)).v + zero, lowest), highest);
+      const float clamped = (std::min)((std::max)(shifted, lowest - zero - 1.0f), highest - zero + 1.0f);
+      const float q = (std::min)((std::max)(nearest_int(lane(clamped)).v + zero, lowest), highest);
       code = static_cast<std::uint8_t>(static_cast<int>(q));
       return (lane(scale) * lane(q - zero)).v;
     }
@@ -86,8 +86,8 @@ struct integers {
       float low = 0.0f, high = 0.0f;
       for (const float v : w.subspan(i * n, n)) {
         if (!is_finite(v)) return {errc::not_finite, i};
-        low = std::min(low, v);
-        high = std::max(high, v);
+        low = (std::min)(low, v);
+        high = (std::max)(high, v);
       }
       runs[i] = fixed_scale > 0.0f ? with(fixed_scale, fixed_zero) : range(low, high);
       if (!is_finite(runs[i].scale)) return {errc::scale_range, i};
@@ -116,7 +116,7 @@ struct integers {
   integers over(matrix_view<const float> w) const noexcept {
     float low = 0.0f, high = 0.0f;
     for (std::size_t r = 0; r < w.rows; ++r)
-      for (const float v : w.row(r)) low = std::min(low, v), high = std::max(high, v);
+      for (const float v : w.row(r)) low = (std::min)(low, v), high = (std::max)(high, v);
     const run all = range(low, high);
     integers fixed = *this;
     fixed.fixed_scale = all.scale;
@@ -132,12 +132,12 @@ struct integers {
   run range(float low, float high) const noexcept {
     const float steps = static_cast<float>((1 << bits) - 1), middle = static_cast<float>(1 << (bits - 1));
     if (symmetric) {
-      const float scale = (lane(std::max(-low, high)) / lane(middle - 1.0f)).v;
+      const float scale = (lane((std::max)(-low, high)) / lane(middle - 1.0f)).v;
       return with(scale > 0.0f ? scale : 1.0f, middle);
     }
     const float scale = (lane(high) / lane(steps) - lane(low) / lane(steps)).v;  // the difference could overflow
     if (!(scale > 0.0f)) return with(1.0f, 0.0f);
-    return with(scale, std::min(nearest_int(lane(-low) / lane(scale)).v, steps));
+    return with(scale, (std::min)(nearest_int(lane(-low) / lane(scale)).v, steps));
   }
 };
 
@@ -268,9 +268,9 @@ struct onto {
     for (int first = 0; first < order.count; first += static_cast<int>(scale_group)) {
       std::uint8_t codes[size];
       float y[size];
-      const int shown = std::min(order.count - first, static_cast<int>(scale_group));
+      const int shown = (std::min)(order.count - first, static_cast<int>(scale_group));
       for (std::size_t i = 0; i < size; ++i)
-        codes[i] = order.code[first + std::min(static_cast<int>(i % scale_group), shown - 1)];
+        codes[i] = order.code[first + (std::min)(static_cast<int>(i % scale_group), shown - 1)];
       B ladder = block;
       set_codes(ladder, codes);
       decode(ladder, y);

@@ -25,7 +25,7 @@ result<rounded<R>> rtn(matrix_view<const float> w, const R& r, std::span<const f
   std::vector<std::uint8_t> codes(width);
   std::vector<typename R::run> runs(panel);
   for (std::size_t first = 0; first < w.rows; first += panel) {
-    const std::size_t rows = std::min(panel, w.rows - first);
+    const std::size_t rows = (std::min)(panel, w.rows - first);
     for (std::size_t i = 0; i * width < w.cols; ++i) {
       for (std::size_t p = 0; p < rows; ++p)
         std::copy_n(w.row(first + p).data() + i * width, width, gathered.data() + p * width);
