@@ -33,6 +33,8 @@ int inspect(const inspect_options& o);
 
 struct quantize_options {
   std::string in, out, type, mix, importance, include, exclude;
+  std::string method = "rtn", calibration;
+  std::size_t context = 256, windows = 64;
   bool best = false;
   unsigned threads = default_threads();
 };
@@ -43,6 +45,13 @@ struct dequantize_options {
   unsigned threads = default_threads();
 };
 int dequantize(const dequantize_options& o);
+
+struct imatrix_options {
+  std::string model, text, out;
+  std::size_t context = 256, windows = 64;
+  unsigned threads = default_threads();
+};
+int imatrix(const imatrix_options& o);
 
 struct diff_options {
   std::string a, b;

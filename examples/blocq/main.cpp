@@ -18,8 +18,17 @@ std::string version() {
 }
 
 constexpr const char* model_help = "GGUF file; of a split set, any of its files";
+constexpr const char* llama_help = "GGUF file of a model of the architecture 'llama'";
 constexpr const char* output_help = "File to write; it appears when it is complete";
 constexpr const char* best_help = "Search longer than the reference encoder for a smaller error, where that is known";
+
+// How a text is cut up for a model.
+void add_windows(CLI::App* command, std::size_t& context, std::size_t& windows) {
+  command->add_option("--context", context, "Tokens in a window")->check(CLI::Range(4, 65536))->capture_default_str();
+  command->add_option("--windows", windows, "At most so many windows")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+}
 
 void add_threads(CLI::App* command, unsigned& threads) {
   command->add_option("--threads", threads, "Threads; results do not depend on their number")
@@ -65,6 +74,14 @@ int run(int argc, char** argv) {
       "Vectors, norms, expert routers and convolutions stay as they are. A tensor whose rows are not whole\n"
       "blocks gets a fallback type and is listed.");
 
+  imatrix_options w;
+  command = add("imatrix", "Measure which columns of its matrices a llama model uses", [&] { return imatrix(w); });
+  command->add_option("MODEL", w.model, llama_help)->required();
+  command->add_option("TEXT", w.text, "Text file, UTF-8: of the kind that the model is for")->required();
+  command->add_option("OUT", w.out, "File to write: .gguf, or .dat for the older form")->required();
+  add_windows(command, w.context, w.windows);
+  add_threads(command, w.threads);
+
   dequantize_options d;
   command =
       add("dequantize", "Write a copy with its block-format tensors as plain floats", [&] { return dequantize(d); });
@@ -94,13 +111,10 @@ int run(int argc, char** argv) {
 
   perplexity_options p;
   command = add("perplexity", "Measure how well a llama model predicts a text", [&] { return perplexity(p); });
-  command->add_option("MODEL", p.model, "GGUF file of a model of the architecture 'llama'")->required();
+  command->add_option("MODEL", p.model, llama_help)->required();
   command->add_option("TEXT", p.text, "Text file, UTF-8")->required();
   command->add_option("--base", p.base, "Compare its predictions with those of this model, the float one for example");
-  command->add_option("--context", p.context, "Tokens in a window")->check(CLI::Range(4, 65536))->capture_default_str();
-  command->add_option("--windows", p.windows, "At most so many windows")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
+  add_windows(command, p.context, p.windows);
   add_threads(command, p.threads);
   command->footer(
       "Every window starts with the token of the beginning, and its second half is scored, as llama.cpp does it.");

@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -70,6 +71,7 @@ class model {
   }
 
   const llama::shape& shape() const { return s_; }
+  std::string_view output_name() const { return output_.name(); }
 
  private:
   friend class session;
@@ -102,8 +104,20 @@ class session {
 
   void clear() { size_ = 0; }
 
+  // Is shown every linear layer with what goes into it, n rows of layer.columns(), before each product.
+  using observer = std::function<void(const matrix& layer, std::span<const float> x, std::size_t n)>;
+  void observe(observer f) { observer_ = std::move(f); }
+
   // Appends tokens and gives the logits of those from `first` on, a row of shape().vocabulary each.
   std::span<const float> append(std::span<const int> tokens, std::size_t first) {
+    embed(tokens);
+    for (std::size_t l = 0; l < m_.s_.layers; ++l) layer(l);
+    return finish(first);
+  }
+
+  // append in steps. Between them state() is what the next layer gets, a row for each token; a layer that is run again
+  // on the same state gives the same.
+  void embed(std::span<const int> tokens) {
     const llama::shape& s = m_.s_;
     const std::size_t n = tokens.size();
     if (size_ + n > capacity_) throw std::runtime_error("the text is longer than the session");
@@ -113,19 +127,27 @@ class session {
         throw std::runtime_error("a token is not in the model's vocabulary");
       m_.embedding_.row(static_cast<std::size_t>(tokens[t]), std::span(x_).subspan(t * s.width, s.width));
     }
-    for (std::size_t l = 0; l < s.layers; ++l) {
-      attention(m_.layers_[l], keys_[l], values_[l], n);
-      feed_forward(m_.layers_[l], n);
-    }
+  }
+  std::vector<float>& state() { return x_; }
+  void layer(std::size_t l) {
+    const std::size_t n = x_.size() / m_.s_.width;
+    attention(m_.layers_[l], keys_[l], values_[l], n);
+    feed_forward(m_.layers_[l], n);
+  }
+  std::span<const float> finish(std::size_t first) {
+    const std::size_t n = x_.size() / m_.s_.width;
     size_ += n;
-    const std::span last = std::span(x_).subspan(first * s.width);
-    normalize(last, m_.output_norm_, h_);
-    logits_.resize((n - first) * s.vocabulary);
-    m_.output_.multiply(h_, n - first, logits_, scratch_);
+    normalize(std::span(x_).subspan(first * m_.s_.width), m_.output_norm_, h_);
+    logits_.resize((n - first) * m_.s_.vocabulary);
+    multiply(m_.output_, h_, n - first, logits_);
     return logits_;
   }
 
  private:
+  void multiply(const matrix& w, std::span<const float> x, std::size_t n, std::span<float> y) {
+    if (observer_) observer_(w, x, n);
+    w.multiply(x, n, y, scratch_);
+  }
   // RMSNorm of every row of x.
   void normalize(std::span<const float> x, std::span<const float> gain, std::vector<float>& out) const {
     const std::size_t width = gain.size();
@@ -160,9 +182,9 @@ class session {
     const std::span k = std::span(keys).subspan(size_ * kv_width, n * kv_width);
     normalize(x_, layer.attention_norm, h_);
     q_.resize(n * s.width);
-    layer.q.multiply(h_, n, q_, scratch_);
-    layer.k.multiply(h_, n, k, scratch_);
-    layer.v.multiply(h_, n, std::span(values).subspan(size_ * kv_width, n * kv_width), scratch_);
+    multiply(layer.q, h_, n, q_);
+    multiply(layer.k, h_, n, k);
+    multiply(layer.v, h_, n, std::span(values).subspan(size_ * kv_width, n * kv_width));
     h_.assign(n * s.width, 0.0f);
     for (std::size_t t = 0; t < n; ++t) {
       const std::size_t seen = size_ + t + 1;
@@ -184,7 +206,7 @@ class session {
       }
     }
     q_.resize(n * s.width);
-    layer.o.multiply(h_, n, q_, scratch_);
+    multiply(layer.o, h_, n, q_);
     for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += q_[i];
   }
 
@@ -193,10 +215,10 @@ class session {
     normalize(x_, layer.feed_norm, h_);
     gate_.resize(n * m_.s_.hidden);
     up_.resize(n * m_.s_.hidden);
-    layer.gate.multiply(h_, n, gate_, scratch_);
-    layer.up.multiply(h_, n, up_, scratch_);
+    multiply(layer.gate, h_, n, gate_);
+    multiply(layer.up, h_, n, up_);
     for (std::size_t i = 0; i < gate_.size(); ++i) gate_[i] *= up_[i] / (1.0f + std::exp(-gate_[i]));
-    layer.down.multiply(gate_, n, h_, scratch_);
+    multiply(layer.down, gate_, n, h_);
     for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += h_[i];
   }
 
@@ -205,6 +227,7 @@ class session {
   std::vector<std::vector<float>> keys_, values_;  // of each layer: a row for every token
   std::vector<float> x_, h_, q_, gate_, up_, scores_, logits_;
   std::vector<std::byte> scratch_;
+  observer observer_;
 };
 
 }  // namespace llama

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace llama {
@@ -19,6 +20,7 @@ class matrix {
   // Throws std::runtime_error if the file lacks such a tensor.
   matrix(const blocq::gguf::reader& file, const std::string& name, std::size_t rows, std::size_t columns);
 
+  std::string_view name() const { return tensor_->name; }  // of the tensor
   std::size_t rows() const { return tensor_->rows(); }
   std::size_t columns() const { return tensor_->row_elements(); }
 
