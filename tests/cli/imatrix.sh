@@ -29,7 +29,7 @@ awk -v with="$(divergence gguf.gguf)" -v without="$(divergence plain.gguf)" 'BEG
 mkdir left
 expect 2 imatrix "$F/llama.gguf" text left/x.bin
 complains "is a .gguf or"
-expect 2 imatrix "$F/llama.gguf" text left/x.gguf --context 512
+expect 2 imatrix "$F/llama.gguf" text left/x.gguf --context 2048
 complains "fewer tokens than one window"
 expect 2 imatrix "$F/model.gguf" text left/x.gguf
 complains "lack a usable"
