@@ -3,11 +3,14 @@
 #ifndef BLOCQ_CALIB_ALL_HPP
 #define BLOCQ_CALIB_ALL_HPP
 
+#include <blocq/calib/awq.hpp>
 #include <blocq/calib/gram.hpp>
+#include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
 #include <blocq/calib/mix.hpp>
 #include <blocq/calib/rounding.hpp>
 #include <blocq/calib/rtn.hpp>
+#include <blocq/calib/smooth.hpp>
 #if __has_include(<Eigen/Cholesky>) || __has_include(<eigen3/Eigen/Cholesky>)
 #include <blocq/calib/gptq.hpp>
 #endif

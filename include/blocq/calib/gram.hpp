@@ -123,6 +123,14 @@ class gram {
   std::vector<double> magnitudes_, largest_;  // sums of |x|, and the largest
 };
 
+// Multiplies column k of w by scale[k]: with the inputs divided by it (gram::divide_columns) the layer computes the
+// same.
+inline void multiply_columns(matrix_view<float> w, std::span<const float> scale) noexcept {
+  BLOCQ_ASSERT(scale.size() == w.cols);
+  for (std::size_t n = 0; n < w.rows; ++n)
+    for (std::size_t k = 0; k < w.cols; ++k) w.row(n)[k] *= scale[k];
+}
+
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::calib
 
 #endif
