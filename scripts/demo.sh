@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what is missing, builds the program blocq and shows what it does: demo.sh [FILE.gguf]
-# Without an argument it works on the weights in examples/data. Results go to build/demo.
+# Installs what is missing, builds the program blocq and shows what it does: demo.sh [MODEL.gguf [TEXT]]
+# Without an argument it works on the little model in examples/data. Results go to build/demo.
 set -euo pipefail
-file=${1:-}
+file=${1:-} text=${2:-}
 [ -z "$file" ] || file=$(realpath -e -- "$file")
+[ -z "$text" ] || text=$(realpath -e -- "$text")
 cd "$(dirname "$0")/.."
 exec </dev/null
 
@@ -23,13 +24,15 @@ quietly cmake --build build --target blocq_program -j "$(nproc)"
 echo "build/bin/blocq is built ($SECONDS s)"
 
 blocq=build/bin/blocq
-file=${file:-examples/data/demo.gguf}
+[ -n "$file" ] || text=examples/data/story.txt
+file=${file:-examples/data/story.gguf}
+types=(q8_0 q6_k q5_k q4_k mxfp4 nvfp4 q3_k q2_k)
 
 title "What is in the file"
 show $blocq inspect "$file" | awk 'NR <= 40 { print } NR == 41 { print "..." } { last = $0 } END { if (NR > 40) print last }'
 
 title "The same weights in block formats"
-for type in q8_0 q6_k q4_k mxfp4 nvfp4 q2_k; do
+for type in "${types[@]}"; do
   show $blocq quantize "$file" build/demo/$type.gguf --type $type
 done
 
@@ -39,15 +42,20 @@ show $blocq diff "$file" build/demo/q4_k.gguf | awk 'NR <= 12 { print } NR == 13
 title "Every format on these weights"
 show $blocq compare "$file" --csv build/demo/compare.csv --svg build/demo/compare.svg
 
+if [ -n "$text" ]; then
+  title "What that does to the model's predictions"
+  show $blocq perplexity "$file" "$text" --copies $(printf 'build/demo/%s.gguf ' "${types[@]}")
+fi
+
 title "Done in $SECONDS s, the build included"
 cat <<EOF
-  build/demo/compare.svg   error against size, as a picture
+  build/demo/compare.svg   error against size of every format, as a picture: the plot to look at
   build/demo/compare.csv   the table
   build/demo/*.gguf        the quantized files
 
 Next:
-  scripts/demo.sh MODEL.gguf                                    the same with a model of yours
-  $blocq quantize MODEL.gguf OUT.gguf --type q4_k --importance IMATRIX
+  scripts/demo.sh MODEL.gguf TEXT                               the same with a llama model and a text of yours
+  $blocq quantize MODEL.gguf OUT.gguf --type q4_k --imatrix IMATRIX
   $blocq formats                                        what there is to choose from
   scripts/test.sh                                               all tests
 EOF

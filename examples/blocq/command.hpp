@@ -8,6 +8,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 // Exit codes, as diff(1) and cmp(1) have them; docs/cli.md says what leads to which. After a signal it is 128 plus the
 // number of the signal.
@@ -70,6 +71,8 @@ int compare(const compare_options& o);
 
 struct perplexity_options {
   std::string model, text, base;
+  std::vector<std::string> copies;
+  std::string cache = "f32";
   std::size_t context = 256, windows = 40;
   unsigned threads = default_threads();
 };

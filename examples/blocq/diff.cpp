@@ -17,6 +17,8 @@ struct comparison {
   error_sums sums;
 };
 
+}  // namespace
+
 error_sums compare_tensors(const tensor_info& a, const tensor_info& b, unsigned threads, progress& bar) {
   const std::size_t columns = a.row_elements(), rows = a.rows();
   const std::size_t step = std::max<std::size_t>(1, (std::size_t{1} << 20) / columns);
@@ -38,8 +40,6 @@ error_sums compare_tensors(const tensor_info& a, const tensor_info& b, unsigned 
   }
   return total;
 }
-
-}  // namespace
 
 int diff(const diff_options& o) {
   const model a(o.a), b(o.b);

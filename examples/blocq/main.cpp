@@ -114,6 +114,12 @@ int run(int argc, char** argv) {
   command->add_option("MODEL", p.model, llama_help)->required();
   command->add_option("TEXT", p.text, "Text file, UTF-8")->required();
   command->add_option("--base", p.base, "Compare its predictions with those of this model, the float one for example");
+  command
+      ->add_option("--copies", p.copies, "Measure these files against MODEL, its quantized copies, and print a table")
+      ->excludes("--base");
+  command->add_option("--cache", p.cache, "How keys and values are remembered")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"}))
+      ->capture_default_str();
   add_windows(command, p.context, p.windows);
   add_threads(command, p.threads);
   command->footer(

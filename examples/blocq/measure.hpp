@@ -2,6 +2,8 @@
 #ifndef BLOCQ_EXAMPLES_MEASURE_HPP
 #define BLOCQ_EXAMPLES_MEASURE_HPP
 
+#include <blocq/gguf/tensor.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -33,5 +35,10 @@ inline error_sums measure(std::span<const float> exact, std::span<const float> a
   if (std::isnan(sums.noise)) sums.largest = sums.noise;
   return sums;
 }
+
+// The same for two tensors of equal shape; the sums do not depend on the number of threads.
+class progress;
+error_sums compare_tensors(const blocq::gguf::tensor_info& a, const blocq::gguf::tensor_info& b, unsigned threads,
+                           progress& bar);
 
 #endif

@@ -1,13 +1,13 @@
 // blocq perplexity: how well a model predicts a text, and how far its predictions are from those of another model.
 #include "../llama/llama.hpp"
-#include "../llama/tokenizer.hpp"
 #include "command.hpp"
+#include "measure.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
-
-#include <blocq/gguf/file.hpp>
+#include "windows.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <iostream>
 #include <mutex>
@@ -17,7 +17,7 @@ namespace {
 
 // What the scored tokens of a window add up to.
 struct sums {
-  double loss = 0, loss_squared = 0, divergence = 0, divergence_squared = 0;
+  double loss = 0, loss_squared = 0, divergence = 0, divergence_squared = 0, seconds = 0;
   std::size_t tokens = 0, same_top = 0;
 
   sums& operator+=(const sums& o) {
@@ -25,6 +25,7 @@ struct sums {
     loss_squared += o.loss_squared;
     divergence += o.divergence;
     divergence_squared += o.divergence_squared;
+    seconds += o.seconds;
     tokens += o.tokens;
     same_top += o.same_top;
     return *this;
@@ -48,13 +49,15 @@ std::size_t top(std::span<const float> logits) {
 sums score(llama::session& session, llama::session* base, std::span<const int> window, std::size_t vocabulary) {
   const std::size_t first = window.size() / 2;
   session.clear();
+  sums total;
+  const auto start = std::chrono::steady_clock::now();
   const std::span logits = session.append(window, first);
+  total.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   std::span<const float> base_logits;
   if (base != nullptr) {
     base->clear();
     base_logits = base->append(window, first);
   }
-  sums total;
   std::vector<double> p, q;
   for (std::size_t i = first; i + 1 < window.size(); ++i) {
     const std::span row = logits.subspan((i - first) * vocabulary, vocabulary);
@@ -81,61 +84,107 @@ double error_of(double sum, double squares, std::size_t n) {
   return n > 1 ? std::sqrt(std::max(0.0, squares / count - mean * mean) / (count - 1)) : 0.0;
 }
 
+// Scores all windows, and `base` beside the model if there is one.
+sums evaluate(const perplexity_options& o, const llama::model& m, const llama::model* base,
+              const std::vector<std::vector<int>>& windows) {
+  std::vector<sums> each(windows.size());  // so that the order of summation is always the same
+  progress bar("windows", windows.size());
+  std::mutex mutex;
+  parallel_ranges(o.threads, windows.size(), [&](std::size_t begin, std::size_t end) {
+    llama::session session(m, o.context, o.cache);
+    std::optional<llama::session> base_session;
+    if (base != nullptr) base_session.emplace(*base, o.context);
+    for (std::size_t w = begin; w < end; ++w) {
+      check_interrupt();
+      each[w] = score(session, base_session ? &*base_session : nullptr, windows[w], m.shape().vocabulary);
+      const std::lock_guard lock(mutex);
+      bar.advance(1);
+    }
+  });
+  sums total;
+  for (const sums& s : each) total += s;
+  return total;
+}
+
+struct figures {
+  double perplexity, error, divergence, divergence_error, same_top, speed;
+};
+
+figures figures_of(const perplexity_options& o, const sums& s) {
+  const double count = static_cast<double>(s.tokens), value = std::exp(s.loss / count);
+  const double read = count * static_cast<double>(o.context) / static_cast<double>(o.context - o.context / 2 - 1);
+  return {value,
+          value * error_of(s.loss, s.loss_squared, s.tokens),
+          s.divergence / count,
+          error_of(s.divergence, s.divergence_squared, s.tokens),
+          100.0 * static_cast<double>(s.same_top) / count,
+          read / s.seconds};
+}
+
+// What the matrices take, in bits per weight, and how far they are from those of `base`.
+std::vector<std::string> weights_text(const model& file, const model& base, unsigned threads) {
+  std::uint64_t elements = 0, bytes = 0;
+  error_sums error;
+  for (const blocq::gguf::tensor_info& t : base.tensors()) {
+    const blocq::gguf::tensor_info* const other = file.find(t.name);
+    if (!is_weight_matrix(t) || other == nullptr || other->elements() != t.elements() ||
+        other->row_elements() != t.row_elements())
+      continue;
+    elements += t.elements();
+    bytes += other->data.size();
+    progress bar("comparing", t.elements());
+    error += compare_tensors(t, *other, threads, bar);
+  }
+  return {elements == 0 ? "-" : number_text(8.0 * static_cast<double>(bytes) / static_cast<double>(elements), 4),
+          error.noise == 0 ? "0" : number_text(100 * error.relative_rmse(), 3) + " %"};
+}
+
 }  // namespace
 
 int perplexity(const perplexity_options& o) {
   const model file(o.model);
   const std::optional<model> base_file = o.base.empty() ? std::nullopt : std::optional<model>(std::in_place, o.base);
-  const auto text = blocq::gguf::mapped_file::open(o.text.c_str());
-  if (!text) throw failure(text.message());
-
   const llama::model m(file.reader());
   const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_file->reader()) : std::nullopt;
   const llama::tokenizer tokenizer(file.reader());
-  const std::size_t vocabulary = m.shape().vocabulary, size = o.context;
-  if (static_cast<std::size_t>(tokenizer.size()) != vocabulary || (base && base->shape().vocabulary != vocabulary))
-    throw failure("the models and the tokenizer do not have the same vocabulary");
+  const std::size_t vocabulary = m.shape().vocabulary;
+  const auto same_vocabulary = [&](const llama::model& other) {
+    if (other.shape().vocabulary != vocabulary || static_cast<std::size_t>(tokenizer.size()) != vocabulary)
+      throw failure("the models and the tokenizer do not have the same vocabulary");
+  };
+  same_vocabulary(base ? *base : m);
 
-  // A token is a few bytes at most on average: no more of a book is read than can be needed.
-  const std::size_t enough = std::min<std::size_t>(text->bytes().size(), o.windows * size * 16);
-  std::vector<int> tokens{tokenizer.bos()};
-  for (const int t : tokenizer.encode({reinterpret_cast<const char*>(text->bytes().data()), enough}))
-    tokens.push_back(t);
-  const std::size_t windows = std::min(o.windows, tokens.size() / size);
-  if (windows == 0) throw failure(printable(o.text) + ": has fewer tokens than one window of " + std::to_string(size));
-
-  std::vector<sums> each(windows);
-  const auto start = std::chrono::steady_clock::now();
-  {
-    progress bar("windows", windows);
-    std::mutex mutex;
-    parallel_ranges(o.threads, windows, [&](std::size_t begin, std::size_t end) {
-      llama::session session(m, size);
-      std::optional<llama::session> base_session;
-      if (base) base_session.emplace(*base, size);
-      for (std::size_t w = begin; w < end; ++w) {
-        check_interrupt();
-        std::vector<int> window(tokens.begin() + static_cast<std::ptrdiff_t>(w * size),
-                                tokens.begin() + static_cast<std::ptrdiff_t>((w + 1) * size));
-        window[0] = tokenizer.bos();
-        each[w] = score(session, base_session ? &*base_session : nullptr, window, vocabulary);
-        const std::lock_guard lock(mutex);
-        bar.advance(1);
-      }
-    });
+  const auto windows = windows_of(o.text, tokenizer, o.context, o.windows);
+  const figures f = figures_of(o, evaluate(o, m, base ? &*base : nullptr, windows));
+  if (o.copies.empty()) {
+    std::cout << "perplexity " << number_text(f.perplexity, 4) << " +- " << number_text(f.error, 4) << " over "
+              << windows.size() * (o.context - o.context / 2 - 1) << " tokens\n";
+    if (base)
+      std::cout << "KL divergence from " << printable(o.base) << ": " << significant_text(f.divergence) << " +- "
+                << significant_text(f.divergence_error, 2) << ", same top token " << number_text(f.same_top, 1)
+                << " %\n";
+    std::cout << number_text(f.speed, 0) << " tokens/s per thread\n";
+    return exit_done;
   }
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  sums total;
-  for (const sums& s : each) total += s;
 
-  const double count = static_cast<double>(total.tokens), value = std::exp(total.loss / count);
-  std::cout << "perplexity " << number_text(value, 4) << " +- "
-            << number_text(value * error_of(total.loss, total.loss_squared, total.tokens), 4) << " over "
-            << total.tokens << " tokens\n";
-  if (base)
-    std::cout << "KL divergence from " << printable(o.base) << ": " << significant_text(total.divergence / count)
-              << " +- " << significant_text(error_of(total.divergence, total.divergence_squared, total.tokens), 2)
-              << ", same top token " << number_text(100.0 * static_cast<double>(total.same_top) / count, 1) << " %\n";
-  std::cout << number_text(static_cast<double>(windows * size) * (base ? 2 : 1) / seconds, 0) << " tokens/s\n";
+  table t(
+      {"model", ">bits/weight", ">relative RMSE", ">perplexity", ">+-", ">KL divergence", ">same top", ">tokens/s"});
+  const auto row = [&](const std::string& path, const model& weights, const figures& x) {
+    std::vector<std::string> cells = weights_text(weights, file, o.threads);
+    cells.insert(cells.begin(), printable(std::filesystem::path(path).filename().string()));
+    for (const double v : {x.perplexity, x.error}) cells.push_back(number_text(v, 4));
+    cells.push_back(&weights == &file ? "0" : significant_text(x.divergence));
+    cells.push_back(&weights == &file ? "100.0 %" : number_text(x.same_top, 1) + " %");
+    cells.push_back(number_text(x.speed, 0));
+    t.row(std::move(cells));
+  };
+  row(o.model, file, f);
+  for (const std::string& path : o.copies) {
+    const model copy(path);
+    const llama::model weights(copy.reader());
+    same_vocabulary(weights);
+    row(path, copy, figures_of(o, evaluate(o, weights, &m, windows)));
+  }
+  std::cout << t << "\nSpeeds are per thread.\n";
   return exit_done;
 }

@@ -1,8 +1,10 @@
 // A llama-architecture transformer over the tensors of a GGUF file, small enough to read in one sitting: what it
-// needs from blocq is in matrix.cpp, everything else is ordinary code. Weights stay where they are in the file.
+// needs from blocq is in matrix.cpp and cache.cpp, everything else is ordinary code. Weights stay where they are in the
+// file.
 #ifndef LLAMA_LLAMA_HPP
 #define LLAMA_LLAMA_HPP
 
+#include "cache.hpp"
 #include "matrix.hpp"
 
 #include <blocq/gguf/reader.hpp>
@@ -95,14 +97,16 @@ class model {
 // model are independent, so each may have a thread of its own.
 class session {
  public:
-  // `tokens`: the longest text.
-  session(const model& m, std::size_t tokens) : m_(m), capacity_(tokens) {
+  // `tokens`: the longest text. `kind`: how keys and values are remembered, see cache.hpp.
+  session(const model& m, std::size_t tokens, std::string_view kind = "f32") : m_(m), capacity_(tokens) {
     const llama::shape& s = m.s_;
-    keys_.assign(s.layers, std::vector<float>(tokens * s.kv_heads * s.head_width));
-    values_ = keys_;
+    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kind, s.head_width);
   }
 
-  void clear() { size_ = 0; }
+  void clear() {
+    size_ = 0;
+    for (cache& c : caches_) c.clear();
+  }
 
   // Is shown every linear layer with what goes into it, n rows of layer.columns(), before each product.
   using observer = std::function<void(const matrix& layer, std::span<const float> x, std::size_t n)>;
@@ -116,7 +120,7 @@ class session {
   }
 
   // append in steps. Between them state() is what the next layer gets, a row for each token; a layer that is run again
-  // on the same state gives the same.
+  // on the same state gives the same, as long as these are the first tokens of a text.
   void embed(std::span<const int> tokens) {
     const llama::shape& s = m_.s_;
     const std::size_t n = tokens.size();
@@ -131,7 +135,7 @@ class session {
   std::vector<float>& state() { return x_; }
   void layer(std::size_t l) {
     const std::size_t n = x_.size() / m_.s_.width;
-    attention(m_.layers_[l], keys_[l], values_[l], n);
+    attention(m_.layers_[l], std::span(caches_).subspan(l * m_.s_.kv_heads, m_.s_.kv_heads), n);
     feed_forward(m_.layers_[l], n);
   }
   std::span<const float> finish(std::size_t first) {
@@ -159,6 +163,12 @@ class session {
       for (std::size_t i = 0; i < width; ++i) out[t + i] = x[t + i] * scale * gain[i];
     }
   }
+  static void softmax(std::span<float> x, float factor) {
+    float greatest = -INFINITY, sum = 0;
+    for (float& v : x) greatest = std::fmax(greatest, v *= factor);
+    for (float& v : x) sum += v = std::exp(v - greatest);
+    for (float& v : x) v /= sum;
+  }
   // Turns neighbouring pairs of every head by an angle that grows with the position.
   void rotate(std::span<float> heads, std::size_t position) const {
     const std::size_t width = m_.s_.head_width;
@@ -170,39 +180,32 @@ class session {
       heads[i + 1] = a * s + b * c;
     }
   }
-  static float dot(const float* a, const float* b, std::size_t n) {
-    float sum = 0;
-    for (std::size_t i = 0; i < n; ++i) sum += a[i] * b[i];
-    return sum;
-  }
 
-  void attention(const model::layer& layer, std::vector<float>& keys, std::vector<float>& values, std::size_t n) {
+  void attention(const model::layer& layer, std::span<cache> caches, std::size_t n) {
     const llama::shape& s = m_.s_;
-    const std::size_t kv_width = s.kv_heads * s.head_width;
-    const std::span k = std::span(keys).subspan(size_ * kv_width, n * kv_width);
+    const std::size_t kv_width = s.kv_heads * s.head_width, shared = s.heads / s.kv_heads;
     normalize(x_, layer.attention_norm, h_);
     q_.resize(n * s.width);
+    k_.resize(n * kv_width);
+    v_.resize(n * kv_width);
     multiply(layer.q, h_, n, q_);
-    multiply(layer.k, h_, n, k);
-    multiply(layer.v, h_, n, std::span(values).subspan(size_ * kv_width, n * kv_width));
-    h_.assign(n * s.width, 0.0f);
+    multiply(layer.k, h_, n, k_);
+    multiply(layer.v, h_, n, v_);
+    h_.resize(n * s.width);
+    if (size_ == 0)
+      for (cache& c : caches) c.clear();  // the layer may be run again
     for (std::size_t t = 0; t < n; ++t) {
-      const std::size_t seen = size_ + t + 1;
-      rotate(std::span(q_).subspan(t * s.width, s.width), seen - 1);
-      rotate(k.subspan(t * kv_width, kv_width), seen - 1);
-      scores_.resize(seen);
+      rotate(std::span(q_).subspan(t * s.width, s.width), size_ + t);
+      rotate(std::span(k_).subspan(t * kv_width, kv_width), size_ + t);
+      scores_.resize(size_ + t + 1);
       for (std::size_t head = 0; head < s.heads; ++head) {
-        const std::size_t from = head / (s.heads / s.kv_heads) * s.head_width;
-        const float* const q = &q_[t * s.width + head * s.head_width];
-        float* const out = &h_[t * s.width + head * s.head_width];
-        float greatest = -INFINITY, sum = 0;
-        for (std::size_t i = 0; i < seen; ++i) {
-          scores_[i] = dot(q, &keys[i * kv_width + from], s.head_width) / std::sqrt(static_cast<float>(s.head_width));
-          greatest = std::fmax(greatest, scores_[i]);
-        }
-        for (float& score : scores_) sum += score = std::exp(score - greatest);
-        for (std::size_t i = 0; i < seen; ++i)
-          for (std::size_t d = 0; d < s.head_width; ++d) out[d] += scores_[i] / sum * values[i * kv_width + from + d];
+        cache& c = caches[head / shared];
+        const std::size_t from = t * kv_width + head / shared * s.head_width, to = t * s.width + head * s.head_width;
+        if (head % shared == 0)
+          c.append(std::span(k_).subspan(from, s.head_width), std::span(v_).subspan(from, s.head_width));
+        c.scores(std::span(q_).subspan(to, s.head_width), scores_);
+        softmax(scores_, 1.0f / std::sqrt(static_cast<float>(s.head_width)));
+        c.mix(scores_, std::span(h_).subspan(to, s.head_width));
       }
     }
     q_.resize(n * s.width);
@@ -224,8 +227,8 @@ class session {
 
   const model& m_;
   std::size_t capacity_, size_ = 0;
-  std::vector<std::vector<float>> keys_, values_;  // of each layer: a row for every token
-  std::vector<float> x_, h_, q_, gate_, up_, scores_, logits_;
+  std::vector<cache> caches_;  // of each layer, one for every head of keys and values
+  std::vector<float> x_, h_, q_, k_, v_, gate_, up_, scores_, logits_;
   std::vector<std::byte> scratch_;
   observer observer_;
 };

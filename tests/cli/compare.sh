@@ -1,7 +1,7 @@
 . "${0%/*}/lib.sh"
 
 expect 0 compare "$DEMO" --rows 8 --csv c.csv --svg c.svg
-says "20,480 of 917,504 weights in 8 tensors"
+says "36,864 of 1,441,792 weights in 16 tensors"
 head -1 c.csv | grep -q '^format,gguf_id,block_size,block_bytes,bits_per_weight,relative_rmse,snr_db,encode' || fail "CSV"
 # Every format that can be encoded takes part, with and without a GGUF id.
 for type in $("$BLOCQ" formats | awk '$0 ~ "reference" && $1 != "f32" { print $1 }'); do

@@ -3,14 +3,14 @@
 expect 0 inspect "$DEMO"
 says "token_embd.weight"
 says "256 x 512"
-says "blocq demo"
+says "blocq stories"
 expect 0 inspect "$DEMO" --json
 json /metadata/0/key general.architecture
 json /metadata/0/value llama
 json /tensors/0/shape '[256,512]'
 json /tensors/0/type f16
-json /total/tensors 10
-json /total/elements 918016
+json /total/tensors 21
+json /total/elements 1443072
 
 # Foreign text cannot move the cursor, colour or reorder the line, and is valid UTF-8.
 expect 0 inspect "$F/escape.gguf"

@@ -25,6 +25,37 @@ divergence() {
 awk -v q8="$(divergence q8.gguf)" -v q4="$(divergence q4.gguf)" 'BEGIN { exit !(0 < q8 && q8 < q4) }' ||
   fail "q8_0 is not nearer than q4_0"
 
+# Several copies at once: the same figures in a table.
+expect 0 perplexity "$F/llama.gguf" text --context 64 --windows 5 --base "$F/llama.gguf"
+exact=$(awk '{ print $2; exit }' out)
+expect 0 perplexity q4.gguf text --context 64 --windows 5 --base "$F/llama.gguf"
+q4="$(awk '{ print $2; exit }' out) $(awk '/divergence/ { sub(/.*: /, ""); print $1 }' out)"
+expect 0 perplexity "$F/llama.gguf" text --context 64 --windows 5 --copies q8.gguf q4.gguf
+[ "$(awk '$1 == "llama.gguf" { print $2, $3, $4, $6 }' out)" = "32.0000 0 $exact 0" ] || fail "the model itself"
+[ "$(awk '$1 == "q4.gguf" { print $2, $5, $7 }' out)" = "4.5000 $q4" ] || fail "q4 is not $q4"
+expect 2 perplexity "$F/llama.gguf" text --context 64 --copies q8.gguf "$F/model.gguf"
+complains "embedding_length"
+expect 2 perplexity "$F/llama.gguf" text --context 64 --base q8.gguf --copies q4.gguf
+
+# The model of the demo has learnt its stories, and loses some of that in two bits.
+story=${DEMO%.gguf}.txt
+expect 0 quantize "$DEMO" q8.gguf -t q8_0
+expect 0 quantize "$DEMO" q2.gguf -t q2_k
+expect 0 perplexity "$DEMO" "$story" --windows 4 --copies q8.gguf q2.gguf
+column() { awk -v name="$1" -v n="$2" '$1 == name { print $n }' out; }
+awk -v own="$(column story.gguf 4)" -v q8="$(column q8.gguf 5)" -v q2="$(column q2.gguf 5)" \
+  'BEGIN { exit !(1 < own && own < 2.5 && q8 < 1.01 * own && q2 > 1.01 * own) }' || fail "perplexities of the demo"
+
+# Keys and values in fewer bits cost something, in q8_0 next to nothing.
+cached() {
+  expect 0 perplexity "$DEMO" "$story" --windows 2 --base "$DEMO" --cache $1
+  awk '/divergence/ { sub(/.*: /, ""); print $1 }' out
+}
+awk -v q8="$(cached q8_0)" -v q4="$(cached q4_0)" -v k4="$(cached kivi4)" -v k2="$(cached kivi2)" \
+  'BEGIN { exit !(0 < q8 && q8 < q4 && 0 < k4 && k4 < k2) }' || fail "divergences of caches"
+expect 2 perplexity "$F/llama.gguf" text --context 64 --cache q8_0
+complains "a width of 16 channels is not whole blocks of 32"
+
 expect 2 perplexity "$F/model.gguf" text
 complains "lack a usable 'llama.embedding_length'"
 echo short >short

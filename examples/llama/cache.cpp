@@ -1,0 +1,59 @@
+#include "cache.hpp"
+
+#include <blocq/kv/all.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <variant>
+
+namespace llama {
+
+namespace kv = blocq::kv;
+
+struct cache::any {
+  std::variant<kv::rows<float>, kv::rows<blocq::f16>, kv::rows<blocq::q8_0>, kv::rows<blocq::q4_0>, kv::kivi<4>,
+               kv::kivi<2>>
+      is;
+};
+
+namespace {
+
+template <class Cache, class Any>
+std::unique_ptr<Any> make(std::size_t width) {
+  auto created = Cache::create(width);
+  if (!created) throw std::runtime_error(std::string("the attention heads do not fit the cache: ") + created.message());
+  return std::make_unique<Any>(Any{*std::move(created)});
+}
+
+}  // namespace
+
+cache::cache(std::string_view kind, std::size_t width) {
+  if (kind == "f32") any_ = make<kv::rows<float>, any>(width);
+  if (kind == "f16") any_ = make<kv::rows<blocq::f16>, any>(width);
+  if (kind == "q8_0") any_ = make<kv::rows<blocq::q8_0>, any>(width);
+  if (kind == "q4_0") any_ = make<kv::rows<blocq::q4_0>, any>(width);
+  if (kind == "kivi4") any_ = make<kv::kivi<4>, any>(width);
+  if (kind == "kivi2") any_ = make<kv::kivi<2>, any>(width);
+  if (any_ == nullptr) throw std::runtime_error("there is no cache of the kind '" + std::string(kind) + "'");
+}
+cache::cache(cache&&) noexcept = default;
+cache::~cache() = default;
+
+std::size_t cache::size() const {
+  return std::visit([](const auto& c) { return c.size(); }, any_->is);
+}
+void cache::clear() {
+  std::visit([](auto& c) { c.clear(); }, any_->is);
+}
+void cache::append(std::span<const float> key, std::span<const float> value) {
+  // A key that is no number spoils its own scores, as it would in floats.
+  std::visit([&](auto& c) { static_cast<void>(c.append(key, value)); }, any_->is);
+}
+void cache::scores(std::span<const float> q, std::span<float> out) const {
+  std::visit([&](const auto& c) { c.scores(q, out); }, any_->is);
+}
+void cache::mix(std::span<const float> p, std::span<float> out) const {
+  std::visit([&](const auto& c) { c.mix(p, out); }, any_->is);
+}
+
+}  // namespace llama

@@ -1,0 +1,36 @@
+// The keys and values of one attention head in one layer, as floats or quantized.
+#ifndef LLAMA_CACHE_HPP
+#define LLAMA_CACHE_HPP
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace llama {
+
+// What blocq/kv has, behind a name that a user can give. The kernels are instantiated in cache.cpp and nowhere else.
+class cache {
+ public:
+  // kind: f32, f16, q8_0, q4_0, kivi4 or kivi2. Throws std::runtime_error if there is no such cache for heads of this
+  // width.
+  cache(std::string_view kind, std::size_t width);
+  cache(cache&&) noexcept;
+  ~cache();
+
+  std::size_t size() const;
+  void clear();
+  void append(std::span<const float> key, std::span<const float> value);
+  // out[t] = q . key t
+  void scores(std::span<const float> q, std::span<float> out) const;
+  // out = sum of p[t] * value t
+  void mix(std::span<const float> p, std::span<float> out) const;
+
+ private:
+  struct any;
+  std::unique_ptr<any> any_;
+};
+
+}  // namespace llama
+
+#endif
