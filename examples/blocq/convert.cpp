@@ -125,12 +125,12 @@ conversion_result convert(const model& source, const conversion_job& job, const 
     for (std::size_t first = 0; first < t.rows(); first += step) {
       check_interrupt();
       const std::size_t rows = std::min<std::size_t>(step, t.rows() - first);
-      if (c.target == nullptr) {
+      const std::size_t row_bytes = c.target != nullptr ? c.target->bytes_for(t.row_elements()) : t.row_bytes();
+      if (c.target == nullptr || !c.ready.empty()) {
         stopwatch watch;
-        check(out.write(i, t.data.subspan(first * t.row_bytes(), rows * t.row_bytes())));
+        check(out.write(i, (c.ready.empty() ? t.data : c.ready).subspan(first * row_bytes, rows * row_bytes)));
         times.writing += watch.lap();
       } else {
-        const std::size_t row_bytes = c.target->bytes_for(t.row_elements());
         chunk.resize(rows * row_bytes);
         parallel_ranges(job.threads, rows, [&](std::size_t begin, std::size_t end) {
           convert_rows(job, c, first + begin, first + end, chunk.data() + begin * row_bytes, times);

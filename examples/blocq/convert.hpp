@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
-// One tensor of the output: in `target`'s format, or byte for byte as it is if that is null.
+// One tensor of the output: in `target`'s format, or byte for byte as it is if that is null. If its bytes are `ready`
+// they are taken.
 struct conversion {
   const blocq::gguf::tensor_info* source;
   const format_entry* target = nullptr;
+  std::span<const std::byte> ready = {};
 };
 
 struct conversion_job {

@@ -67,6 +67,11 @@ int run(int argc, char** argv) {
   format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m");
   command->add_flag("--best", q.best, best_help);
   command->add_option("--imatrix,--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
+  command->add_option("--method", q.method, "How weights are rounded: rtn (each for itself), gptq, awq or awq+gptq")
+      ->check(CLI::IsMember({"rtn", "gptq", "awq", "awq+gptq"}))
+      ->capture_default_str();
+  command->add_option("--calibration", q.calibration, "Text file for the methods other than rtn, of a llama model");
+  add_windows(command, q.context, q.windows);
   command->add_option("--include", q.include, "Only tensors whose name contains a match of this regular expression");
   command->add_option("--exclude", q.exclude, "Not those whose name contains a match of this one");
   add_threads(command, q.threads);

@@ -1,4 +1,5 @@
 // blocq quantize: a model with its matrices in one block format, or in a mix of them.
+#include "calibrate.hpp"
 #include "command.hpp"
 #include "convert.hpp"
 #include "terminal.hpp"
@@ -74,6 +75,8 @@ constexpr std::size_t any_format_fits = 256;
 }  // namespace
 
 int quantize(const quantize_options& o) {
+  if (o.method != "rtn" && o.calibration.empty())
+    throw failure("the method " + o.method + " needs a text: --calibration");
   const std::regex include = compile(o.include), exclude = compile(o.exclude);
   const model source(o.in);
   const type_choice wanted(o, source);
@@ -115,6 +118,29 @@ int quantize(const quantize_options& o) {
   if (importance && named == 0)
     throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
 
+  tensor_bytes calibrated;
+  if (o.method != "rtn") {
+#ifdef BLOCQ_PROGRAM_CALIBRATES
+    std::map<std::string, int, std::less<>> types;
+    for (const conversion& c : job.tensors)
+      if (c.target != nullptr) types[std::string(c.source->name)] = *c.target->gguf_id;
+    calibrated = calibrate(source, types,
+                           {.awq = o.method.starts_with("awq"),
+                            .gptq = o.method.ends_with("gptq"),
+                            .text = o.calibration,
+                            .context = o.context,
+                            .windows = o.windows,
+                            .threads = o.threads});
+    for (conversion& c : job.tensors) {
+      const auto found = calibrated.find(c.source->name);
+      if (found == calibrated.end()) continue;
+      c.ready = found->second;
+      if (c.target == nullptr) c.target = find_format("f32");
+    }
+#else
+    throw failure("this program was built without Eigen 3, which the method " + o.method + " needs");
+#endif
+  }
   const conversion_result result = convert(source, job, o.out);
   std::cout << printable(o.out) << ": " << quantized << (quantized == 1 ? " tensor" : " tensors") << " quantized to "
             << wanted.name() << ", ";

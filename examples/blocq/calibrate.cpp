@@ -1,0 +1,216 @@
+#include "calibrate.hpp"
+
+#include "../llama/llama.hpp"
+#include "command.hpp"
+#include "round_matrix.hpp"
+#include "terminal.hpp"
+#include "windows.hpp"
+
+#include <blocq/core/bits.hpp>
+#include <blocq/gguf/writer.hpp>
+
+#include <cstring>
+#include <mutex>
+
+namespace {
+
+namespace calib = blocq::calib;
+using blocq::gguf::tensor_info;
+
+// A model's tensors as floats in memory, where they can be changed: a GGUF file that is on no disk.
+class float_copy {
+ public:
+  explicit float_copy(const model& source) {
+    blocq::gguf::writer out;
+    for (const auto& [key, value] : source.metadata()) out.add(key, value);
+    for (const tensor_info& t : source.tensors())
+      out.add_tensor(t.name, format_of(t) != nullptr ? 0 : t.type, {t.dims, t.n_dims});
+    const auto check = [](const auto& r) {
+      if (!r) throw failure(r.message());
+    };
+    check(out.plan());
+    bytes_.reserve(out.file_size());
+    auto sink = [&](const void* data, std::size_t size) {
+      const auto* p = static_cast<const std::byte*>(data);
+      bytes_.insert(bytes_.end(), p, p + size);
+      return true;
+    };
+    check(out.begin(sink));
+    for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+      const tensor_info& t = source.tensors()[i];
+      if (format_of(t) == nullptr) {
+        check(out.write(i, t.data));
+        continue;
+      }
+      std::vector<float> row(t.row_elements());
+      for (std::size_t r = 0; r < t.rows(); ++r) {
+        read_rows(t, r, r + 1, row);
+        check(out.write(i, image_of(row)));
+      }
+    }
+    check(out.finish());
+    auto parsed = blocq::gguf::reader::parse(bytes_);
+    check(parsed);
+    reader_ = std::move(*parsed);
+  }
+
+  const blocq::gguf::reader& reader() const { return reader_; }
+  const tensor_info* find(const std::string& name) const { return reader_.find_tensor(name); }
+
+  std::vector<float> get(const tensor_info& t) const {
+    std::vector<float> out(t.elements());
+    read_rows(t, 0, t.rows(), out);
+    return out;
+  }
+  void set(const tensor_info& t, std::span<const float> values) {
+    const auto image = image_of(values);
+    std::memcpy(bytes_.data() + (t.data.data() - bytes_.data()), image.data(), image.size());
+  }
+
+  // Floats as they are in a file.
+  static std::vector<std::byte> image_of(std::span<const float> values) {
+    std::vector<std::byte> image(4 * values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      blocq::le32 word;
+      store(word, blocq::to_bits(values[i]));
+      std::memcpy(image.data() + 4 * i, &word, 4);
+    }
+    return image;
+  }
+
+ private:
+  std::vector<std::byte> bytes_;
+  blocq::gguf::reader reader_;
+};
+
+// Matrices that have the same input.
+struct group {
+  std::vector<std::string> consumers;
+  std::string producer;  // whose output that is, and which can take up a scale for each of its elements; or empty
+};
+
+std::vector<group> groups_of(const llama::shape& s, std::size_t layer) {
+  const std::string b = "blk." + std::to_string(layer) + '.';
+  return {{{b + "attn_q.weight", b + "attn_k.weight", b + "attn_v.weight"}, b + "attn_norm.weight"},
+          {{b + "attn_output.weight"}, s.heads == s.kv_heads ? b + "attn_v.weight" : ""},
+          {{b + "ffn_gate.weight", b + "ffn_up.weight"}, b + "ffn_norm.weight"},
+          {{b + "ffn_down.weight"}, b + "ffn_up.weight"}};
+}
+
+class calibrator {
+ public:
+  calibrator(const model& source, const std::map<std::string, int, std::less<>>& types, const calibration& how)
+      : types_(types), how_(how), copy_(source), model_(copy_.reader()) {
+    windows_ = windows_of(how.text, llama::tokenizer(source.reader()), how.context, how.windows);
+    states_.resize(windows_.size());
+    for (const auto& [name, type] : types_)
+      if (!is_float(type) && !can_calibrate(type))
+        throw failure("tensor '" + printable(name) +
+                      "': calibration needs a format whose codes stand for one element " + "each, and those of " +
+                      std::string(find_format(type)->name) + " do not");
+  }
+
+  tensor_bytes run() {
+    const std::size_t layers = model_.shape().layers;
+    progress bar("calibrating", (5 * layers + 1) * windows_.size());
+    bar_ = &bar;
+    each_window([&](llama::session& session, std::size_t, std::size_t w) {
+      session.embed(windows_[w]);
+      states_[w] = session.state();
+    });
+    for (std::size_t l = 0; l < layers; ++l) {
+      for (const group& g : groups_of(model_.shape(), l))
+        round(g, moments(g.consumers.front(), [&](llama::session& session) { session.layer(l); }));
+      each_window([&](llama::session& session, std::size_t, std::size_t w) {
+        session.state() = states_[w];
+        session.layer(l);
+        states_[w] = session.state();
+      });
+    }
+    if (const std::string output = "output.weight"; types_.contains(output))
+      round({{output}, ""}, moments(output, [&](llama::session& session) { session.finish(0); }));
+    return std::move(done_);
+  }
+
+ private:
+  // The windows are cut into as many parts with any number of threads, so that sums do not depend on it.
+  static constexpr std::size_t parts = 8;
+
+  static bool is_float(int type) { return type == 0 || find_format(type)->block_size == 1; }
+
+  // Calls f(session, part, window) for all.
+  template <class F>
+  void each_window(const F& f) {
+    std::mutex mutex;
+    parallel_ranges(how_.threads, parts, [&](std::size_t begin, std::size_t end) {
+      llama::session session(model_, how_.context);
+      for (std::size_t part = begin; part < end; ++part)
+        for (std::size_t w = windows_.size() * part / parts; w < windows_.size() * (part + 1) / parts; ++w) {
+          check_interrupt();
+          session.clear();
+          f(session, part, w);
+          const std::lock_guard lock(mutex);
+          bar_->advance(1);
+        }
+    });
+  }
+
+  // Of what goes into the matrix when `step` is done from the present states on.
+  template <class F>
+  calib::gram moments(const std::string& name, const F& step) {
+    const std::size_t columns = copy_.find(name)->row_elements();
+    std::vector<calib::gram> each(parts, calib::gram(columns));
+    each_window([&](llama::session& session, std::size_t part, std::size_t w) {
+      session.observe([&](const llama::matrix& layer, std::span<const float> x, std::size_t n) {
+        if (layer.name() != name) return;
+        if (const auto s = each[part].add({x.data(), n, columns, columns}); !s)
+          throw failure("the inputs of '" + printable(name) + "' are not numbers: " + s.message());
+      });
+      session.state() = states_[w];
+      step(session);
+      session.observe({});
+    });
+    for (std::size_t p = 1; p < parts; ++p) static_cast<void>(each[0].merge(each[p]));
+    return std::move(each[0]);
+  }
+
+  void round(const group& g, const calib::gram& moments) {
+    const auto importance = moments.mean_squares();
+    std::optional<calib::gptq_factor> factor;
+    for (const std::string& name : g.consumers) {
+      const auto type = types_.find(name);
+      if (type == types_.end() || is_float(type->second)) continue;
+      if (how_.gptq && !factor) {
+        auto made = calib::gptq_factorize(moments);
+        if (!made) throw failure("the inputs of '" + printable(name) + "': " + made.message());
+        factor = std::move(*made);
+      }
+      const tensor_info& t = *copy_.find(name);
+      const std::vector<float> w = copy_.get(t);
+      try {
+        auto rounded = round_matrix(type->second, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, importance,
+                                    factor ? &*factor : nullptr, how_.threads);
+        copy_.set(t, rounded.values);
+        done_[name] = std::move(rounded.blocks);
+      } catch (const failure& e) {
+        throw failure("tensor '" + printable(name) + "': " + e.what());
+      }
+    }
+  }
+
+  const std::map<std::string, int, std::less<>>& types_;
+  const calibration& how_;
+  float_copy copy_;
+  llama::model model_;
+  std::vector<std::vector<int>> windows_;
+  std::vector<std::vector<float>> states_;  // of each window: what the next layer gets
+  tensor_bytes done_;
+  progress* bar_ = nullptr;
+};
+
+}  // namespace
+
+tensor_bytes calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
+                       const calibration& how) {
+  return calibrator(source, types, how).run();
+}

@@ -1,0 +1,31 @@
+// Rounding the matrices of a llama model with an eye on what a text sends through them: GPTQ and AWQ, layer by layer.
+#ifndef BLOCQ_EXAMPLES_CALIBRATE_HPP
+#define BLOCQ_EXAMPLES_CALIBRATE_HPP
+
+#include "model.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+struct calibration {
+  bool awq = false, gptq = false;
+  std::string text;
+  std::size_t context = 256, windows = 64;
+  unsigned threads = 1;
+};
+
+// Tensors by name, as they go into a file.
+using tensor_bytes = std::map<std::string, std::vector<std::byte>, std::less<>>;
+
+// `types` says what each matrix is to become, as GGUF type ids. The result has the blocks of all of them that lie
+// behind known inputs, which is to say all but the embedding; with AWQ it also has floats of vectors and matrices that
+// took up scales, and no tensor but those. Matrices that are to become plain floats are left to the caller.
+//
+// Each matrix sees the inputs that the matrices before it cause as they are after rounding. Nothing depends on the
+// number of threads. Throws failure if the model is not one that the engine runs, if a type's codes do not stand for
+// one element each, or if the text is too short.
+tensor_bytes calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
+                       const calibration& how);
+
+#endif

@@ -1,0 +1,38 @@
+#include "round_matrix.hpp"
+
+#include "command.hpp"
+
+#include <blocq/calib/rtn.hpp>
+
+#include <cstring>
+
+namespace calib = blocq::calib;
+
+bool can_calibrate(int type) {
+  bool can = false;
+  blocq::visit_gguf(type, [&]<class B> { can = calib::scalar_format<B>; });
+  return can;
+}
+
+rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const std::vector<float>& importance,
+                            const calib::gptq_factor* factor, unsigned threads) {
+  rounded_matrix out;
+  const auto keep = [&](auto&& result) {
+    if (!result) throw failure(result.message());
+    const auto bytes = std::as_bytes(std::span(result->stored.blocks));
+    out.blocks.assign(bytes.begin(), bytes.end());
+    out.values = std::move(result->values);
+  };
+  blocq::visit_gguf(type, [&]<class B> {
+    if constexpr (calib::scalar_format<B>) {
+      const calib::onto<B> format{};
+      if (factor == nullptr) return keep(calib::rtn(w, format, importance));
+      keep(calib::gptq(w, *factor, format, {}, [&](std::size_t n, auto&& f) {
+        parallel_ranges(threads, n, [&](std::size_t first, std::size_t last) {
+          for (std::size_t i = first; i < last; ++i) f(i);
+        });
+      }));
+    }
+  });
+  return out;
+}

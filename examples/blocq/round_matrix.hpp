@@ -1,0 +1,22 @@
+// The calibration methods behind one run-time interface, compiled once for all formats.
+#ifndef BLOCQ_EXAMPLES_ROUND_MATRIX_HPP
+#define BLOCQ_EXAMPLES_ROUND_MATRIX_HPP
+
+#include <blocq/calib/gptq.hpp>
+
+#include <cstddef>
+#include <vector>
+
+struct rounded_matrix {
+  std::vector<std::byte> blocks;
+  std::vector<float> values;  // what the blocks decode to
+};
+
+// Whether the codes of the type stand for one element each, which is what the methods need.
+bool can_calibrate(int type);
+
+// Onto blocks of the type: with GPTQ if there is a factor, else each weight to its nearest value. Throws failure.
+rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const std::vector<float>& importance,
+                            const blocq::calib::gptq_factor* factor, unsigned threads);
+
+#endif
