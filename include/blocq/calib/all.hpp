@@ -7,12 +7,14 @@
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
+#include <blocq/calib/llm_int8.hpp>
 #include <blocq/calib/mix.hpp>
 #include <blocq/calib/rounding.hpp>
 #include <blocq/calib/rtn.hpp>
 #include <blocq/calib/smooth.hpp>
 #if __has_include(<Eigen/Cholesky>) || __has_include(<eigen3/Eigen/Cholesky>)
 #include <blocq/calib/gptq.hpp>
+#include <blocq/calib/spqr.hpp>
 #endif
 
 #endif
