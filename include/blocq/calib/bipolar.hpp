@@ -1,0 +1,140 @@
+// Bipolar integers of any width from 1 to 8, in bit planes: a product of two of them is XOR and popcount, one machine
+// word at a time, for every pair of widths.
+//
+// Bit i of a code counts as +2^i if it is set and as -2^i if not, so that the code c of n bits stands for
+// 2c - (2^n - 1): the odd integers between -(2^n - 1) and 2^n - 1, without a zero and without a sign bit that would
+// need a plane of its own. The product of two planes is the number of equal bits less that of different ones:
+//
+//   <a, b> = sum over i, j of 2^(i + j) (K - 2 popcount(a_i xor b_j))
+//
+//   a row of K numbers   | plane 0 | plane 1 | ... | plane n - 1 |     64-bit words, number k in bit k % 64 of word k /
+//   64;
+//                                                                     what is beyond K is 0 in all planes
+#ifndef BLOCQ_CALIB_BIPOLAR_HPP
+#define BLOCQ_CALIB_BIPOLAR_HPP
+
+#include <blocq/core/bits.hpp>
+#include <blocq/core/error.hpp>
+#include <blocq/core/fp_environment.hpp>
+#include <blocq/core/lane.hpp>
+#include <blocq/core/view.hpp>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::calib {
+
+// One row: the numbers are scale times the bipolar integers.
+struct bipolar_row {
+  const std::uint64_t* planes = nullptr;
+  int bits = 0;
+  std::size_t columns = 0;
+  float scale = 1.0f;
+
+  constexpr std::size_t words() const noexcept { return columns / 64 + (columns % 64 != 0 ? 1 : 0); }
+  constexpr int code(std::size_t k) const noexcept {
+    int c = 0;
+    for (int i = 0; i < bits; ++i)
+      c |= static_cast<int>(planes[static_cast<std::size_t>(i) * words() + k / 64] >> (k % 64) & 1u) << i;
+    return c;
+  }
+  constexpr int value(std::size_t k) const noexcept { return 2 * code(k) - ((1 << bits) - 1); }
+};
+
+class bipolar_matrix {
+ public:
+  // Codes of `bits` bits, rows * columns of them, all of scale 1. errc::bad_value if bits is not 1 to 8 or a code needs
+  // more, errc::size_mismatch if there are more or fewer codes.
+  static result<bipolar_matrix> from_codes(std::span<const std::uint8_t> codes, std::size_t rows, std::size_t columns,
+                                           int bits) {
+    if (bits < 1 || bits > 8) return error(errc::bad_value) << "bipolar integers have 1 to 8 bits, not " << bits;
+    if (!impl::is_product(codes.size(), rows, columns))
+      return error(errc::size_mismatch) << codes.size() << " codes are not " << rows << " rows of " << columns;
+    bipolar_matrix m(rows, columns, bits);
+    for (std::size_t i = 0; i < codes.size(); ++i) {
+      if (codes[i] >> bits != 0) return error(errc::bad_value) << "code " << i << " has more than " << bits << " bits";
+      m.set(i / columns, i % columns, codes[i]);
+    }
+    return m;
+  }
+
+  // The nearest numbers under a scale for each row, the largest magnitude over 2^bits - 1. errc::not_finite with the
+  // row that has a NaN or an infinity.
+  static result<bipolar_matrix> quantize(matrix_view<const float> w, int bits) {
+    if (bits < 1 || bits > 8) return error(errc::bad_value) << "bipolar integers have 1 to 8 bits, not " << bits;
+    const fp_environment modes;
+    bipolar_matrix m(w.rows, w.cols, bits);
+    const int top = (1 << bits) - 1;
+    for (std::size_t r = 0; r < w.rows; ++r) {
+      float peak = 0.0f;
+      for (const float v : w.row(r)) {
+        if (!is_finite(v)) return error(errc::not_finite) << "row " << r << " has a number that is not finite";
+        const float magnitude = v < 0.0f ? -v : v;
+        peak = magnitude > peak ? magnitude : peak;
+      }
+      const lane scale = lane(peak) / lane(static_cast<float>(top));
+      m.scales_[r] = scale.v;
+      for (std::size_t k = 0; k < w.cols; ++k) {
+        // floor((w / scale + top) / 2 + 1/2): below zero only by rounding
+        const lane doubled = scale.v > 0.0f ? lane(w.row(r)[k]) / scale : lane(0.0f);
+        const int code = static_cast<int>(((doubled + lane(static_cast<float>(top))) * lane(0.5f) + lane(0.5f)).v);
+        m.set(r, k, static_cast<unsigned>(code < 0 ? 0 : code > top ? top : code));
+      }
+    }
+    return m;
+  }
+
+  std::size_t rows() const noexcept { return scales_.size(); }
+  std::size_t columns() const noexcept { return columns_; }
+  int bits() const noexcept { return bits_; }
+  bipolar_row row(std::size_t r) const noexcept {
+    BLOCQ_ASSERT(r < rows());
+    return {planes_.data() + r * row_words(), bits_, columns_, scales_[r]};
+  }
+
+ private:
+  bipolar_matrix(std::size_t rows, std::size_t columns, int bits)
+      : columns_(columns), bits_(bits), planes_(rows * row_words()), scales_(rows, 1.0f) {}
+
+  std::size_t plane_words() const noexcept { return columns_ / 64 + (columns_ % 64 != 0 ? 1 : 0); }
+  std::size_t row_words() const noexcept { return plane_words() * static_cast<std::size_t>(bits_); }
+  void set(std::size_t r, std::size_t k, unsigned code) noexcept {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(bits_); ++i)
+      planes_[r * row_words() + i * plane_words() + k / 64] |= std::uint64_t{code >> i & 1u} << k % 64;
+  }
+
+  std::size_t columns_;
+  int bits_;
+  std::vector<std::uint64_t> planes_;
+  std::vector<float> scales_;
+};
+
+// The exact sum of the products of two rows' integers. Precondition: both have the same number of columns.
+inline std::int64_t dot(const bipolar_row& a, const bipolar_row& b) noexcept {
+  BLOCQ_ASSERT(a.columns == b.columns);
+  const std::size_t words = a.words();
+  std::int64_t sum = 0;
+  for (int i = 0; i < a.bits; ++i)
+    for (int j = 0; j < b.bits; ++j) {
+      const std::uint64_t* const x = a.planes + static_cast<std::size_t>(i) * words;
+      const std::uint64_t* const y = b.planes + static_cast<std::size_t>(j) * words;
+      std::int64_t different = 0;
+      for (std::size_t w = 0; w < words; ++w) different += __builtin_popcountll(x[w] ^ y[w]);
+      sum += (static_cast<std::int64_t>(a.columns) - 2 * different) * (std::int64_t{1} << (i + j));
+    }
+  return sum;
+}
+
+// y = W * x, scales included. Preconditions: x has w.columns() numbers, y has w.rows().
+inline void gemv(const bipolar_matrix& w, const bipolar_row& x, std::span<float> y) noexcept {
+  BLOCQ_ASSERT(x.columns == w.columns() && y.size() == w.rows());
+  for (std::size_t r = 0; r < y.size(); ++r) {
+    const bipolar_row row = w.row(r);
+    y[r] = row.scale * x.scale * static_cast<float>(dot(row, x));
+  }
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::calib
+
+#endif
