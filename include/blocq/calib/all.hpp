@@ -4,6 +4,9 @@
 #define BLOCQ_CALIB_ALL_HPP
 
 #include <blocq/calib/awq.hpp>
+#include <blocq/calib/bfp.hpp>
+#include <blocq/calib/bipolar.hpp>
+#include <blocq/calib/fp6_llm.hpp>
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
