@@ -163,8 +163,8 @@ result<gptq_result<R>> gptq(matrix_view<const float> w, const gptq_factor& f, co
     const auto fit = [&](std::size_t number, auto&& weight) {
       for (std::size_t p = 0; p < rows; ++p)
         for (std::size_t i = 0; i < width; ++i) gathered[p * width + i] = weight(p, number * width + i);
-      const std::span<const float> weights(importance);
-      const status fitted = r.fit(gathered, weights.empty() ? weights : weights.subspan(number * width, width),
+      const std::span<const float> all(importance);
+      const status fitted = r.fit(gathered, all.empty() ? all : all.subspan(number * width, width),
                                   std::span(runs).subspan(number * rows, rows));
       if (!fitted && said.fitted) said.fitted = fitted, said.column = number * width;
       return static_cast<bool>(fitted);

@@ -30,20 +30,23 @@ class gram {
     for (std::size_t t = 0; t < x.rows; ++t)
       for (const float v : x.row(t))
         if (!is_finite(v)) return {errc::not_finite, t};
-    // Four tokens at a time, so that each product that is kept is loaded and stored once for four.
-    std::vector<double> four(4 * columns_);
-    for (std::size_t t = 0; t < x.rows; t += 4) {
-      for (std::size_t u = 0; u < 4; ++u)
-        for (std::size_t k = 0; k < columns_; ++k)
-          four[u * columns_ + k] = t + u < x.rows ? static_cast<double>(x.row(t + u)[k]) : 0.0;
-      const double *a = four.data(), *b = a + columns_, *c = b + columns_, *d = c + columns_;
-      for (std::size_t i = 0; i < columns_; ++i) {
-        double* const row = products_.data() + i * columns_;
-        const double ai = a[i], bi = b[i], ci = c[i], di = d[i];
-        for (std::size_t k = i; k < columns_; ++k) row[k] += (ai * a[k] + bi * b[k]) + (ci * c[k] + di * d[k]);
-        magnitudes_[i] += std::fabs(ai) + std::fabs(bi) + std::fabs(ci) + std::fabs(di);
-        largest_[i] = (std::max)({largest_[i], std::fabs(ai), std::fabs(bi), std::fabs(ci), std::fabs(di)});
-      }
+    // Tiles of products that stay in the cache for 64 tokens; each is loaded and stored once for four of them.
+    constexpr std::size_t chunk = 64, tall = 32, wide = 256;
+    std::vector<double> tokens(chunk * columns_);
+    for (std::size_t first = 0; first < x.rows; first += chunk) {
+      const std::size_t rows = (std::min)(chunk, x.rows - first), whole = (rows + 3) / 4 * 4;
+      std::fill(tokens.begin(), tokens.end(), 0.0);
+      for (std::size_t t = 0; t < rows; ++t)
+        for (std::size_t k = 0; k < columns_; ++k) {
+          const double v = tokens[t * columns_ + k] = static_cast<double>(x.row(first + t)[k]);
+          magnitudes_[k] += std::fabs(v);
+          largest_[k] = (std::max)(largest_[k], std::fabs(v));
+        }
+      for (std::size_t top = 0; top < columns_; top += tall)
+        for (std::size_t left = top; left < columns_; left += wide)
+          for (std::size_t t = 0; t < whole; t += 4)
+            add_tile(tokens.data() + t * columns_, top, (std::min)(top + tall, columns_), left,
+                     (std::min)(left + wide, columns_));
     }
     count_ += x.rows;
     return {};
@@ -118,6 +121,17 @@ class gram {
   }
 
  private:
+  // The products of four tokens, rows [top, bottom) of the square and columns [left, right), no column before its row.
+  void add_tile(const double* a, std::size_t top, std::size_t bottom, std::size_t left, std::size_t right) noexcept {
+    const double *b = a + columns_, *c = b + columns_, *d = c + columns_;
+    for (std::size_t i = top; i < bottom; ++i) {
+      double* const row = products_.data() + i * columns_;
+      const double ai = a[i], bi = b[i], ci = c[i], di = d[i];
+      for (std::size_t k = (std::max)(i, left); k < right; ++k)
+        row[k] += (ai * a[k] + bi * b[k]) + (ci * c[k] + di * d[k]);
+    }
+  }
+
   std::size_t columns_, count_ = 0;
   std::vector<double> products_;              // the upper triangle, row after row of the square
   std::vector<double> magnitudes_, largest_;  // sums of |x|, and the largest
