@@ -10,6 +10,7 @@
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
+#include <blocq/calib/int_groups.hpp>
 #include <blocq/calib/llm_int8.hpp>
 #include <blocq/calib/mix.hpp>
 #include <blocq/calib/rounding.hpp>

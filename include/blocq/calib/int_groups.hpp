@@ -1,0 +1,298 @@
+// Integer groups with zero points as weights that are multiplied as they are: codes of 2, 3 or 4 bits, for each group
+// of inputs a scale and a zero. From what rounds onto groups (rounding.hpp), and from checkpoints of AWQ, GPTQ and
+// compressed-tensors, to which GPTQ's layout they can go back.
+//
+//   weight = scale * (code - zero)
+//
+//   a row, 32 inputs at a time      4 bits: | 16 bytes, a nibble each |
+//                                   3 bits: | 8 bytes, two bits each | 4 bytes, the third bit of each |
+//                                   2 bits: | 8 bytes, two bits each |            always the first in the lowest bits
+//
+// GPTQ's words hold codes without gaps, along the inputs of one output: of 3 bits, 32 in three words, of which codes 10
+// and 21 lie across two. Zeros lie so along the outputs, each less by one.
+//   word 0 | c0 c1 ... c9 c10 |   c10: its low two bits
+//   word 1 | c10 c11 ... c20 c21 |      its high bit; c21: its lowest bit
+//   word 2 | c21 c22 ... c31 |
+#ifndef BLOCQ_CALIB_INT_GROUPS_HPP
+#define BLOCQ_CALIB_INT_GROUPS_HPP
+
+#include <blocq/calib/rounding.hpp>
+#include <blocq/format/int4_layouts.hpp>
+#include <blocq/simd/vec.hpp>
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::calib {
+
+namespace detail {
+// Field i of `bits` bits in a row of little-endian words, `stride` apart.
+inline std::uint32_t get_stream(std::span<const le32> words, std::size_t stride, std::size_t i, int bits) noexcept {
+  const std::size_t bit = i * static_cast<std::size_t>(bits), word = bit / 32, at = bit % 32;
+  std::uint32_t field = load(words[word * stride]) >> at;
+  if (at + static_cast<std::size_t>(bits) > 32) field |= load(words[(word + 1) * stride]) << (32 - at);
+  return field & ((1u << bits) - 1u);
+}
+// Sets it; its bits are 0.
+inline void set_stream(std::span<le32> words, std::size_t stride, std::size_t i, int bits, std::uint32_t v) noexcept {
+  const std::size_t bit = i * static_cast<std::size_t>(bits), word = bit / 32, at = bit % 32;
+  store(words[word * stride], load(words[word * stride]) | v << at);
+  if (at + static_cast<std::size_t>(bits) > 32)
+    store(words[(word + 1) * stride], load(words[(word + 1) * stride]) | v >> (32 - at));
+}
+inline bool is_whole(float x, int lowest, int highest) noexcept {
+  return is_finite(x) && x >= static_cast<float>(lowest) && x <= static_cast<float>(highest) &&
+         x == static_cast<float>(static_cast<int>(x));
+}
+}  // namespace detail
+
+// What a GPTQ checkpoint has of a matrix; int4_tensors of format/int4_layouts.hpp are views of such.
+struct gptq_tensors {
+  int bits = 0;
+  int4_shape shape = {};
+  std::vector<le32> codes = {}, zeros = {};  // [inputs * bits / 32, outputs], [groups, outputs * bits / 32]
+  std::vector<float> scales = {};            // [groups, outputs]
+};
+
+class int_groups {
+ public:
+  // Packs codes. `order`, if not empty, says which input each column of m stands for.
+  //   errc::bad_value      other than 2 to 4 bits, a code that needs more, a zero that is no integer from 0 to 127,
+  //                        an order that does not name every input once
+  //   errc::ragged         columns or group is not a multiple of 32
+  //   errc::size_mismatch  an array of m, or order, has not the size that the shape gives it
+  static result<int_groups> pack(const integer_matrix& m, std::span<const std::uint32_t> order = {}) {
+    if (m.bits < 2 || m.bits > 4)
+      return error(errc::bad_value) << "codes of 2 to 4 bits can be packed, not of " << m.bits;
+    if (m.group == 0 || m.group % 32 != 0 || m.columns % 32 != 0)
+      return error(errc::ragged) << m.columns << " columns in groups of " << m.group << " are not multiples of 32";
+    if (!impl::is_product(m.codes.size(), m.rows, m.columns) ||
+        !impl::is_product(m.scales.size(), m.rows, (m.columns + m.group - 1) / m.group) ||
+        m.zeros.size() != m.scales.size() || (!order.empty() && order.size() != m.columns))
+      return error(errc::size_mismatch) << "the arrays do not have the sizes of " << m.rows << " rows of " << m.columns;
+    int_groups g(m.bits, m.rows, m.columns, m.group);
+    for (std::size_t i = 0; i < m.zeros.size(); ++i) {
+      if (!detail::is_whole(m.zeros[i], 0, 127))
+        return error(errc::bad_value) << "zero " << i << " is no integer from 0 to 127";
+      g.lines_[i] = {m.scales[i], static_cast<std::uint8_t>(m.zeros[i])};
+    }
+    for (std::size_t i = 0; i < m.codes.size(); ++i) {
+      if (m.codes[i] >> m.bits != 0)
+        return error(errc::bad_value) << "code " << i << " has more than " << m.bits << " bits";
+      g.set(i, m.codes[i]);
+    }
+    std::vector<bool> named(order.size());
+    for (const std::uint32_t k : order) {
+      if (k >= named.size() || named[k]) return error(errc::bad_value) << "the order does not name every input once";
+      named[k] = true;
+    }
+    g.order_.assign(order.begin(), order.end());
+    return g;
+  }
+
+  std::size_t rows() const noexcept { return rows_; }
+  std::size_t columns() const noexcept { return columns_; }
+  int bits() const noexcept { return bits_; }
+  // Numbers that gemv needs as scratch: none unless the columns are in an order of their own.
+  std::size_t scratch() const noexcept { return order_.size(); }
+  std::size_t bytes() const noexcept { return codes_.size() + lines_.size() * 5 + order_.size() * 4; }
+
+  // y = W * x for rows first to first + y.size() - 1, from the codes, whose zeros are taken off as integers.
+  // Preconditions: there are as many rows, x has columns() numbers, space at least scratch().
+  void gemv(std::span<const float> x, std::span<float> y, std::span<float> space = {},
+            std::size_t first = 0) const noexcept {
+    BLOCQ_ASSERT(x.size() == columns_ && first + y.size() <= rows_ && space.size() >= scratch());
+    const fp_environment modes;
+    for (std::size_t i = 0; i < order_.size(); ++i) space[i] = x[order_[i]];
+    const float* const in = order_.empty() ? x.data() : space.data();
+    if (bits_ == 4) multiply<4>(in, y, first);
+    if (bits_ == 3) multiply<3>(in, y, first);
+    if (bits_ == 2) multiply<2>(in, y, first);
+  }
+
+  // Row r as floats, every input in its own place. Precondition: out has columns() numbers.
+  void row(std::size_t r, std::span<float> out) const noexcept {
+    BLOCQ_ASSERT(r < rows_ && out.size() == columns_);
+    for (std::size_t i = 0; i < columns_; ++i) {
+      const line& l = lines_[r * groups() + i / group_];
+      const int code = get(r * columns_ + i) - l.zero;
+      out[order_.empty() ? i : order_[i]] = (lane(l.scale) * lane(static_cast<float>(code))).v;
+    }
+  }
+
+ private:
+  struct line {
+    float scale;
+    std::uint8_t zero;
+  };
+
+  int_groups(int bits, std::size_t rows, std::size_t columns, std::size_t group)
+      : bits_(bits),
+        rows_(rows),
+        columns_(columns),
+        group_(group),
+        codes_(rows * columns / 32 * chunk_bytes()),
+        lines_(rows * groups()) {}
+
+  std::size_t groups() const noexcept { return (columns_ + group_ - 1) / group_; }
+  std::size_t chunk_bytes() const noexcept { return 4 * static_cast<std::size_t>(bits_); }
+
+  // Where bits `from` to from + width - 1 of code i lie: a plane of codes of that width, 32 of them.
+  struct place {
+    std::size_t byte;
+    int shift;
+  };
+  place find(std::size_t i, std::size_t plane, std::size_t width) const noexcept {
+    const std::size_t bit = i % 32 * width;
+    return {i / 32 * chunk_bytes() + plane + bit / 8, static_cast<int>(bit % 8)};
+  }
+  void set(std::size_t i, int code) noexcept {
+    const place low = bits_ == 4 ? find(i, 0, 4) : find(i, 0, 2), high = find(i, 8, 1);
+    set_field(codes_[low.byte], low.shift, bits_ == 4 ? 4 : 2, bits_ == 4 ? code : code & 3);
+    if (bits_ == 3) set_field(codes_[high.byte], high.shift, 1, code >> 2);
+  }
+  int get(std::size_t i) const noexcept {
+    const place low = bits_ == 4 ? find(i, 0, 4) : find(i, 0, 2), high = find(i, 8, 1);
+    const int code = get_field(codes_[low.byte], low.shift, bits_ == 4 ? 4 : 2);
+    return bits_ == 3 ? code | get_field(codes_[high.byte], high.shift, 1) << 2 : code;
+  }
+  template <int Bits>
+  BLOCQ_INLINE static simd::native::bytes load_chunk(const std::uint8_t* p) noexcept {
+    namespace vec = simd::native;
+    if constexpr (Bits == 4)
+      return vec::spread_nibbles(p);
+    else if constexpr (Bits == 3)
+      return vec::spread_pairs(p) | vec::spread_bits(p + 8, 4);
+    else
+      return vec::spread_pairs(p);
+  }
+  template <int Bits>
+  void multiply(const float* x, std::span<float> y, std::size_t first) const noexcept {
+    namespace vec = simd::native;
+    for (std::size_t r = 0; r < y.size(); ++r) {
+      const std::uint8_t* codes = codes_.data() + (first + r) * columns_ / 32 * chunk_bytes();
+      const line* l = lines_.data() + (first + r) * groups();
+      vec::floats total[4] = {};
+      for (std::size_t k = 0; k < columns_; ++l) {
+        const std::size_t end = (std::min)(k + group_, columns_);
+        const vec::bytes zero = vec::fill_bytes(l->zero);
+        vec::floats sum[4] = {};
+        for (; k < end; k += 32, codes += 4 * Bits) {
+          const vec::bytes values = load_chunk<Bits>(codes) - zero;
+          for (int q = 0; q < 4; ++q)
+            sum[q] =
+                vec::fma(vec::to_floats(values, q), vec::load_floats(x + k + 8 * static_cast<std::size_t>(q)), sum[q]);
+        }
+        for (int q = 0; q < 4; ++q) total[q] = vec::fma(sum[q], vec::fill_floats(l->scale), total[q]);
+      }
+      y[r] = vec::sum((total[0] + total[1]) + (total[2] + total[3]));
+    }
+  }
+
+  int bits_;
+  std::size_t rows_, columns_, group_;
+  std::vector<std::uint8_t> codes_;
+  std::vector<line> lines_;           // of each row, one for every group
+  std::vector<std::uint32_t> order_;  // of the columns: which input each is; empty: as they come
+};
+
+namespace detail {
+// Columns brought together by group: column i of the matrix is input order[i].
+inline result<int_groups> pack_in_groups(integer_matrix m, std::span<const le32> g_idx) {
+  if (g_idx.empty()) return int_groups::pack(m);
+  std::vector<std::uint32_t> order(m.columns);
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return load(g_idx[a]) < load(g_idx[b]); });
+  for (std::size_t i = 0; i < order.size(); ++i)
+    if (load(g_idx[order[i]]) != i / m.group)
+      return error(errc::unsupported) << "group " << i / m.group << " has not " << m.group << " inputs";
+  const std::vector<std::uint8_t> codes = m.codes;
+  for (std::size_t i = 0; i < codes.size(); ++i) m.codes[i] = codes[i / m.columns * m.columns + order[i % m.columns]];
+  return int_groups::pack(m, order);
+}
+}  // namespace detail
+
+// Codes of 2, 3 or 4 bits as GPTQ packs them. `v2`: zeros are stored as they are, not less by one. No zeros: all are
+// 2^(bits - 1). With `g_idx` the inputs of a group need not be neighbours, but every group has to have as many.
+//   errc::bad_value, errc::ragged, errc::size_mismatch  as int_groups::pack, or words that do not fit the shape
+//   errc::unsupported                                   groups of unequal size
+inline result<int_groups> from_gptq(int bits, const int4_shape& s, const int4_tensors& t, bool v2 = false) {
+  if (bits < 2 || bits > 4) return error(errc::bad_value) << "codes of 2 to 4 bits can be read, not of " << bits;
+  if (s.group == 0 || s.inputs % 32 != 0 || s.outputs % 32 != 0)
+    return error(errc::ragged) << s.outputs << " outputs of " << s.inputs << " inputs are not multiples of 32";
+  const std::size_t groups = s.groups(), words = static_cast<std::size_t>(bits);
+  if (!impl::is_product(t.codes.size(), s.inputs / 32 * words, s.outputs) ||
+      !impl::is_product(t.scales.size(), groups, s.outputs) ||
+      (!t.zeros.empty() && !impl::is_product(t.zeros.size(), groups, s.outputs / 32 * words)) ||
+      (!t.g_idx.empty() && t.g_idx.size() != s.inputs))
+    return error(errc::size_mismatch) << "the tensors do not have the sizes of " << s.outputs << " outputs of "
+                                      << s.inputs;
+  integer_matrix m{bits, s.outputs, s.inputs, s.group};
+  for (std::size_t n = 0; n < s.outputs; ++n) {
+    for (std::size_t k = 0; k < s.inputs; ++k)
+      m.codes.push_back(static_cast<std::uint8_t>(detail::get_stream(t.codes.subspan(n), s.outputs, k, bits)));
+    for (std::size_t g = 0; g < groups; ++g) {
+      m.scales.push_back(t.scales[g * s.outputs + n]);
+      const auto at = [&] { return t.zeros.subspan(g * (s.outputs / 32 * words)); };
+      m.zeros.push_back(static_cast<float>(t.zeros.empty() ? 1u << (bits - 1)
+                                                           : detail::get_stream(at(), 1, n, bits) + (v2 ? 0u : 1u)));
+    }
+  }
+  return detail::pack_in_groups(std::move(m), t.g_idx);
+}
+
+// The same for the four layouts of format/int4_layouts.hpp, whose errors it has.
+inline result<int_groups> from_int4(int4_layout layout, const int4_shape& s, const int4_tensors& t) {
+  const auto refused = [](status why) { return error(why.code) << "the tensors do not fit: " << why.message(); };
+  if (s.group == 0) return refused({errc::bad_value, 0});
+  const std::size_t groups = s.groups();
+  if (!impl::is_product(t.scales.size(), groups, s.outputs) || (!t.g_idx.empty() && t.g_idx.size() != s.inputs) ||
+      (s.outputs != 0 && s.inputs > t.codes.size() * 8 / s.outputs))
+    return refused({errc::size_mismatch, 0});
+  integer_matrix m{4, s.outputs, s.inputs, s.group, std::vector<std::uint8_t>(s.outputs * s.inputs)};
+  if (const status done = unpack_codes(layout, s, t.codes, m.codes); !done) return refused(done);
+  std::vector<std::uint8_t> zeros(groups * s.outputs, std::uint8_t{8});
+  if (!t.zeros.empty())
+    if (const status done = unpack_zeros(layout, s, t.zeros, zeros); !done) return refused(done);
+  m.zeros.assign(zeros.begin(), zeros.end());
+  for (std::size_t n = 0; n < s.outputs; ++n)
+    for (std::size_t g = 0; g < groups; ++g)
+      m.scales.push_back(t.scales[layout == int4_layout::compressed_tensors ? n * groups + g : g * s.outputs + n]);
+  return detail::pack_in_groups(std::move(m), t.g_idx);
+}
+
+// For a GPTQ checkpoint. errc::bad_value for bits other than 2, 3, 4 and 8 and for a zero below 1 or above 2^bits,
+// which it cannot hold; errc::ragged where rows or columns are not a multiple of 32.
+inline result<gptq_tensors> to_gptq(const integer_matrix& m) {
+  if (m.bits != 2 && m.bits != 3 && m.bits != 4 && m.bits != 8)
+    return error(errc::bad_value) << "GPTQ has no codes of " << m.bits << " bits";
+  if (m.group == 0 || m.rows % 32 != 0 || m.columns % 32 != 0)
+    return error(errc::ragged) << m.rows << " rows of " << m.columns << " columns are not multiples of 32";
+  const int4_shape s{m.columns, m.rows, m.group};
+  const std::size_t groups = s.groups(), words = static_cast<std::size_t>(m.bits);
+  if (!impl::is_product(m.codes.size(), m.rows, m.columns) || !impl::is_product(m.scales.size(), m.rows, groups) ||
+      m.zeros.size() != m.scales.size())
+    return error(errc::size_mismatch) << "the arrays do not have the sizes of " << m.rows << " rows of " << m.columns;
+  gptq_tensors t{m.bits, s, std::vector<le32>(m.columns / 32 * words * m.rows),
+                 std::vector<le32>(groups * (m.rows / 32 * words)), std::vector<float>(m.scales.size())};
+  for (std::size_t n = 0; n < m.rows; ++n) {
+    for (std::size_t k = 0; k < m.columns; ++k)
+      detail::set_stream(std::span(t.codes).subspan(n), m.rows, k, m.bits, m.codes[n * m.columns + k]);
+    for (std::size_t g = 0; g < groups; ++g) {
+      const float zero = m.zeros[n * groups + g];
+      if (!detail::is_whole(zero, 1, 1 << m.bits))
+        return error(errc::bad_value) << "row " << n << " has a zero that GPTQ cannot hold";
+      detail::set_stream(std::span(t.zeros).subspan(g * (m.rows / 32 * words)), 1, n, m.bits,
+                         static_cast<std::uint32_t>(zero) - 1u);
+      t.scales[g * m.rows + n] = m.scales[n * groups + g];
+    }
+  }
+  return t;
+}
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::calib
+
+#endif
