@@ -14,13 +14,11 @@ trap 'rm -f "$temporary"' EXIT
   sed 's|^|// |; s|[ ]*$||' LICENSE
   awk -v headers="$*" '
     function fail(message) { print "single-header: " message >"/dev/stderr"; failed = 1; exit 1 }
-    # A header that only one branch of an #if sees cannot stand for an include elsewhere, but for its own includes.
+    # A header that only one branch of an #if sees does not stand for an include elsewhere: there it comes again, and
+    # its guard decides.
     function emit(name, guarded,    path, line, depth, inner) {
-      if (name in seen) {
-        if (seen[name] && !guarded) fail(name " was first included in a conditional")
-        return
-      }
-      seen[name] = guarded
+      if (name in seen) return
+      if (!guarded) seen[name]
       path = "include/" name
       depth = 0
       while ((status = (getline line < path)) > 0) {

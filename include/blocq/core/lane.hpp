@@ -7,7 +7,7 @@
 // Comparisons mean what IEEE 754 says under -ffinite-math-only too.
 //
 // What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
-// mask_t<L>), & | ! on masks, select, any, all, abs, sqrt, nearest_int, round_half_away, to_i8, to_u8, gather and
+// mask_t<L>), & | ~ on masks, select, any, all, abs, sqrt, nearest_int, round_half_away, to_i8, to_u8, gather and
 // scatter; for tables, packed_t<L>, lookup, first_minimum and position_of_minimum.
 // Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
 #ifndef BLOCQ_CORE_LANE_HPP
@@ -86,7 +86,7 @@ struct lane_mask {
   BLOCQ_INLINE operator bool() const noexcept { return v; }
   friend BLOCQ_INLINE lane_mask operator&(lane_mask a, lane_mask b) noexcept { return a.v && b.v; }
   friend BLOCQ_INLINE lane_mask operator|(lane_mask a, lane_mask b) noexcept { return a.v || b.v; }
-  BLOCQ_INLINE lane_mask operator!() const noexcept { return !v; }
+  BLOCQ_INLINE lane_mask operator~() const noexcept { return !v; }
 };
 
 struct lane {

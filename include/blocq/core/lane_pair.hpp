@@ -17,7 +17,7 @@ struct lane_pair {
     BLOCQ_INLINE mask(half_mask l, half_mask h) noexcept : low(l), high(h) {}
     friend BLOCQ_INLINE mask operator&(mask a, mask b) noexcept { return {a.low & b.low, a.high & b.high}; }
     friend BLOCQ_INLINE mask operator|(mask a, mask b) noexcept { return {a.low | b.low, a.high | b.high}; }
-    BLOCQ_INLINE mask operator!() const noexcept { return {!low, !high}; }
+    BLOCQ_INLINE mask operator~() const noexcept { return {~low, ~high}; }
     friend BLOCQ_INLINE bool any(mask m) noexcept { return any(m.low | m.high); }
     friend BLOCQ_INLINE bool all(mask m) noexcept { return all(m.low & m.high); }
   };

@@ -114,7 +114,7 @@ inline status encode_nvfp4(std::span<const float> x, nvfp4_tensor_scale tensor, 
   const fp_environment modes;
   const bool multiply = tensor.meaning == nvfp4_tensor_scale::convention::multiplier;
   const lane whole = tensor.value;
-  status outcome;
+  status outcome{};
   const auto decoded = [&](std::uint8_t code) {
     const lane group = float8_e4m3fn{code}.to_float();
     return multiply ? group * whole : group / whole;

@@ -101,7 +101,7 @@ L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noex
     finite = finite & (abs(x[i]) <= L(3.40282347e38f));
   }
   // Then every level is within half + 1, and where a lane is not live it does not count.
-  const bool ordinary = all(finite | !live);
+  const bool ordinary = all(finite | ~live);
   const auto measure = [&](L inverse) {
     moments<L> m;
     if (ordinary)
@@ -239,7 +239,7 @@ affine_fit<L> fit_affine(const L (&x)[N], const L (&w)[N], float highest, affine
   const auto fill = [&](L inverse, L from) {
     const L reach = inverse * max_of(largest - from, from - least);  // the largest magnitude that is rounded
     const auto ordinary = (abs(reach) <= L(2097152.0f)) & (abs(sum_x) <= L(3.40282347e38f));
-    if (all(ordinary | !live))
+    if (all(ordinary | ~live))
       for (std::size_t i = 0; i < N; ++i) code[i] = level_of<true>(inverse * (x[i] - from), 0.0f, highest);
     else
       for (std::size_t i = 0; i < N; ++i) code[i] = level_of<false>(inverse * (x[i] - from), 0.0f, highest);

@@ -25,7 +25,7 @@ status convert(std::span<const From> src, std::span<To> dst, scale_rule rule = s
   const std::size_t elements = src.size() * block_size<From>;
   if (elements % block_size<To> != 0) return {errc::ragged, 0};
   if (elements / block_size<To> != dst.size()) return {errc::size_mismatch, 0};
-  status first;
+  status first{};
   for (std::size_t i = 0; i < elements; i += unit) {
     float y[unit];
     const std::size_t count = elements - i < unit ? elements - i : unit, at = i / block_size<To>;

@@ -239,7 +239,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   const std::size_t step = weighted ? columns / block_size<B> : detail::cached_elements / block_size<B>;
   constexpr std::size_t rows_at_once = lane_traits<native_lane>::size;
   float mean_square[rows_at_once] = {};
-  status outcome;
+  status outcome{};
   for (std::size_t first = 0; first < blocks.size(); first += step) {
     const std::size_t count = blocks.size() - first < step ? blocks.size() - first : step;
     const float* const x = src.data() + first * block_size<B>;

@@ -289,21 +289,24 @@ BLOCQ_INLINE batch_packed bits_of(batch_lane x) noexcept { return batch_packed(s
 BLOCQ_INLINE batch_lane float_of(batch_packed bits) noexcept {
   return batch_lane::opaque(simd::bit_cast<float>(bits.v));
 }
-#if defined(__SSE2__) && !defined(__AVX512F__)  // a mask is a register of integers 0 and -1
 BLOCQ_INLINE batch_packed add_one(batch_packed x, batch_packed::mask where) noexcept {
+#if defined(__AVX512F__)
+  return batch_packed(batch_lane::ints(_mm512_mask_add_epi32(x.v.data, where.data, x.v.data, _mm512_set1_epi32(1))));
+#elif defined(__SSE2__)  // a mask is a register of integers 0 and -1
   return x - batch_packed(batch_lane::ints(where.data));
-}
-BLOCQ_INLINE batch_packed keep(batch_packed x, batch_packed::mask where) noexcept {
-  return x & batch_packed(batch_lane::ints(where.data));
-}
 #else
-BLOCQ_INLINE batch_packed add_one(batch_packed x, batch_packed::mask where) noexcept {
   return batch_packed(xsimd::select(where, x.v + 1, x.v));
+#endif
 }
 BLOCQ_INLINE batch_packed keep(batch_packed x, batch_packed::mask where) noexcept {
+#if defined(__AVX512F__)
+  return batch_packed(batch_lane::ints(_mm512_maskz_mov_epi32(where.data, x.v.data)));
+#elif defined(__SSE2__)
+  return x & batch_packed(batch_lane::ints(where.data));
+#else
   return batch_packed(xsimd::select(where, x.v, batch_lane::ints(0)));
-}
 #endif
+}
 BLOCQ_INLINE std::int32_t maximum(batch_packed x) noexcept {
 #if defined(__AVX512F__)
   return _mm512_reduce_max_epi32(x.v.data);

@@ -241,7 +241,8 @@ BLOCQ_INLINE floats fill_four(const float* p) noexcept {
   return {_mm256_permutevar_ps(both, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))};
 }
 BLOCQ_INLINE floats fill_two(const float* p) noexcept {
-  const __m256 both = _mm256_castpd_ps(_mm256_broadcast_sd(reinterpret_cast<const double*>(p)));
+  const __m128i two = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m256 both = _mm256_castsi256_ps(_mm256_broadcastq_epi64(two));
   return {_mm256_permutevar_ps(both, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))};
 }
 
