@@ -132,7 +132,7 @@ inline constexpr auto rules = [] {
   using enum mix;
   using r = tensor_role;
   constexpr std::uint64_t every = ~std::uint64_t{0}, ones = set_of(iq1_s, iq1_m), twos = set_of(iq2_s, iq2_m),
-                          tiny = ones | set_of(iq2_xxs, iq2_xs), small = tiny | twos, ternary = set_of(tq1_0, tq2_0);
+                          tiny = ones | set_of(iq2_xxs, iq2_xs), up_to_2 = tiny | twos, ternary = set_of(tq1_0, tq2_0);
   constexpr std::uint64_t out = set_of(r::output), embedding = set_of(r::token_embedding), q = set_of(r::attn_q),
                           k = set_of(r::attn_k), v = set_of(r::attn_v), qkv = set_of(r::attn_qkv),
                           o = set_of(r::attn_output), down = set_of(r::ffn_down),
@@ -148,23 +148,23 @@ inline constexpr auto rules = [] {
   add(set_of(mxfp4), every, stacked, id_of<blocq::mxfp4>);
   add(set_of(mxfp4), every, always, id_of<blocq::q8_0>);
 
-  add(small | set_of(iq3_xxs), out, always, id_of<blocq::q5_k>);
+  add(up_to_2 | set_of(iq3_xxs), out, always, id_of<blocq::q5_k>);
   add(every & ~set_of(q8_0), out, always, id_of<blocq::q6_k>);
   add(tiny, embedding, always, id_of<blocq::q2_k>);
   add(twos | set_of(iq3_xxs), embedding, always, id_of<blocq::iq3_s>);
   add(ternary, embedding, always, id_of<blocq::q4_k>);
 
-  add(small, v, gqa4, id_of<blocq::q4_k>);
-  add(small, v, experts4, id_of<blocq::q4_k>);
+  add(up_to_2, v, gqa4, id_of<blocq::q4_k>);
+  add(up_to_2, v, experts4, id_of<blocq::q4_k>);
   add(tiny, v, always, id_of<blocq::q2_k>);
   add(twos, v, always, id_of<blocq::iq3_s>);
-  add(small, k, experts8, id_of<blocq::q4_k>);
+  add(up_to_2, k, experts8, id_of<blocq::q4_k>);
   add(tiny, down, first_eighth, id_of<blocq::q2_k>);
   add(twos, down, first_eighth, id_of<blocq::iq3_s>);
-  add(small, o, experts8, id_of<blocq::q5_k>);
+  add(up_to_2, o, experts8, id_of<blocq::q5_k>);
   add(ones, o, always, id_of<blocq::iq2_xxs>);
   add(twos, o, always, id_of<blocq::iq3_s>);
-  add(small, every, always, -1);
+  add(up_to_2, every, always, -1);
 
   add(every, v | k, experts8, id_of<blocq::q8_0>);
 
