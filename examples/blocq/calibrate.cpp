@@ -11,6 +11,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <optional>
 
 namespace {
 
@@ -112,15 +113,24 @@ class calibrator {
 
   tensor_bytes run() {
     const std::size_t layers = model_.shape().layers;
-    progress bar("calibrating", (5 * layers + 1) * windows_.size());
+    progress bar("calibrating", ((how_.awq ? 6 : 5) * layers + 2) * windows_.size());
     bar_ = &bar;
     each_window([&](llama::session& session, std::size_t, std::size_t w) {
       session.embed(windows_[w]);
       states_[w] = session.state();
     });
     for (std::size_t l = 0; l < layers; ++l) {
-      for (const group& g : groups_of(model_.shape(), l))
-        round(g, moments(g.consumers.front(), [&](llama::session& session) { session.layer(l); }));
+      const auto groups = groups_of(model_.shape(), l);
+      const auto step = [&](llama::session& session) { session.layer(l); };
+      if (how_.awq) {
+        std::vector<std::string> inputs;
+        for (const group& g : groups) inputs.push_back(g.consumers.front());
+        const auto each = moments(inputs, step);
+        // From the last on, since one's producer is another's consumer.
+        for (std::size_t i = groups.size(); i-- > 0;) scale(groups[i], each[i]);
+        model_ = llama::model(copy_.reader());
+      }
+      for (const group& g : groups) round(g, moments({g.consumers.front()}, step).front());
       each_window([&](llama::session& session, std::size_t, std::size_t w) {
         session.state() = states_[w];
         session.layer(l);
@@ -128,7 +138,7 @@ class calibrator {
       });
     }
     if (const std::string output = "output.weight"; types_.contains(output))
-      round({{output}, ""}, moments(output, [&](llama::session& session) { session.finish(0); }));
+      round({{output}, ""}, moments({output}, [&](llama::session& session) { session.finish(0); }).front());
     return std::move(done_);
   }
 
@@ -155,40 +165,82 @@ class calibrator {
     });
   }
 
-  // Of what goes into the matrix when `step` is done from the present states on.
+  // Of what goes into each of these matrices when `step` is done from the present states on.
   template <class F>
-  calib::gram moments(const std::string& name, const F& step) {
-    const std::size_t columns = copy_.find(name)->row_elements();
-    std::vector<calib::gram> each(parts, calib::gram(columns));
+  std::vector<calib::gram> moments(const std::vector<std::string>& names, const F& step) {
+    std::vector<std::vector<calib::gram>> each(parts);
+    for (auto& part : each)
+      for (const std::string& name : names) part.emplace_back(copy_.find(name)->row_elements());
     each_window([&](llama::session& session, std::size_t part, std::size_t w) {
       session.observe([&](const llama::matrix& layer, std::span<const float> x, std::size_t n) {
-        if (layer.name() != name) return;
-        if (const auto s = each[part].add({x.data(), n, columns, columns}); !s)
-          throw failure("the inputs of '" + printable(name) + "' are not numbers: " + s.message());
+        for (std::size_t i = 0; i < names.size(); ++i) {
+          if (layer.name() != names[i]) continue;
+          if (const auto s = each[part][i].add({x.data(), n, layer.columns(), layer.columns()}); !s)
+            throw failure("the inputs of '" + printable(names[i]) + "' are not numbers: " + s.message());
+        }
       });
       session.state() = states_[w];
       step(session);
       session.observe({});
     });
-    for (std::size_t p = 1; p < parts; ++p) static_cast<void>(each[0].merge(each[p]));
+    for (std::size_t p = 1; p < parts; ++p)
+      for (std::size_t i = 0; i < names.size(); ++i) static_cast<void>(each[0][i].merge(each[p][i]));
     return std::move(each[0]);
+  }
+
+  // The type that a matrix is rounded onto; -1 if it is not.
+  int type_of(const std::string& name) const {
+    const auto found = types_.find(name);
+    return found == types_.end() || is_float(found->second) ? -1 : found->second;
+  }
+
+  // Moves AWQ's scale from what produces the inputs of a group into its matrices. Left alone is what would have to be
+  // changed without being rounded; the search is for the type of the first.
+  void scale(const group& g, const calib::gram& moments) {
+    if (g.producer.empty()) return;
+    const tensor_info& producer = *copy_.find(g.producer);
+    if (producer.rows() > 1 && type_of(g.producer) < 0) return;
+    std::vector<std::vector<float>> weights;
+    std::vector<blocq::matrix_view<const float>> views;
+    for (const std::string& name : g.consumers) {
+      if (type_of(name) < 0) return;
+      weights.push_back(copy_.get(*copy_.find(name)));
+      views.push_back(
+          {weights.back().data(), weights.back().size() / moments.columns(), moments.columns(), moments.columns()});
+    }
+    const std::vector<float> scale = find_scale(type_of(g.consumers.front()), views, moments);
+    if (scale.empty()) return;
+    const std::size_t n = scale.size();
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      for (std::size_t at = 0; at < weights[i].size(); ++at) weights[i][at] *= scale[at % n];
+      copy_.set(*copy_.find(g.consumers[i]), weights[i]);
+    }
+    std::vector<float> produced = copy_.get(producer);
+    const std::size_t length = produced.size() / n;  // of a row of a matrix; 1 in a norm
+    for (std::size_t at = 0; at < produced.size(); ++at) produced[at] /= scale[at / length];
+    copy_.set(producer, produced);
+    if (producer.rows() == 1) done_[g.producer] = float_copy::image_of(produced);
   }
 
   void round(const group& g, const calib::gram& moments) {
     const auto importance = moments.mean_squares();
     std::optional<calib::gptq_factor> factor;
     for (const std::string& name : g.consumers) {
-      const auto type = types_.find(name);
-      if (type == types_.end() || is_float(type->second)) continue;
+      const int type = type_of(name);
+      if (type < 0) continue;
       if (how_.gptq && !factor) {
         auto made = calib::gptq_factorize(moments);
         if (!made) throw failure("the inputs of '" + printable(name) + "': " + made.message());
         factor = std::move(*made);
       }
       const tensor_info& t = *copy_.find(name);
-      const std::vector<float> w = copy_.get(t);
+      std::vector<float> w = copy_.get(t);
       try {
-        auto rounded = round_matrix(type->second, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, importance,
+        // Queries and keys are multiplied with each other: their largest are not to be clipped. GPTQ makes good for
+        // large weights by itself, and does so worse for weights that were clipped.
+        if (how_.awq && !how_.gptq && !name.ends_with("attn_q.weight") && !name.ends_with("attn_k.weight"))
+          clip_matrix(type, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, moments);
+        auto rounded = round_matrix(type, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, importance,
                                     factor ? &*factor : nullptr, how_.threads);
         copy_.set(t, rounded.values);
         done_[name] = std::move(rounded.blocks);

@@ -2,6 +2,7 @@
 
 #include "command.hpp"
 
+#include <blocq/calib/awq.hpp>
 #include <blocq/calib/rtn.hpp>
 
 #include <cstring>
@@ -12,6 +13,26 @@ bool can_calibrate(int type) {
   bool can = false;
   blocq::visit_gguf(type, [&]<class B> { can = calib::scalar_format<B>; });
   return can;
+}
+
+std::vector<float> find_scale(int type, std::span<const blocq::matrix_view<const float>> consumers,
+                              const calib::gram& moments) {
+  std::vector<float> scale;
+  blocq::visit_gguf(type, [&]<class B> {
+    if constexpr (calib::scalar_format<B>) {
+      auto found = calib::awq_scale(consumers, moments, calib::onto<B>{}, {.search_rows = 128});
+      if (!found) throw failure(found.message());
+      if (found->exponent > 0) scale = std::move(found->scale);
+    }
+  });
+  return scale;
+}
+
+void clip_matrix(int type, blocq::matrix_view<float> w, const calib::gram& moments) {
+  blocq::visit_gguf(type, [&]<class B> {
+    if constexpr (calib::scalar_format<B>)
+      if (const auto limits = calib::awq_clip(w, moments, calib::onto<B>{}); !limits) throw failure(limits.message());
+  });
 }
 
 rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const std::vector<float>& importance,

@@ -5,6 +5,7 @@
 #include <blocq/calib/gptq.hpp>
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 struct rounded_matrix {
@@ -14,6 +15,14 @@ struct rounded_matrix {
 
 // Whether the codes of the type stand for one element each, which is what the methods need.
 bool can_calibrate(int type);
+
+// AWQ's scale for the columns of matrices that share an input, when they are rounded onto blocks of the type. Empty if
+// none is better than none. Throws failure.
+std::vector<float> find_scale(int type, std::span<const blocq::matrix_view<const float>> consumers,
+                              const blocq::calib::gram& moments);
+
+// AWQ's clipping: clamps the runs of w where the others gain by it. Throws failure.
+void clip_matrix(int type, blocq::matrix_view<float> w, const blocq::calib::gram& moments);
 
 // Onto blocks of the type: with GPTQ if there is a factor, else each weight to its nearest value. Throws failure.
 rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const std::vector<float>& importance,

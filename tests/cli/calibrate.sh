@@ -12,7 +12,7 @@ divergence() {
 # Every method brings the model nearer to the float one than plain rounding does, in files of the same size, whatever
 # the number of threads.
 expect 0 quantize "$F/llama.gguf" rtn.gguf --type q4_0
-for method in gptq; do
+for method in gptq awq awq+gptq; do
   calibrated $method $method.gguf
   calibrated $method three.gguf --threads 3
   same $method.gguf three.gguf
