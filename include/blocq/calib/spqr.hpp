@@ -5,6 +5,7 @@
 #ifndef BLOCQ_CALIB_SPQR_HPP
 #define BLOCQ_CALIB_SPQR_HPP
 
+#include <blocq/calib/eigen.hpp>
 #include <blocq/calib/gptq.hpp>
 
 #include <array>
