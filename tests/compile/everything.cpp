@@ -47,6 +47,18 @@ int one_format() {
   return failures;
 }
 
+int in_parts() {
+  static blocq::q4_k blocks[1];
+  const auto run = [](std::size_t n, const auto& f) {
+    for (std::size_t i = 0; i < n; ++i) f(i);
+  };
+  const blocq::matrix_view<const blocq::q4_k> weights{blocks, 1, 1, 1};
+  blocq::gemv(weights, x, std::span(y).first(1), 2, run);
+  blocq::gemm(weights, blocq::matrix_view<const float>{x, 1, 256, 256}, blocq::matrix_view<float>{y, 1, 1, 1},
+              std::span(scratch), 2, run);
+  return blocq::quantize(x, blocks, {}, 2, run) ? 0 : 1;
+}
+
 template <class... Ts>
 int values(const blocq::gguf::reader& file, blocq::gguf::writer& out) {
   return ((out.add("key", Ts{}).add_array("keys", std::span<const Ts>{}), file.get<Ts>("key") ? 0 : 1) + ...);
@@ -63,6 +75,8 @@ int EVERYTHING(int argc, char** argv) {
   blocq::for_each(blocq::all_formats{}, [&]<class B> { failures += one_format<B>(); });
   blocq::visit_gguf(argc, [&]<class B> { failures += one_format<B>(); });
   blocq::visit_name(argv[0], [&]<class B> { failures += one_format<B>(); });
+
+  failures += in_parts();
 
   blocq::gguf::writer out;
   if (auto file = blocq::gguf::reader::parse(scratch))

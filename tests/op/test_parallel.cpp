@@ -5,6 +5,7 @@
 #include <random_blocks.hpp>
 
 #include <cstddef>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -54,4 +55,36 @@ TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads"
     CHECK(y == z);
     for (std::size_t m = 0; m < rows; ++m) CHECK(y[m] == blocq::dot(weights.row(m), operand));
   }
+}
+
+TEST_CASE_TEMPLATE("encoded bytes and what is reported do not depend on the number of parts", B, blocq::q4_0,
+                   blocq::q4_k, blocq::mxfp4, blocq::nvfp4) {
+  constexpr std::size_t k = 512, rows = 21, count = rows * k / blocq::block_size<B>;
+  std::vector<float> x(rows * k), importance(k);
+  for (float& v : x) v = next.uniform();
+  for (float& v : importance) v = 1.0f + next.uniform();
+  const auto run = [](std::size_t n, const auto& f) { run_on_threads(n, f); };
+  const auto image = [](const std::vector<B>& blocks) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(blocks.data());
+    return std::vector<unsigned char>(bytes, bytes + blocks.size() * sizeof(B));
+  };
+  for (const bool odd : {false, true}) {
+    if (odd) x[7 * k + 300] = x[19 * k] = std::numeric_limits<float>::infinity();
+    for (const blocq::quantize_options& options : {blocq::quantize_options{}, {.importance = importance}}) {
+      std::vector<B> whole(count), divided(count);
+      const blocq::status expected = blocq::quantize(x, whole, options);
+      CHECK(bool(expected) == !odd);
+      for (const std::size_t parts : {1u, 2u, 3u, 7u, 40u}) {
+        const blocq::status s = blocq::quantize(x, divided, options, parts, run);
+        CHECK(s.code == expected.code);
+        CHECK(s.at == expected.at);
+        CHECK(image(divided) == image(whole));
+      }
+    }
+  }
+  std::vector<B> blocks(count);
+  const std::span<const float> all(x), weights(importance);
+  CHECK(blocq::quantize(all.first(k - 1), blocks, {}, 3, run).code == blocq::errc::ragged);
+  CHECK(blocq::quantize(all.first(k), blocks, {}, 3, run).code == blocq::errc::size_mismatch);
+  CHECK(blocq::quantize(all, blocks, {.importance = weights.first(k - 1)}, 3, run).code == blocq::errc::ragged);
 }

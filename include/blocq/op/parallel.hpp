@@ -1,19 +1,20 @@
-// Products of matrices by the caller's threads: the rows of W in parts, one call of the executor for all of them.
+// Encoding, and products of matrices, by the caller's threads: rows in parts, one call of the executor for all of them.
 #ifndef BLOCQ_OP_PARALLEL_HPP
 #define BLOCQ_OP_PARALLEL_HPP
 
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
+#include <blocq/op/quantize.hpp>
 
+#include <atomic>
 #include <cstddef>
 #include <span>
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
-// The first row of part i of n: whole panels of gemm, as evenly as they go.
-BLOCQ_INLINE std::size_t first_row(std::size_t rows, std::size_t i, std::size_t n) noexcept {
-  constexpr std::size_t together = 16;
+// The first row of part i of n, as evenly as they go: a multiple of `together`, or the end. (gemm has panels of 16.)
+BLOCQ_INLINE std::size_t first_row(std::size_t rows, std::size_t i, std::size_t n, std::size_t together = 16) noexcept {
   const std::size_t panels = (rows + together - 1) / together;
   const std::size_t row = (panels / n * i + (panels % n * i) / n) * together;
   return row < rows ? row : rows;
@@ -22,7 +23,7 @@ BLOCQ_INLINE std::size_t first_row(std::size_t rows, std::size_t i, std::size_t 
 
 // An executor runs f(0) to f(n - 1), in any order and on any threads, and returns when all of them have:
 //   auto run = [&](std::size_t n, auto&& f) { pool.parallel_for(n, f); };
-// Every number of y is the one that the call without an executor gives, whatever `parts` is.
+// Every byte of the result is the one that the call without an executor gives, whatever `parts` is.
 template <class B, class X, class Executor>
 void gemv(matrix_view<const B> weights, const X& x, std::span<float> y, std::size_t parts, Executor&& run) {
   run(parts, [&](std::size_t i) {
@@ -30,6 +31,36 @@ void gemv(matrix_view<const B> weights, const X& x, std::span<float> y, std::siz
                       last = detail::first_row(weights.rows, i + 1, parts);
     gemv(weights.row_range(first, last), x, y.subspan(first, last - first));
   });
+}
+
+// Refuses and reports what the call without an executor does (op/quantize.hpp).
+template <class Blocks, class Executor>
+status quantize(std::span<const float> src, Blocks&& dst, const quantize_options& options, std::size_t parts,
+                Executor&& run) {
+  const std::span blocks(dst);
+  using B = typename decltype(blocks)::element_type;
+  constexpr std::size_t size = block_size<B>;
+  if (const status s = quantize(src.first(0), blocks.first(0), options); !s) return s;
+  const std::size_t row = options.importance.empty() ? size : options.importance.size(), rows = src.size() / row;
+  if (src.size() % row != 0) return {errc::ragged, 0};
+  if (src.size() / size != blocks.size()) return {errc::size_mismatch, 0};
+
+  const std::size_t none = blocks.size();
+  std::atomic<std::size_t> reported = none;
+  run(parts, [&](std::size_t i) {
+    const std::size_t first = detail::first_row(rows, i, parts, 1) * row,
+                      count = detail::first_row(rows, i + 1, parts, 1) * row - first;
+    const status s = quantize(src.subspan(first, count), blocks.subspan(first / size, count / size), options);
+    if (s) return;
+    const std::size_t at = first / size + s.at;
+    std::size_t before = reported.load();
+    while (at < before && !reported.compare_exchange_weak(before, at)) {
+    }
+  });
+  const std::size_t at = reported.load();
+  if (at == none) return {};
+  const status s = detail::check_blocks(src.data() + at * size, reinterpret_cast<wire_t<B>*>(&blocks[at]), 1);
+  return {s.code, at};
 }
 
 // X is a matrix of floats or of operand blocks. scratch holds what gemm needs, `parts` times.
