@@ -49,16 +49,34 @@ class rows {
     return {worst.code, worst ? 0 : first + worst.at / row_blocks()};
   }
 
-  // out[t] = q . key t, for all tokens. q: floats, or blocks of operand_t<B>, which are faster for integer formats.
+  // out[t] = q . key t, for all tokens. q: floats, or blocks of operand_t<B>.
   // Preconditions: q has width() numbers, out has size().
   template <class Q>
   void scores(const Q& q, std::span<float> out) const noexcept {
     BLOCQ_ASSERT(out.size() == size_);
-    if constexpr (plain) {
-      const fp_environment modes;
-      for (std::size_t t = 0; t < size_; ++t) out[t] = dot_floats(q.data(), &keys_[t * width_]);
+    const std::span x(q);
+    if constexpr (!std::is_same_v<std::remove_cv_t<typename decltype(x)::element_type>, float>) {
+      gemv(matrix_view<const B>{keys_.data(), size_, row_blocks(), row_blocks()}, x, out);
     } else {
-      gemv(matrix_view<const B>{keys_.data(), size_, row_blocks(), row_blocks()}, q, out);
+      // Heads are narrower than what gemv takes at a time.
+      namespace vec = simd::native;
+      const fp_environment modes;
+      for (std::size_t t = 0; t < size_; ++t) {
+        vec::floats sum[4] = {};
+        float rest = 0.0f, buffer[step];
+        for (std::size_t d = 0; d < width_; d += step) {
+          const std::size_t count = (std::min)(step, width_ - d);
+          const float* const key = numbers(keys_, t * width_ + d, count, buffer);
+          std::size_t i = 0;
+          for (; i + 32 <= count; i += 32)
+            for (std::size_t j = 0; j < 4; ++j)
+              sum[j] = vec::fma(vec::load_floats(&x[d + i + 8 * j]), vec::load_floats(key + i + 8 * j), sum[j]);
+          for (; i + 8 <= count; i += 8)
+            sum[0] = vec::fma(vec::load_floats(&x[d + i]), vec::load_floats(key + i), sum[0]);
+          for (; i < count; ++i) rest += x[d + i] * key[i];
+        }
+        out[t] = vec::sum((sum[0] + sum[1]) + (sum[2] + sum[3])) + rest;
+      }
     }
   }
 
@@ -67,18 +85,12 @@ class rows {
   void mix(std::span<const float> p, std::span<float> out) const noexcept {
     BLOCQ_ASSERT(p.size() == size_ && out.size() == width_);
     const fp_environment modes;
-    constexpr std::size_t step = per_block() > 32 ? per_block() : 32;
     for (std::size_t d = 0; d < width_; d += step) {
       const std::size_t count = (std::min)(step, width_ - d);
-      float sum[step] = {}, v[step];
+      float sum[step] = {}, buffer[step];
       for (std::size_t t = 0; t < size_; ++t) {
-        const float* x = v;
-        if constexpr (plain)
-          x = &values_[t * width_ + d];
-        else
-          blocq::detail::dequantize_blocks(reinterpret_cast<const wire_t<B>*>(&values_[(t * width_ + d) / per_block()]),
-                                           count / per_block(), v);
-        for (std::size_t i = 0; i < count; ++i) sum[i] += p[t] * x[i];
+        const float* const value = numbers(values_, t * width_ + d, count, buffer);
+        for (std::size_t i = 0; i < count; ++i) sum[i] += p[t] * value[i];
       }
       std::copy_n(sum, count, &out[d]);
     }
@@ -97,6 +109,7 @@ class rows {
     else
       return block_size<B>;
   }
+  static constexpr std::size_t step = per_block() > 128 ? per_block() : 128;  // numbers at a time, whole blocks
   std::size_t row_blocks() const noexcept { return width_ / per_block(); }
 
   status append(std::vector<B>& to, std::span<const float> x) {
@@ -116,14 +129,15 @@ class rows {
     else
       static_cast<void>(dequantize(row, out));
   }
-  float dot_floats(const float* a, const float* b) const noexcept {
-    namespace vec = simd::native;
-    vec::floats sum = vec::fill_floats(0.0f);
-    std::size_t i = 0;
-    for (; i + 8 <= width_; i += 8) sum = vec::fma(vec::load_floats(a + i), vec::load_floats(b + i), sum);
-    float total = vec::sum(sum);
-    for (; i < width_; ++i) total += a[i] * b[i];
-    return total;
+  // `count` numbers, whole blocks: where they are, or decoded in the buffer.
+  static const float* numbers(const std::vector<B>& from, std::size_t at, std::size_t count, float* buffer) noexcept {
+    if constexpr (plain) {
+      return &from[at];
+    } else {
+      blocq::detail::dequantize_blocks(reinterpret_cast<const wire_t<B>*>(&from[at / per_block()]), count / per_block(),
+                                       buffer);
+      return buffer;
+    }
   }
 
   std::size_t width_, size_ = 0;
