@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace blocq::inline v0 {
@@ -142,8 +143,8 @@ inline channel_order sort_channels(std::span<const float> norms, rope_pairs rope
     for (std::size_t i = 0; i < size; ++i)
       square[u] += static_cast<double>(norms[channel(u, i)]) * static_cast<double>(norms[channel(u, i)]);
   }
-  std::stable_sort(order.pairs.begin(), order.pairs.end(),
-                   [&](std::size_t a, std::size_t b) { return square[a] > square[b]; });
+  std::sort(order.pairs.begin(), order.pairs.end(),
+            [&](std::size_t a, std::size_t b) { return std::pair(square[b], a) < std::pair(square[a], b); });
   for (std::size_t u = 0; u < units; ++u)
     for (std::size_t i = 0; i < size; ++i) order.channels[channel(u, i)] = channel(order.pairs[u], i);
   if (rope == rope_pairs::none) order.pairs.clear();

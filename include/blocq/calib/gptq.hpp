@@ -17,8 +17,10 @@
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/rounding.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::calib {
 
@@ -82,8 +84,9 @@ inline result<gptq_factor> gptq_factorize(const gram& moments, const gptq_option
   if (live == 0) return error(errc::missing) << "there are no inputs to calibrate with";
   const double mean = trace / static_cast<double>(live);
   if (options.act_order)
-    std::stable_sort(f.order.begin(), f.order.end(),
-                     [&](std::uint32_t a, std::uint32_t b) { return moments.mean(a, a) > moments.mean(b, b); });
+    std::sort(f.order.begin(), f.order.end(), [&](std::uint32_t a, std::uint32_t b) {
+      return std::pair(moments.mean(b, b), a) < std::pair(moments.mean(a, a), b);
+    });
 
   // From the last column to the first: the inverse of a Cholesky factor, turned back, is U.
   using index = Eigen::Index;

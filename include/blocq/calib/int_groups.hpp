@@ -23,6 +23,7 @@
 #include <algorithm>
 #include <numeric>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::calib {
@@ -204,8 +205,9 @@ inline result<int_groups> pack_in_groups(integer_matrix m, std::span<const le32>
   if (g_idx.empty()) return int_groups::pack(m);
   std::vector<std::uint32_t> order(m.columns);
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return load(g_idx[a]) < load(g_idx[b]); });
+  std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return std::pair(load(g_idx[a]), a) < std::pair(load(g_idx[b]), b);
+  });
   for (std::size_t i = 0; i < order.size(); ++i)
     if (load(g_idx[order[i]]) != i / m.group)
       return error(errc::unsupported) << "group " << i / m.group << " has not " << m.group << " inputs";
