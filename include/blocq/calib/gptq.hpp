@@ -91,7 +91,8 @@ inline result<gptq_factor> gptq_factorize(const gram& moments, const gptq_option
   // From the last column to the first: the inverse of a Cholesky factor, turned back, is U.
   using index = Eigen::Index;
   const auto size = static_cast<index>(n);
-  for (double damp = options.damp; damp<1e6; damp = damp> 0.0 ? 10.0 * damp : 1e-6) {
+  const auto next = [](double damp) { return damp > 0.0 ? 10.0 * damp : 1e-6; };
+  for (double damp = options.damp; damp < 1e6; damp = next(damp)) {
     f.lambda = damp * mean;
     f.u.resize(size, size);
     for (std::size_t i = 0; i < n; ++i) {
