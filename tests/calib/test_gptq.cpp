@@ -159,6 +159,13 @@ TEST_CASE("gptq: what is stored is what was computed, in the order that the resu
   }
 }
 
+TEST_CASE("gptq: the order is the factor's, whatever the options say") {
+  const auto f = calib::gptq_factorize(moments_of(layer.x), {.act_order = true});
+  REQUIRE(f);
+  const calib::onto<blocq::q4_0> r;
+  CHECK(calib::gptq(layer.w.view(), *f, r)->values == calib::gptq(layer.w.view(), *f, r, {.act_order = true})->values);
+}
+
 TEST_CASE("gptq: columns that no input reaches, moments without an inverse, sizes that do not fit") {
   test::matrix x{2, 256};  // two tokens for 256 columns
   for (std::size_t k = 0; k < 256; ++k)

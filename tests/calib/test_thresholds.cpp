@@ -138,3 +138,45 @@ TEST_CASE("thresholds: rotations and smoothing where weights and activations are
   // No gain: of twenty seeds the first alone is below 0.9.
   CHECK(test::median(nvfp4) > 0.9);  // 1.09 (0.88 to 1.34)
 }
+
+TEST_CASE("thresholds: what one outlier in a block of 32 costs the others, in integers and in floats") {
+  // Relative squared error of the 31 others, normal numbers, when one element is this many times their size.
+  const auto others = []<class B>(blocq::type_list<B>, float outlier) {
+    test::normal_numbers next{{3}};
+    double error = 0, energy = 0;
+    std::vector<float> x(32 * 1000);
+    for (float& v : x) v = static_cast<float>(next.normal());
+    for (std::size_t i = 7; i < x.size(); i += 32) x[i] = outlier;
+    const test::matrix w{1000, 32, x}, q = through<B>(w);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (i % 32 == 7) continue;
+      const double v = static_cast<double>(x[i]), e = v - static_cast<double>(q.values[i]);
+      error += e * e;
+      energy += v * v;
+    }
+    return error / energy;
+  };
+  constexpr blocq::type_list<blocq::mxint8> int8{};
+  constexpr blocq::type_list<blocq::mxfp8_e4m3> fp8{};
+  constexpr blocq::type_list<blocq::q4_0> int4{};
+  constexpr blocq::type_list<blocq::mxfp4> fp4{};
+  CHECK(others(int8, 1.0f) == doctest::Approx(6.8e-5).epsilon(0.05));
+  CHECK(others(fp8, 1.0f) == doctest::Approx(8.7e-4).epsilon(0.05));
+  CHECK(others(int8, 10.0f) == doctest::Approx(1.3e-3).epsilon(0.05));
+  CHECK(others(fp8, 10.0f) == doctest::Approx(7.0e-4).epsilon(0.05));
+  CHECK(others(int8, 100.0f) == doctest::Approx(8.3e-2).epsilon(0.05));
+  CHECK(others(fp8, 100.0f) == doctest::Approx(7.0e-4).epsilon(0.05));  // floats do not care
+  CHECK(others(int8, 7.0f) < others(fp8, 7.0f));                        // they cross between 7 and 8
+  CHECK(others(int8, 8.0f) > others(fp8, 8.0f));
+  CHECK(others(int4, 1.0f) < others(fp4, 1.0f));
+  CHECK(others(int4, 5.0f) > others(fp4, 5.0f));
+  CHECK(others(fp4, 10.0f) == doctest::Approx(0.083).epsilon(0.05));
+}
+
+TEST_CASE("thresholds: where all columns are alike importance gains nothing") {
+  const test::problem p(1, {.tokens = 8192, .common = 0.0, .outliers = 0.0, .spread = 0.0});
+  const std::vector<float> importance = p.moments.mean_squares(), ones(256, 1.0f);
+  const auto gain = p.error(through<blocq::q4_k>(p.layer.w, importance).values) /
+                    p.error(through<blocq::q4_k>(p.layer.w, ones).values);
+  CHECK(gain == doctest::Approx(1.0).epsilon(0.02));
+}

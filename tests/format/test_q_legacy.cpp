@@ -40,3 +40,14 @@ TEST_CASE("a code of 0 keeps the sign of zero that the reference gives") {
   CHECK(to_bits(y[0]) == 0u);
   CHECK(to_bits(y[1]) == 0x80000000u);
 }
+
+TEST_CASE("the codes of q8_0 are its bytes") {
+  std::uint8_t codes[32] = {0x80, 0x7f}, back[32];
+  q8_0 b{two, {1, 2, 3}};
+  set_codes(b, codes);
+  CHECK(b.qs[0] == -128);
+  CHECK(b.qs[1] == 127);
+  CHECK(b.qs[2] == 0);
+  get_codes(b, back);
+  for (int i = 0; i < 32; ++i) CHECK(back[i] == codes[i]);
+}

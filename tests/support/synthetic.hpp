@@ -46,6 +46,7 @@ struct regime {
   std::size_t rows = 64, cols = 256, tokens = 2048, test_tokens = 512;
   double common = 0.9;     // the part of an input's variance that the latents bring
   double outliers = 0.01;  // the part of the columns that are extreme
+  double spread = 0.5;     // of the logarithm of the other columns' sizes
 };
 
 struct layer {
@@ -65,7 +66,7 @@ struct layer {
       }
       for (std::size_t j = 0; j < latents; ++j) loads[k * latents + j] /= std::sqrt(norm);
     }
-    for (double& s : scale) s = std::exp(0.5 * next.normal());
+    for (double& s : scale) s = std::exp(r.spread * next.normal());
     const auto extreme = static_cast<std::size_t>(std::lround(r.outliers * static_cast<double>(r.cols)));
     std::vector<bool> taken(r.cols);
     for (std::size_t i = 0; i < extreme;) {

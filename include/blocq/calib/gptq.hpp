@@ -27,10 +27,10 @@ namespace blocq::inline v0::inline BLOCQ_ISA::calib {
 struct gptq_options {
   double damp = 0.01;      // lambda, in units of the mean of the diagonal; times 10 where that is not enough
   bool act_order = false;  // columns of large inputs first, instead of from left to right
-  // With act_order: scales are fitted to the original weights of a run of neighbouring columns, before anything is
-  // rounded. Without it a run is the columns that are rounded one after the other, wherever they are; what is stored is
-  // then a matrix whose columns are in another order (gptq_result::order), which a GGUF file cannot hold. From left to
-  // right, false means that each run is fitted when its turn comes, to the weights as they are by then.
+  // From left to right each run is fitted when its turn comes, to the weights as they are by then. With act_order all
+  // runs are fitted to the original weights before anything is rounded. Without static groups a run is the columns that
+  // are rounded one after the other, wherever they are, and is fitted in its turn; what is stored is then a matrix
+  // whose columns are in another order (gptq_result::order), which a GGUF file cannot hold.
   bool static_groups = true;
   // The encoder of a format that takes importance gets the mean squares of the inputs.
   bool importance = true;
@@ -39,6 +39,7 @@ struct gptq_options {
 
 // What depends on the inputs alone; q, k and v of an attention layer share one.
 struct gptq_factor {
+  bool act_order = false;
   std::vector<std::uint32_t> order = {};  // the column that is rounded first, second, ...
   std::vector<bool> dead = {};            // of the original columns: no input was ever other than 0
   std::vector<float> importance = {};     // mean squares of the inputs, original columns
@@ -69,6 +70,7 @@ struct serial {
 inline result<gptq_factor> gptq_factorize(const gram& moments, const gptq_options& options = {}) {
   const std::size_t n = moments.columns();
   gptq_factor f;
+  f.act_order = options.act_order;
   f.dead.resize(n);
   f.importance = moments.mean_squares();
   f.order.resize(n);
@@ -113,8 +115,8 @@ inline result<gptq_factor> gptq_factorize(const gram& moments, const gptq_option
   return error(errc::bad_value) << "the second moments of the inputs are not those of any inputs";
 }
 
-// Rounds w, whose columns are those that the factor is of. A column that no input reaches becomes 0. Work per row:
-// columns^2 / 2 multiplications.
+// Rounds w, whose columns are those that the factor is of, in the order of the factor. A column that no input reaches
+// becomes 0. Work per row: columns^2 / 2 multiplications.
 //   run                    an executor as in op/parallel.hpp, or none: rows are independent
 //   errc::size_mismatch    w has another number of columns
 //   and those of rtn
@@ -125,8 +127,8 @@ result<gptq_result<R>> gptq(matrix_view<const float> w, const gptq_factor& f, co
   if (n != f.order.size())
     return error(errc::size_mismatch) << "the weights have " << n << " columns, the inputs " << f.order.size();
   if (width == 0) return detail::no_runs(n);
-  const bool permuted = options.act_order && !options.static_groups;
-  const bool ahead = options.act_order && options.static_groups;
+  const bool permuted = f.act_order && !options.static_groups;
+  const bool ahead = f.act_order && options.static_groups;
 
   gptq_result<R> out;
   out.rows = w.rows;

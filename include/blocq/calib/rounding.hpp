@@ -11,6 +11,7 @@
 #define BLOCQ_CALIB_ROUNDING_HPP
 
 #include <blocq/core/error.hpp>
+#include <blocq/core/fp_environment.hpp>
 #include <blocq/core/view.hpp>
 #include <blocq/op/quantize.hpp>
 
@@ -242,6 +243,7 @@ struct onto {
 
   status fit(std::span<const float> w, std::span<const float> importance, std::span<run> runs) const {
     BLOCQ_ASSERT(w.size() == runs.size() * size && (importance.empty() || importance.size() == size));
+    const fp_environment modes;  // of decoders, too
     std::vector<B> blocks(runs.size());
     const status outcome = quantize(w, blocks, {.importance = importance, .quality = quality});
     for (std::size_t i = 0; i < runs.size(); ++i) set_levels(blocks[i], runs[i]);
