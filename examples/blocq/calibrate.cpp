@@ -229,7 +229,7 @@ class calibrator {
       const int type = type_of(name);
       if (type < 0) continue;
       if (how_.gptq && !factor) {
-        auto made = calib::gptq_factorize(moments);
+        auto made = calib::gptq_factorize(moments, gptq_choice);
         if (!made) throw failure("the inputs of '" + printable(name) + "': " + made.message());
         factor = std::move(*made);
       }
@@ -241,7 +241,7 @@ class calibrator {
         if (how_.awq && !how_.gptq && !name.ends_with("attn_q.weight") && !name.ends_with("attn_k.weight"))
           clip_matrix(type, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, moments);
         auto rounded = round_matrix(type, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, importance,
-                                    factor ? &*factor : nullptr, how_.threads);
+                                    factor ? &*factor : nullptr, how_.best, how_.threads);
         copy_.set(t, rounded.values);
         done_[name] = std::move(rounded.blocks);
       } catch (const failure& e) {

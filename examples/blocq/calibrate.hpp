@@ -10,6 +10,7 @@
 
 struct calibration {
   bool awq = false, gptq = false;
+  bool best = false;  // scales of blocks are searched for longer than the reference encoder does
   std::string text;
   std::size_t context = 256, windows = 64;
   unsigned threads = 1;

@@ -127,6 +127,7 @@ int quantize(const quantize_options& o) {
     calibrated = calibrate(source, types,
                            {.awq = o.method.starts_with("awq"),
                             .gptq = o.method.ends_with("gptq"),
+                            .best = o.best,
                             .text = o.calibration,
                             .context = o.context,
                             .windows = o.windows,

@@ -36,7 +36,7 @@ void clip_matrix(int type, blocq::matrix_view<float> w, const calib::gram& momen
 }
 
 rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const std::vector<float>& importance,
-                            const calib::gptq_factor* factor, unsigned threads) {
+                            const calib::gptq_factor* factor, bool best, unsigned threads) {
   rounded_matrix out;
   const auto keep = [&](auto&& result) {
     if (!result) throw failure(result.message());
@@ -46,9 +46,9 @@ rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const s
   };
   blocq::visit_gguf(type, [&]<class B> {
     if constexpr (calib::scalar_format<B>) {
-      const calib::onto<B> format{};
+      const calib::onto<B> format{best ? blocq::quality_level::best : blocq::quality_level::reference};
       if (factor == nullptr) return keep(calib::rtn(w, format, importance));
-      keep(calib::gptq(w, *factor, format, {}, [&](std::size_t n, auto&& f) {
+      keep(calib::gptq(w, *factor, format, gptq_choice, [&](std::size_t n, auto&& f) {
         parallel_ranges(threads, n, [&](std::size_t first, std::size_t last) {
           for (std::size_t i = first; i < last; ++i) f(i);
         });

@@ -13,6 +13,9 @@ struct rounded_matrix {
   std::vector<float> values;  // what the blocks decode to
 };
 
+// Columns of large inputs first, which is better in all formats; the blocks are ordinary ones all the same.
+inline constexpr blocq::calib::gptq_options gptq_choice{.act_order = true};
+
 // Whether the codes of the type stand for one element each, which is what the methods need.
 bool can_calibrate(int type);
 
@@ -24,8 +27,9 @@ std::vector<float> find_scale(int type, std::span<const blocq::matrix_view<const
 // AWQ's clipping: clamps the runs of w where the others gain by it. Throws failure.
 void clip_matrix(int type, blocq::matrix_view<float> w, const blocq::calib::gram& moments);
 
-// Onto blocks of the type: with GPTQ if there is a factor, else each weight to its nearest value. Throws failure.
+// Onto blocks of the type: with GPTQ if there is a factor, else each weight to its nearest value. `best`: with scales
+// that are searched for longer than the reference encoder does. Throws failure.
 rounded_matrix round_matrix(int type, blocq::matrix_view<const float> w, const std::vector<float>& importance,
-                            const blocq::calib::gptq_factor* factor, unsigned threads);
+                            const blocq::calib::gptq_factor* factor, bool best, unsigned threads);
 
 #endif
