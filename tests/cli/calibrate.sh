@@ -40,6 +40,8 @@ expect 2 quantize "$F/llama.gguf" left/x.gguf --type q4_0 --method gptq --calibr
 complains "fewer tokens than one window"
 expect 2 quantize "$F/model.gguf" left/x.gguf --type q4_0 --method gptq --calibration text
 complains "lack a usable"
+expect 2 quantize "$DEMO" left/x.gguf --type iq3_s --method gptq --calibration text --context 8
+complains "stand for one element each"
 head -c 300 "$F/llama.gguf" >cut.gguf
 expect 2 quantize cut.gguf left/x.gguf --type q4_0 --method gptq --calibration text
 empty left
