@@ -111,6 +111,7 @@ std::string escape_xml(std::string_view text) {
 
 class svg {
  public:
+  void add(const char* text) { text_ += text; }
   template <class... Args>
   void add(const char* pattern, Args... args) {
     char line[512];
@@ -163,7 +164,7 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
           height, width, height);
   out.add("font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\" font-size=\"%.1f\" fill=\"#222\">\n", font);
   out.add("<style>.label{stroke:#fff;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}</style>\n");
-  out.add("<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n");
+  out.add("<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
   out.words(left, 34, "font-size=\"19\" font-weight=\"bold\"", title);
   out.words(left, 56, "fill=\"#555\"", subtitle);
 
