@@ -60,7 +60,8 @@ TEST_CASE("Llama-2-7B has its published sizes") {
                                                                     {mix::q5_k_s, 5.52},
                                                                     {mix::q5_k_m, 5.68},
                                                                     {mix::q6_k, 6.56}}) {
-    CAPTURE(info_of(m).name);
+    const auto name = info_of(m).name;
+    CAPTURE(name);
     CHECK(std::abs(bits(m, {4096, 11008, 4096, 32000, 32}, false) - expected) <= 0.005);
   }
 }
@@ -73,7 +74,8 @@ TEST_CASE("Llama-3.1-8B has its published sizes, all that needs or is said to ha
            {mix::q2_k_s, 2.9697}, {mix::q2_k, 3.1593},   {mix::q3_k_s, 3.6429},  {mix::q3_k_l, 4.2979},
            {mix::q4_k_s, 4.6672}, {mix::q4_k_m, 4.8944}, {mix::q5_k_s, 5.5704},  {mix::q5_k_m, 5.7036},
            {mix::q6_k, 6.5633},   {mix::q8_0, 8.5008}}) {
-    CAPTURE(info_of(m).name);
+    const auto name = info_of(m).name;
+    CAPTURE(name);
     CHECK(std::abs(bits(m, {4096, 14336, 1024, 128256, 32}, m == mix::iq3_xxs) - expected) <= 0.00005);
   }
 }
