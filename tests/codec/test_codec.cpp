@@ -1,5 +1,6 @@
 // The codecs against the scalar decoders: any bytes, every format, the same floats.
 #include <doctest/doctest.h>
+#include <blocq/codec/columns.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <random_blocks.hpp>
 
@@ -36,7 +37,7 @@ TEST_CASE("a chunk's integers and steps make the decoder's numbers") {
   namespace vec = blocq::detail::vec;
   random_bytes next(5);
   blocq::for_each(blocq::all_formats{}, [&]<class B> {
-    if constexpr (blocq::chunked_format<B>) {
+    if constexpr (blocq::chunked_format<B> && !std::is_same_v<B, blocq::mxfp6_e3m2>) {
       constexpr int group = blocq::step_group<B>, lowest = blocq::values_of<B>.lowest;
       int different = 0;
       for (const B& b : random_blocks<B>(200, next)) {
@@ -45,18 +46,59 @@ TEST_CASE("a chunk's integers and steps make the decoder's numbers") {
         const float d = blocq::block_scale(b), dmin = blocq::block_offset(b);
         for (int i = 0; i < static_cast<int>(blocq::block_size<B>); ++i) {
           const int c = i / 32;
-          vec::words halves[2];
-          blocq::chunk_words(b, c, halves);
-          std::int16_t words[16];
-          vec::store_words(words, halves[i % 32 / 16]);
+          std::int8_t values[32];
+          vec::store_bytes(values, blocq::chunk_values(b, c));
           const auto s = blocq::group_step(b, d, dmin, i / group);
-          different += static_cast<float>(words[i % 16]) * s.step + s.offset != want[i];
+          different += static_cast<float>(values[i % 32]) * s.step + s.offset != want[i];
           if constexpr (!blocq::full_bytes<B>) {
             std::uint8_t codes[32];
             vec::store_bytes(codes, blocq::chunk_codes(b, c));
-            different += codes[i % 32] + lowest != words[i % 16];
+            different += codes[i % 32] + lowest != values[i % 32];
           }
         }
+      }
+      CHECK_MESSAGE(different == 0, blocq::format_traits<B>::name);
+    }
+  });
+}
+
+TEST_CASE("columns of eight rows are the numbers of their blocks") {
+  namespace vec = blocq::detail::vec;
+  random_bytes next(6);
+  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+    if constexpr (blocq::chunked_format<B> && !std::is_same_v<B, blocq::q8_k>) {
+      int different = 0;
+      for (int round = 0; round < 50; ++round) {
+        const std::vector<B> blocks = random_blocks<B>(8, next);
+        const B* rows[8];
+        for (int r = 0; r < 8; ++r) rows[r] = &blocks[static_cast<std::size_t>(r * 5 % 8)];
+        blocq::detail::column_reader<B>(rows).each_chunk([&](int chunk, const vec::bytes(&v)[8]) {
+          for (int i = 0; i < 8; ++i) {
+            int got[4][8];  // element 4i + e of row r
+            if constexpr (blocq::full_bytes<B>) {
+              vec::words words[2];
+              blocq::detail::column_words<B>(v[i], words[0], words[1]);
+              for (int e = 0; e < 4; ++e) {
+                std::int16_t stored[16];
+                vec::store_words(stored, words[e % 2]);
+                for (int r = 0; r < 8; ++r) got[e][r] = stored[2 * r + e / 2];
+              }
+            } else {
+              std::uint8_t stored[32];
+              vec::store_bytes(stored, v[i]);
+              for (int e = 0; e < 4; ++e)
+                for (int r = 0; r < 8; ++r) got[e][r] = stored[4 * r + e] + blocq::values_of<B>.lowest;
+            }
+            for (int r = 0; r < 8; ++r) {
+              float want[blocq::block_size<B>];
+              decode(*rows[r], want);
+              const auto s = blocq::group_step(*rows[r], blocq::block_scale(*rows[r]), blocq::block_offset(*rows[r]),
+                                               (32 * chunk + 4 * i) / blocq::step_group<B>);
+              for (int e = 0; e < 4; ++e)
+                different += static_cast<float>(got[e][r]) * s.step + s.offset != want[32 * chunk + 4 * i + e];
+            }
+          }
+        });
       }
       CHECK_MESSAGE(different == 0, blocq::format_traits<B>::name);
     }

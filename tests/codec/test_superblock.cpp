@@ -9,7 +9,10 @@ random_bytes next(17);
 
 template <class B>
 void check_scales(const B& b) {
-  const blocq::detail::superblock_scales<B> s(b);
+  const auto words = blocq::detail::group_scales(b);
+  std::int16_t scales[16], mins[16];
+  blocq::detail::vec::store_words(scales, words.scale);
+  blocq::detail::vec::store_words(mins, words.min);
   bool same = true;
   for (int i = 0; i < 16; ++i) {
     const int g = 16 * i / blocq::step_group<B>;
@@ -21,7 +24,7 @@ void check_scales(const B& b) {
     else if constexpr (requires { get_scale(b, g); })
       scale = get_scale(b, g);
     if (!blocq::has_offset<B>) min = -blocq::values_of<B>.lowest * scale;
-    same = same && s.scale[i] == scale && s.min[i] == min;
+    same = same && scales[i] == scale && mins[i] == min;
   }
   CHECK_MESSAGE(same, blocq::format_traits<B>::name);
 }

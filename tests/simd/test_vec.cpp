@@ -96,7 +96,13 @@ TEST_CASE("bytes are loaded and stored like those of the model") {
     CHECK_SAME(vec::fill_bytes(static_cast<std::int8_t>(p.storage[0])));
     CHECK_SAME(vec::load_halves(p + 3));
     CHECK_SAME(vec::load_quarters(p + 9, q + 1, p + 0, q + 30));
-    CHECK_SAME(vec::load_eighths(p + 0, {q.storage[0] % 60, 1, 59, 3, q.storage[1] % 60, 3, 17, 0}));
+    CHECK_SAME(vec::load_eighths([&](int i) { return p + (q.storage[i] + 8 * i) % 250; }));
+    for (int i = 0; i < 4; ++i)
+      CHECK_SAME([&] {
+        decltype(vec::load_bytes(p + 0)) v[4];
+        vec::load_columns([&](int r) { return p + (q.storage[r] % 100 + 17 * r); }, v);
+        return v[i];
+      }());
     CHECK_SAME(vec::fill_eighths(p + 5));
     CHECK_SAME(vec::load_two(p + 7, q + 2));
     CHECK_SAME(vec::half_and_eighths(p + 7, q + 2));
@@ -143,6 +149,9 @@ TEST_CASE("fields of bytes are those of the model") {
     CHECK_SAME(vec::spread_bits(p + 0, 16));
     CHECK_SAME(vec::spread_sixes(p + 0));
     CHECK_SAME(vec::spread_bytes(p + 0));
+    CHECK_SAME(vec::spread_bits_of_eighths<0>(vec::load_bytes(p + 0), 255));
+    CHECK_SAME(vec::spread_bits_of_eighths<12>(vec::load_bytes(p + 0), 16));
+    CHECK_SAME(vec::spread_bits_of_eighths<24>(vec::load_bytes(p + 0), 1));
     for (int h = 0; h < 2; ++h) {
       CHECK_SAME(vec::spread_bits_of_two(p + 0, q + 0, h, 16));
       CHECK_SAME(vec::interleave(vec::load_bytes(p + 0), vec::load_bytes(q + 0), h));
@@ -209,6 +218,13 @@ TEST_CASE("words are those of the model") {
       CHECK_SAME(vec::halves_to_floats(vec::load_words(a), h));
       CHECK_SAME(vec::repeat_words(vec::load_words(a), h));
     }
+    CHECK_SAME(vec::widen_even(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::widen_odd(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::widen_two<0, 0>(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::widen_two<2, 3>(vec::load_bytes(p + 0)));
+    CHECK_SAME(vec::add_neighbours<4>(vec::load_words(a), vec::load_words(b)));
+    CHECK_SAME(vec::add_neighbours<8>(vec::load_words(a), vec::load_words(b)));
+    CHECK_SAME(vec::add_neighbours<16>(vec::load_words(a), vec::load_words(b)));
     CHECK_SAME(vec::load_f16(p + 0));
     CHECK_SAME(vec::load_bf16(p + 0));
     CHECK_SAME([&] {
@@ -289,6 +305,9 @@ TEST_CASE("integers of 32 bits are those of the model") {
     CHECK_SAME(vec::larger(vec::load_ints(p + 0), vec::load_ints(q + 0)));
     CHECK_SAME(vec::larger_unsigned(vec::load_ints(p + 0), vec::load_ints(q + 0)));
     CHECK_SAME(vec::widen_words(p + 0));
+    CHECK_SAME(vec::add_neighbours<4>(vec::widen_words(p + 0), vec::widen_words(q + 0)));
+    CHECK_SAME(vec::add_neighbours<8>(vec::widen_words(p + 0), vec::widen_words(q + 0)));
+    CHECK_SAME(vec::add_neighbours<16>(vec::widen_words(p + 0), vec::widen_words(q + 0)));
     CHECK_SAME(vec::odd_eighths(p + 0));
     CHECK_SAME(vec::load_bytes_as_ints([&](int i) { return p + 7 * i; }));
     CHECK(native::largest(native::load_ints(p + 0)) == common::largest(common::load_ints(p + 0)));

@@ -102,9 +102,7 @@ BLOCQ_INLINE vec::bytes point_values(const B& b, int c) noexcept {
     v = vec::load_quarters(table + get_index(b, 4 * c), table + get_index(b, 4 * c + 1),
                            table + get_index(b, 4 * c + 2), table + get_index(b, 4 * c + 3));
   } else {
-    int index[8];
-    for (int i = 0; i < 8; ++i) index[i] = get_index(b, 8 * c + i);
-    v = vec::load_eighths(points<B>.entry, index);
+    v = vec::load_eighths([&](int i) BLOCQ_INLINE_LAMBDA { return points<B>.entry + get_index(b, 8 * c + i); });
   }
   if constexpr (requires { get_signs(b, c); }) {
     le32 signs;
@@ -167,7 +165,7 @@ template <class Element, std::size_t N>
 inline constexpr bool is_chunked<mx_block<Element, N>> = has_integers<Element>;
 }  // namespace detail
 
-// The formats that chunk_values or chunk_words, and group_step serve.
+// The formats that group_step serves, and chunk_values unless their values do not fit in bytes (mxfp6_e3m2).
 template <class B>
 concept chunked_format = block_format<B> &&(block_size<B> % 32 == 0) && (detail::is_chunked<B>);
 
@@ -193,17 +191,6 @@ BLOCQ_INLINE detail::vec::bytes chunk_values(const B& b, int c) noexcept {
     return detail::code_values<B>(detail::plane_codes(b, c));
   else
     return detail::vec::load_bytes(b.qs + 32 * c);
-}
-
-// The same as signed words, in two halves; also for mxfp6_e3m2, whose values do not fit in bytes.
-template <class B>
-BLOCQ_INLINE void chunk_words(const B& b, int c, detail::vec::words (&w)[2]) noexcept {
-  if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
-    detail::element_words<float6_e3m2fn>(detail::plane_codes(b, c), w);
-  } else {
-    const detail::vec::bytes values = chunk_values(b, c);
-    for (int h = 0; h < 2; ++h) w[h] = detail::vec::widen_half(values, h);
-  }
 }
 
 // The scale of the whole block, and what its offsets are multiples of: a minimum's scale, or the offset itself.
@@ -283,15 +270,58 @@ inline constexpr value_range values_of = [] {
 template <class B>
 inline constexpr bool full_bytes = values_of<B>.highest - values_of<B>.lowest > 127;
 
+namespace detail {
+
+// A table of the numbers that codes stand for, less `offset`.
+template <class Element, int Offset>
+struct value_table {
+  std::int8_t entry[16] = {};
+  constexpr value_table() noexcept {
+    for (int i = 0; i < 16; ++i) entry[i] = static_cast<std::int8_t>(Element::values[i] - Offset);
+  }
+};
+template <class Element, int Offset>
+inline constexpr value_table<Element, Offset> value_tables{};
+
+// Eight scales of mxfp4 and of nvfp4 from their codes (impl::half_e8m0, impl::half_ue4m3).
+BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
+  const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
+  const vec::ints zero = vec::equal(code, number(0)), one = vec::equal(code, number(1));
+  const vec::ints normal = vec::shift_left(code - number(1), 23) & (number(-1) - zero);
+  return vec::as_floats(vec::as_bytes(normal | (zero & number(0x200000)) | (one & number(0x400000))));
+}
+// Seven bits each, as binary16, of which subnormal numbers cost nothing.
+BLOCQ_INLINE vec::floats half_e4m3s(vec::words number, int h) noexcept {
+  return vec::halves_to_floats(vec::move_field<0, 7, 7>(number), h) * vec::fill_floats(0x1p7f);
+}
+BLOCQ_INLINE vec::floats half_ue4m3s(vec::words code, int h) noexcept {
+  return half_e4m3s(code & (vec::fill_words(-1) - vec::equal(code, vec::fill_words(0x7f))), h);
+}
+
+// Codes as they are stored to what integer kernels multiply: value - values_of<B>.lowest, unsigned; values if they need
+// all eight bits.
+template <class B>
+BLOCQ_INLINE vec::bytes offset_codes(vec::bytes stored) noexcept {
+  using element = element_t<B>;
+  if constexpr (requires { element::values; })
+    return vec::lookup16(vec::load_halves(value_tables < element, full_bytes<B> ? 0 : values_of<B>.lowest >.entry),
+                         stored);
+  else if constexpr (has_integers<element>)
+    return element_values<element>(stored) - vec::fill_bytes(values_of<B>.lowest);
+  else if constexpr (std::is_same_v<element, binary>)
+    return stored + stored;
+  else
+    return stored;
+}
+
+}  // namespace detail
+
 // The chunk as unsigned bytes: value - values_of<B>.lowest.
 template <class B>
 BLOCQ_INLINE detail::vec::bytes chunk_codes(const B& b, int c) noexcept {
-  if constexpr (
-      requires { typename format_traits<B>::codes; } && !requires { element_t<B>::values; } &&
-      !detail::has_integers<element_t<B>> && !std::is_same_v<element_t<B>, binary>)
-    return detail::plane_codes(b, c);
-  else if constexpr (std::is_same_v<element_t<B>, binary>)
-    return detail::plane_codes(b, c) + detail::plane_codes(b, c);
+  static_assert(!full_bytes<B>);
+  if constexpr (requires { typename format_traits<B>::codes; })
+    return detail::offset_codes<B>(detail::plane_codes(b, c));
   else if constexpr (std::is_same_v<B, tq1_0>)
     return detail::digits(b, c);
   else

@@ -56,16 +56,17 @@ BLOCQ_INLINE vec::bytes element_values(vec::bytes codes) noexcept {
   }
 }
 
-// 32 codes as signed words: significand times the power of two that the exponent stands for.
+// 32 codes as signed words, every other one: significand times the power of two that the exponent stands for.
 template <class Element>
-BLOCQ_INLINE void element_words(vec::bytes codes, vec::words (&w)[2]) noexcept {
+BLOCQ_INLINE void element_words(vec::bytes codes, vec::words& even, vec::words& odd) noexcept {
   static_assert(Element::bits == 6 && Element::mantissa_bits == 2);
   static constexpr std::uint8_t leading[16] = {0, 4, 4, 4, 4, 4, 4, 4}, power[16] = {1, 1, 2, 4, 8, 16, 32, 64};
   const vec::bytes exponent = vec::field<3>(codes, 2), sign = vec::fill_bytes(32);
   const vec::bytes significand = (codes & vec::fill_bytes(3)) | vec::lookup16(vec::load_halves(leading), exponent);
   const vec::bytes signed_one = vec::negate_where(significand, vec::equal(codes & sign, sign));
   const vec::bytes factor = vec::lookup16(vec::load_halves(power), exponent);
-  for (int h = 0; h < 2; ++h) w[h] = vec::widen_half(signed_one, h) * vec::widen_half(factor, h);
+  even = vec::widen_even(signed_one) * vec::widen_even(factor);
+  odd = vec::widen_odd(signed_one) * vec::widen_odd(factor);
 }
 
 // The numbers of 32 codes, times 2^(bias - 15): a binary16 has the same fields, and more bits for each. A NaN remains

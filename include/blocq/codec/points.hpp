@@ -88,8 +88,7 @@ struct chunk_reader<B> {
     if constexpr (dimensions == 8)
       v = vec::load_quarters(table + at(4 * c), table + at(4 * c + 1), table + at(4 * c + 2), table + at(4 * c + 3));
     else
-      v = vec::load_eighths(table, {at(8 * c), at(8 * c + 1), at(8 * c + 2), at(8 * c + 3), at(8 * c + 4),
-                                    at(8 * c + 5), at(8 * c + 6), at(8 * c + 7)});
+      v = vec::load_eighths([&](int i) BLOCQ_INLINE_LAMBDA { return table + at(8 * c + i); });
     if constexpr (std::is_same_v<B, iq1_s>)
       return v + vec::fill_bytes(static_cast<std::int8_t>(signs[c]));
     else if constexpr (std::is_same_v<B, iq1_m>)
@@ -160,28 +159,12 @@ BLOCQ_INLINE chunk_pair pair_codes(planes<Plane, Others...>, const B& a, const B
   return codes;
 }
 
-// A table of the numbers that codes stand for, less `offset`.
-template <class Element, int Offset>
-struct value_table {
-  std::int8_t entry[16] = {};
-  constexpr value_table() noexcept {
-    for (int i = 0; i < 16; ++i) entry[i] = static_cast<std::int8_t>(Element::values[i] - Offset);
-  }
-};
-template <class Element, int Offset>
-inline constexpr value_table<Element, Offset> value_tables{};
-
 // Blocks a and b of 32 elements, or the two chunks of a block of 64, given twice: unsigned codes, or values if they
 // need all eight bits.
 template <paired_format B>
 BLOCQ_INLINE chunk_pair read_pair(const B& a, const B& b) noexcept {
-  chunk_pair codes = pair_codes(typename format_traits<B>::codes{}, a, b);
-  if constexpr (requires { element_t<B>::values; }) {
-    const vec::bytes table =
-        vec::load_halves(value_tables < element_t<B>, full_bytes<B> ? 0 : values_of<B>.lowest >.entry);
-    codes = {vec::lookup16(table, codes.first), vec::lookup16(table, codes.second)};
-  }
-  return codes;
+  const chunk_pair stored = pair_codes(typename format_traits<B>::codes{}, a, b);
+  return {offset_codes<B>(stored.first), offset_codes<B>(stored.second)};
 }
 
 }  // namespace detail

@@ -109,23 +109,16 @@ BLOCQ_INLINE scale_words group_scales(const B& b) noexcept {
   return {scale, scale * vec::fill_words(-values_of<B>.lowest)};
 }
 
-template <superblock_format B>
-struct superblock_scales {
-  std::int16_t scale[16], min[16];
-
-  BLOCQ_INLINE explicit superblock_scales(const B& b) noexcept {
-    const scale_words s = group_scales(b);
-    vec::store_words(scale, s.scale);
-    vec::store_words(min, s.min);
-  }
-};
+// What the integers of a format with points are multiples of, in units of the block's scale.
+template <class B>
+inline constexpr float group_unit = 1.0f;
+template <class B>
+requires requires { format_traits<B>::unit; }
+inline constexpr float group_unit<B> = format_traits<B>::unit;
 
 template <superblock_format B>
 BLOCQ_INLINE constexpr float superblock_scale(const B& b) noexcept {
-  if constexpr (requires { format_traits<B>::unit; })
-    return block_scale(b) * format_traits<B>::unit;
-  else
-    return block_scale(b);
+  return block_scale(b) * group_unit<B>;
 }
 
 }  // namespace detail

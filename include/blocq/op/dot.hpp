@@ -61,19 +61,6 @@ BLOCQ_INLINE vec::ints pair_sums(chunk_pair w, const vec::bytes* x, vec::words m
   }
 }
 
-// Eight scales of mxfp4 and of nvfp4 from their codes (impl::half_e8m0, impl::half_ue4m3).
-BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
-  const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
-  const vec::ints zero = vec::equal(code, number(0)), one = vec::equal(code, number(1));
-  const vec::ints normal = vec::shift_left(code - number(1), 23) & (number(-1) - zero);
-  return vec::as_floats(vec::as_bytes(normal | (zero & number(0x200000)) | (one & number(0x400000))));
-}
-// As binary16, of which subnormal numbers cost nothing.
-BLOCQ_INLINE vec::floats half_ue4m3s(vec::words code, int h) noexcept {
-  const vec::words is_number = vec::fill_words(-1) - vec::equal(code, vec::fill_words(0x7f));
-  return vec::halves_to_floats(vec::move_field<0, 7, 7>(code & is_number), h) * vec::fill_floats(0x1p7f);
-}
-
 // How many blocks of format A a unit has.
 template <class A>
 inline constexpr int unit_blocks = 256 / static_cast<int>(block_size<A>);

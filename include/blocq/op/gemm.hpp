@@ -87,12 +87,6 @@ struct operand_rows {
   }
 };
 
-template <class B>
-void prefetch_blocks(const B* blocks, std::size_t count) noexcept {
-  const auto* const bytes = reinterpret_cast<const std::byte*>(blocks);
-  for (std::size_t i = 0; i < count * sizeof(B); i += 64) vec::prefetch(bytes + i);
-}
-
 template <integer_format B>
 void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t k,
                        const operand_rows<integer_operand_t<B>>& x, matrix_view<float> y, std::byte* scratch) noexcept {
@@ -115,6 +109,7 @@ void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t 
     }
   });
 
+  row_bytes next[panels_at_once];
   for (std::size_t m = 0; m < weights.rows; m += panel_rows * panels_at_once) {
     const std::size_t left = (weights.rows - m + panel_rows - 1) / panel_rows;
     const std::size_t count = left < panels_at_once ? left : panels_at_once;
@@ -126,15 +121,17 @@ void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t 
         for (std::size_t r = 0; r < panel_rows; ++r) {
           const std::size_t at = m + p * panel_rows + r;
           rows[r] = weights.row(at < weights.rows ? at : weights.rows - 1).data();
+          next[p].at[r] = reinterpret_cast<const std::byte*>(rows[r] + (slab + 1) * blocks_per_slab);
         }
+        next[p].bytes = slab + 1 < slabs ? blocks_per_slab * sizeof(B) : 0;
         expand<B>(rows, c, some, panels[p]);
-        if (slab + 1 < slabs)
-          for (const B* const r : rows) prefetch_blocks(r + (slab + 1) * blocks_per_slab, blocks_per_slab);
       }
       for_groups<tile_columns>(n, [&](std::size_t first, auto T) {
-        for (std::size_t p = 0; p < count; ++p)
+        for (std::size_t p = 0; p < count; ++p) {
           multiply<K, T>(panels[p], packed + (slab * n + first) * per_column, some,
-                         sums + (p * n + first) * panel_rows);
+                         sums + (p * n + first) * panel_rows, next[p]);
+          next[p].bytes = 0;
+        }
       });
     }
     for (std::size_t p = 0; p < count; ++p) {

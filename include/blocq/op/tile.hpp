@@ -6,15 +6,14 @@
 //   four codes   of values of up to 7 bits: byte products in 16-bit sums, which one multiplication by the group's
 //                integer scale, or by one, widens to 32 bits. A sum starts at minus the offset of the codes times the
 //                activations, so unsigned codes cost nothing: 16-bit arithmetic wraps, and the true sum fits.
-//   two words    of values of 8 or 9 bits
+//   two words    of values of 8 or 9 bits, elements 0 and 2 of four, then 1 and 3
 //
 // A kernel is a function of the integers of a format, not of the format.
 #ifndef BLOCQ_OP_TILE_HPP
 #define BLOCQ_OP_TILE_HPP
 
+#include <blocq/codec/columns.hpp>
 #include <blocq/codec/floats.hpp>
-#include <blocq/codec/points.hpp>
-#include <blocq/codec/superblock.hpp>
 
 #include <cstddef>
 #include <cstring>
@@ -95,7 +94,7 @@ void pack_chunk(const integer_operand_t<B>& x, std::size_t chunk, std::size_t c,
   for (std::size_t s = 0; s < K.steps(); ++s) {
     std::uint32_t dword;
     if constexpr (K.words)
-      dword = two_words(q[2 * s], q[2 * s + 1]);
+      dword = two_words(q[s / 2 * 4 + s % 2], q[s / 2 * 4 + s % 2 + 2]);
     else
       std::memcpy(&dword, q + 4 * s, 4);
     put(c * K.steps() + s, dword);
@@ -129,63 +128,94 @@ BLOCQ_INLINE void store_transposed(vec::bytes (&v)[8], std::uint32_t (*to)[panel
   for (std::size_t i = 0; i < 8; ++i) vec::store_bytes(&to[i][row], v[i]);
 }
 
-template <class B>
-struct eight_readers {
-  chunk_reader<B> of[8];
-};
+// The float scales of the chunks of one block in eight rows, and its offsets.
+template <integer_format B>
+BLOCQ_INLINE void store_scales(const B* const (&blocks)[8], std::size_t c, std::size_t half,
+                               panel<kernel_for<B>>& to) noexcept {
+  constexpr kernel K = kernel_for<B>;
+  constexpr std::size_t groups = K.groups() * block_size<B> / 32;
+  const auto put = [&](std::uint32_t (&at)[panel_rows], vec::floats v) BLOCQ_INLINE_LAMBDA {
+    vec::store_bytes(&at[half], vec::as_bytes(v));
+  };
+  if constexpr (std::is_same_v<B, nvfp4>) {
+    vec::floats d[4];
+    column_scales(blocks, d);
+    for (std::size_t g = 0; g < 4; ++g) put(to.scales[c * 2 + g], d[g]);
+  } else if constexpr (superblock_format<B>) {
+    for (std::size_t r = 0; r < 8; ++r) {
+      const float d = block_scale(*blocks[r]);
+      for (std::size_t g = 0; g < groups; ++g)
+        to.scales[c * K.groups() + g][half + r] =
+            to_bits(group_step(*blocks[r], d, 0.0f, static_cast<int>(32 * g / K.groups()) / step_group<B>).step);
+    }
+  } else {
+    const vec::floats d = column_scales(blocks);
+    for (std::size_t g = 0; g < groups; ++g) put(to.scales[c * K.groups() + g], d);
+  }
+  if constexpr (K.offset)
+    put(to.mins[c], vec::load_halves_as_floats([&](int r) BLOCQ_INLINE_LAMBDA { return &blocks[r]->m; }));
+}
+
+// The integer scales of a super-block in eight rows, and its minima.
+template <integer_format B>
+BLOCQ_INLINE void store_group_scales(const B* const (&blocks)[8], std::size_t half, panel<kernel_for<B>>& to) noexcept {
+  constexpr kernel K = kernel_for<B>;
+  vec::store_floats(&to.scale[half], column_scales(blocks) * vec::fill_floats(group_unit<B>));
+  if constexpr (K.offset)
+    vec::store_floats(&to.min_scale[half],
+                      vec::load_halves_as_floats([&](int r) BLOCQ_INLINE_LAMBDA { return &blocks[r]->dmin; }));
+  if constexpr (groups_in_columns<B>) {
+    const group_columns groups = column_groups(blocks);
+    simd::unroll<8 * static_cast<int>(K.groups())>([&]<int G>() BLOCQ_INLINE_LAMBDA {
+      vec::store_bytes(&to.scales[G][half], vec::as_bytes(vec::widen_two<G % 4, G % 4>(groups.scale[G / 4])));
+    });
+    if constexpr (K.offset)
+      simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
+        constexpr int two = K.groups() == 2, g = C * (1 + two);
+        vec::store_bytes(&to.mins[C][half], vec::as_bytes(vec::widen_two<g % 4, g % 4 + two>(groups.min[g / 4])));
+      });
+  } else {
+    static_assert(!K.offset);
+    vec::bytes scales[K.groups()][8];
+    for (std::size_t r = 0; r < 8; ++r) {
+      const vec::words s = group_scales(*blocks[r]).scale;
+      for (std::size_t g = 0; g < K.groups(); ++g)
+        scales[g][r] = K.groups() == 1 ? vec::as_bytes(s) : vec::repeat_words(s, static_cast<int>(g));
+    }
+    for (std::size_t g = 0; g < K.groups(); ++g) store_transposed(scales[g], &to.scales[8 * g], half);
+  }
+}
 
 // Chunks [first, first + chunks) of sixteen rows; a row may be given several times.
 template <integer_format B>
 void expand(const B* const (&rows)[panel_rows], std::size_t first, std::size_t chunks,
             panel<kernel_for<B>>& to) noexcept {
   constexpr kernel K = kernel_for<B>;
-  constexpr std::size_t per_block = block_size<B> / 32;
+  constexpr int per_block = static_cast<int>(block_size<B>) / 32;
   for (std::size_t half = 0; half < panel_rows; half += 8) {
-    for (std::size_t c = 0; c < chunks;) {
-      const std::size_t block = (first + c) / per_block;
-      const auto readers = [&]<std::size_t... r>(std::index_sequence<r...>) BLOCQ_INLINE_LAMBDA {
-        return eight_readers<B>{chunk_reader<B>(rows[half + r][block])...};
-      }
-      (std::make_index_sequence<8>{});
-      for (std::size_t i = (first + c) % per_block; i < per_block && c < chunks; ++i, ++c) {
-        const auto chunk = static_cast<int>(i);
-        if constexpr (K.words) {
-          vec::bytes v[2][8];
-          for (std::size_t r = 0; r < 8; ++r) {
-            vec::words w[2];
-            chunk_words(rows[half + r][block], chunk, w);
-            for (std::size_t h = 0; h < 2; ++h) v[h][r] = vec::as_bytes(w[h]);
+    for (std::size_t c = 0; c < chunks; c += per_block) {
+      const B* blocks[8];
+      for (std::size_t r = 0; r < 8; ++r) blocks[r] = rows[half + r] + (first + c) / per_block;
+      const column_reader<B> columns(blocks);
+      columns.each_chunk([&](int chunk, const vec::bytes(&v)[8]) BLOCQ_INLINE_LAMBDA {
+        auto* const steps = &to.steps[(c + static_cast<std::size_t>(chunk)) * K.steps()];
+        for (std::size_t i = 0; i < 8; ++i) {
+          if constexpr (K.words) {
+            vec::words even, odd;
+            column_words<B>(v[i], even, odd);
+            vec::store_bytes(&steps[2 * i][half], vec::as_bytes(even));
+            vec::store_bytes(&steps[2 * i + 1][half], vec::as_bytes(odd));
+          } else {
+            vec::store_bytes(&steps[i][half], v[i]);
           }
-          for (std::size_t h = 0; h < 2; ++h) store_transposed(v[h], &to.steps[c * 16 + h * 8], half);
-        } else {
-          vec::bytes v[8];
-          for (std::size_t r = 0; r < 8; ++r) v[r] = readers.of[r].codes(chunk);
-          store_transposed(v, &to.steps[c * 8], half);
         }
-        if constexpr (!K.integer_scales)
-          for (std::size_t r = half; r < half + 8; ++r) {
-            const B& b = rows[r][block];
-            const float d = block_scale(b), m = block_offset(b);
-            for (std::size_t g = 0; g < K.groups(); ++g)
-              to.scales[c * K.groups() + g][r] =
-                  to_bits(group_step(b, d, m, (32 * chunk + static_cast<int>(g) * 16) / step_group<B>).step);
-            if constexpr (K.offset) to.mins[c][r] = to_bits(m);
-          }
-      }
+      });
+      if constexpr (!K.integer_scales) store_scales<B>(blocks, c, half, to);
     }
     if constexpr (K.integer_scales) {
-      vec::bytes scales[2][8], mins[8];
-      for (std::size_t r = 0; r < 8; ++r) {
-        const B& b = rows[half + r][first / per_block];
-        const scale_words s = group_scales(b);
-        for (std::size_t g = 0; g < K.groups(); ++g)
-          scales[g][r] = K.groups() == 1 ? vec::as_bytes(s.scale) : vec::repeat_words(s.scale, static_cast<int>(g));
-        mins[r] = vec::as_bytes(s.min);
-        to.scale[half + r] = superblock_scale(b);
-        to.min_scale[half + r] = block_offset(b);
-      }
-      for (std::size_t g = 0; g < K.groups(); ++g) store_transposed(scales[g], &to.scales[8 * g], half);
-      if constexpr (K.offset) store_transposed(mins, to.mins, half);
+      const B* blocks[8];
+      for (std::size_t r = 0; r < 8; ++r) blocks[r] = rows[half + r] + first / per_block;
+      store_group_scales<B>(blocks, half, to);
     }
   }
 }
@@ -198,9 +228,23 @@ BLOCQ_INLINE void repeat(F&& f) noexcept {
   (std::make_index_sequence<Count>{});
 }
 
+// Bytes of sixteen rows that are asked for while others are multiplied, some lines at a time, because the processor
+// waits for no more than a few dozen at once. None if bytes is 0.
+struct row_bytes {
+  const std::byte* at[panel_rows];
+  std::size_t bytes = 0;
+
+  BLOCQ_INLINE void prefetch(std::size_t row) const noexcept {
+    if (bytes == 0) return;
+    const auto* const first = at[row] - reinterpret_cast<std::uintptr_t>(at[row]) % 64;
+    for (const auto* line = first; line < at[row] + bytes; line += 64) vec::prefetch(line);
+  }
+};
+
 // Adds a slab's products to sums[16 j + r]: sixteen rows of W times T rows of X.
 template <kernel K, std::size_t T>
-BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::size_t chunks, float* sums) noexcept {
+BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::size_t chunks, float* sums,
+                             const row_bytes& next) noexcept {
   const auto at = [](const std::uint32_t* p) BLOCQ_INLINE_LAMBDA { return vec::load_bytes(p); };
   const auto floats_at = [](const std::uint32_t* p) BLOCQ_INLINE_LAMBDA { return vec::as_floats(vec::load_bytes(p)); };
   const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA {
@@ -213,6 +257,7 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
     first[h][j] = vec::fill_floats(0.0f);
   });
   for (std::size_t g = 0; g < chunks * K.groups(); ++g) {
+    for (std::size_t row = g * (2 / K.groups()); row < (g + 1) * (2 / K.groups()); ++row) next.prefetch(row);
     for (std::size_t unit = g * (K.span / K.depth); unit < (g + 1) * (K.span / K.depth); ++unit) {
       const std::uint32_t(*step)[panel_rows] = &w.steps[unit * K.depth];
       const std::uint32_t* xs = x + unit * K.depth * T;

@@ -54,10 +54,11 @@ BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, co
   };
   return {_mm256_blend_epi32(_mm256_blend_epi32(all(a), all(b), 0x0c), _mm256_blend_epi32(all(c), all(d), 0xc0), 0xf0)};
 }
-BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
+template <class At>
+BLOCQ_INLINE bytes load_eighths(At at) noexcept {
   const auto all = [&](int i) {
     int e;
-    std::memcpy(&e, static_cast<const std::uint8_t*>(table) + std::size_t{4} * static_cast<unsigned>(index[i]), 4);
+    std::memcpy(&e, at(i), 4);
     return _mm256_set1_epi32(e);
   };
   const __m256i a = _mm256_blend_epi32(all(0), all(1), 0x02), b = _mm256_blend_epi32(all(2), all(3), 0x08);
@@ -71,6 +72,17 @@ BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
 }
 BLOCQ_INLINE bytes load_two(const void* a, const void* b) noexcept {
   return {_mm256_inserti128_si256(_mm256_castsi128_si256(half(a)), half(b), 1)};
+}
+template <class At>
+BLOCQ_INLINE void load_columns(At at, bytes* v) noexcept {
+  const __m256i a = load_two(at(0), at(4)).v, b = load_two(at(1), at(5)).v;
+  const __m256i c = load_two(at(2), at(6)).v, d = load_two(at(3), at(7)).v;
+  const __m256i ab = _mm256_unpacklo_epi32(a, b), cd = _mm256_unpacklo_epi32(c, d);
+  v[0] = {_mm256_unpacklo_epi64(ab, cd)};
+  v[1] = {_mm256_unpackhi_epi64(ab, cd)};
+  const __m256i ab2 = _mm256_unpackhi_epi32(a, b), cd2 = _mm256_unpackhi_epi32(c, d);
+  v[2] = {_mm256_unpacklo_epi64(ab2, cd2)};
+  v[3] = {_mm256_unpackhi_epi64(ab2, cd2)};
 }
 BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
   int word;
@@ -133,6 +145,14 @@ BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
   const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), source), bit);
   return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), _mm256_set1_epi8(static_cast<char>(set)))};
+}
+template <int First>
+BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
+  const __m256i source = _mm256_broadcastsi128_si256(_mm_add_epi8(
+      _mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c), _mm_set1_epi8(First / 8)));
+  const __m256i bit = _mm256_set1_epi32(First % 8 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
+  const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(a.v, source), bit);
+  return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), fill_bytes(set).v)};
 }
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   int low, high;
@@ -287,11 +307,29 @@ BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   return {_mm256_cvtepi8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
 }
+BLOCQ_INLINE words widen_even(bytes a) noexcept { return {_mm256_srai_epi16(_mm256_slli_epi16(a.v, 8), 8)}; }
+BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {_mm256_srai_epi16(a.v, 8)}; }
+template <int I, int J>
+BLOCQ_INLINE words widen_two(bytes a) noexcept {
+  constexpr int both = 0x00800080 | I << 8 | J << 24;  // to the upper bytes of two words
+  const __m128i source = _mm_setr_epi32(both, both + 0x04000400, both + 0x08000800, both + 0x0c000c00);
+  return {_mm256_srai_epi16(_mm256_shuffle_epi8(a.v, _mm256_broadcastsi128_si256(source)), 8)};
+}
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {_mm256_madd_epi16(a.v, b.v)}; }
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept { return {_mm256_set1_epi32(x)}; }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm256_mullo_epi32(a.v, b.v)}; }
+template <int Bytes, class V>
+BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
+  if constexpr (Bytes == 16)
+    return V{_mm256_permute2x128_si256(a.v, b.v, 0x20)} + V{_mm256_permute2x128_si256(a.v, b.v, 0x31)};
+  else if constexpr (Bytes == 8)
+    return V{_mm256_unpacklo_epi64(a.v, b.v)} + V{_mm256_unpackhi_epi64(a.v, b.v)};
+  const __m256 x = _mm256_castsi256_ps(a.v), y = _mm256_castsi256_ps(b.v);
+  return V{_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88))} + V{_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd))};
+}
 BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
 }

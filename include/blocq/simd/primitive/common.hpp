@@ -61,11 +61,18 @@ BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, co
   std::memcpy(r.v + 24, d, 8);
   return r;
 }
-// 4 bytes each: entry index[i] of a table of such entries.
-BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
+// 4 bytes each from the addresses at(0) to at(7).
+template <class At>
+BLOCQ_INLINE bytes load_eighths(At at) noexcept {
   bytes r;
-  for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, static_cast<const std::uint8_t*>(table) + 4 * index[i], 4);
+  for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, at(i), 4);
   return r;
+}
+// 16 bytes of each of eight rows, which begin at at(0) to at(7): eighth r of vector i is eighth i of row r.
+template <class At>
+BLOCQ_INLINE void load_columns(At at, bytes* v) noexcept {
+  for (int i = 0; i < 4; ++i)
+    for (int r = 0; r < 8; ++r) std::memcpy(v[i].v + 4 * r, static_cast<const std::uint8_t*>(at(r)) + 4 * i, 4);
 }
 // The same 4 bytes eight times.
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
@@ -170,7 +177,17 @@ BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(((a[i / 8] >> (i % 8)) & 1) != 0 ? set : 0);
   return r;
 }
-// The same for bits 16h to 16h + 15 of 4 bytes at a, then of those at b.
+// In every eighth: byte i is `set` if bit First + i of its 4 bytes is set and 0 if not. First is a multiple of 4.
+template <int First>
+BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) {
+    const int bit = First + i % 4;
+    r.v[i] = static_cast<std::uint8_t>(((a.v[i / 4 * 4 + bit / 8] >> (bit % 8)) & 1) != 0 ? set : 0);
+  }
+  return r;
+}
+// The same as spread_bits for bits 16h to 16h + 15 of 4 bytes at a, then of those at b.
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   const bytes first = spread_bits(a, set), second = spread_bits(b, set);
   bytes r;
@@ -377,6 +394,24 @@ BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[16 * h + i]);
   return r;
 }
+// Bytes 0, 2, 4, ... or 1, 3, 5, ... as signed words.
+BLOCQ_INLINE words widen_even(bytes a) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[2 * i]);
+  return r;
+}
+BLOCQ_INLINE words widen_odd(bytes a) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[2 * i + 1]);
+  return r;
+}
+// Of every eighth, bytes I and J as signed words.
+template <int I, int J>
+BLOCQ_INLINE words widen_two(bytes a) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[i / 2 * 4 + (i % 2 == 0 ? I : J)]);
+  return r;
+}
 // Products of words, two neighbouring ones in each integer.
 BLOCQ_INLINE ints madd2(words a, words b) noexcept {
   ints r;
@@ -419,6 +454,23 @@ BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
 BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
   for (int i = 1; i < 8; ++i) a.v[0] += a.v[i];
   return a.v[0];
+}
+// Parts of Bytes bytes, added to their neighbours, part 0 to part 1 and so on: the sums of a, then those of b, within each
+// half; or, of parts of 16 bytes, the sum of a in the first half and that of b in the other.
+template <int Bytes, class V>
+BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
+  constexpr int size = static_cast<int>(sizeof(a.v[0])), part = Bytes / size, half = Bytes == 16 ? 2 * part : 16 / size;
+  V r;
+  int to = 0;
+  const auto add = [&](const V& x, int from) {
+    for (int i = from; i < from + half; i += 2 * part)
+      for (int k = i; k < i + part; ++k) {
+        r.v[to] = x.v[k];
+        r.v[to++] += x.v[k + part];
+      }
+  };
+  for (int from = 0; from < 32 / size; from += half) add(a, from), add(b, from);
+  return r;
 }
 // To integers that fit: towards zero, or to the nearest, halves to even.
 BLOCQ_INLINE ints truncate(floats a) noexcept {

@@ -94,12 +94,22 @@ BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, co
   };
   return {two(a, b), two(c, d)};
 }
-BLOCQ_INLINE bytes load_eighths(const void* table, const int (&index)[8]) noexcept {
-  const auto entry = [&](int i) {
-    return load_as<std::uint32_t>(static_cast<const std::uint8_t*>(table) + 4 * index[i]);
-  };
+template <class At>
+BLOCQ_INLINE bytes load_eighths(At at) noexcept {
+  const auto entry = [&](int i) { return load_as<std::uint32_t>(at(i)); };
   return {as<u8x16>(u32x4{entry(0), entry(1), entry(2), entry(3)}),
           as<u8x16>(u32x4{entry(4), entry(5), entry(6), entry(7)})};
+}
+template <class At>
+BLOCQ_INLINE void load_columns(At at, bytes* v) noexcept {
+  u32x4 low[4], high[4];
+  for (int r = 0; r < 4; ++r) {
+    low[r] = load_as<u32x4>(at(r));
+    high[r] = load_as<u32x4>(at(r + 4));
+  }
+  transpose(low);
+  transpose(high);
+  for (int i = 0; i < 4; ++i) v[i] = {as<u8x16>(low[i]), as<u8x16>(high[i])};
 }
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   const auto v = as<u8x16>(fill_u32(load_as<std::uint32_t>(p)));
@@ -154,6 +164,18 @@ BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
 BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
   const u32x4 v = fill_u32(load_as<std::uint32_t>(p));
   return bytes{bit_masks<0>(v), bit_masks<2>(v)} & fill_bytes(set);
+}
+template <int First>
+BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
+  constexpr int b = First / 8;
+  constexpr std::uint8_t one = 1 << First % 8, two = 2 << First % 8, four = 4 << First % 8, eight = 8 << First % 8;
+  const u8x16 bit = {one, two, four, eight, one, two, four, eight, one, two, four, eight, one, two, four, eight};
+  const auto masks = [&](u8x16 v) {
+    const u8x16 source = __builtin_shufflevector(v, v, b, b, b, b, b + 4, b + 4, b + 4, b + 4, b + 8, b + 8, b + 8,
+                                                 b + 8, b + 12, b + 12, b + 12, b + 12);
+    return as<u8x16>((source & bit) == bit);
+  };
+  return bytes{masks(a.low), masks(a.high)} & fill_bytes(set);
 }
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   const auto masks = [&](const void* p) {
@@ -244,6 +266,20 @@ BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
   const u8x16 v = h == 0 ? a.low : a.high;
   return {as<i16x8>(widen_unsigned(v, 0)), as<i16x8>(widen_unsigned(v, 1))};
 }
+BLOCQ_INLINE words widen_even(bytes a) noexcept {
+  const auto even = [](u8x16 v) { return as<i16x8>(as<u16x8>(v) << 8) >> 8; };
+  return {even(a.low), even(a.high)};
+}
+BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {as<i16x8>(a.low) >> 8, as<i16x8>(a.high) >> 8}; }
+template <int I, int J>
+BLOCQ_INLINE words widen_two(bytes a) noexcept {
+  const auto two = [](u8x16 v) {
+    return as<i16x8>(__builtin_shufflevector(u8x16{}, v, 0, 16 + I, 0, 16 + J, 0, 20 + I, 0, 20 + J, 0, 24 + I, 0,
+                                             24 + J, 0, 28 + I, 0, 28 + J)) >>
+           8;
+  };
+  return {two(a.low), two(a.high)};
+}
 BLOCQ_INLINE words widen(std::uint64_t low, std::uint64_t high) noexcept {
   const auto v = as<u8x16>(u64x2{low, high});
   return {widen_signed(as<i8x16>(v), 0), widen_signed(as<i8x16>(v), 1)};
@@ -300,6 +336,23 @@ BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
 }
 
 // ---- ints ----
+
+template <int Bytes, class V>
+BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
+  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
+  using half = decltype(a.low);
+  const auto add = [](half x, half y) {
+    if constexpr (Bytes == 8) {
+      const auto p = as<u64x2>(x), q = as<u64x2>(y);
+      return as<half>(__builtin_shufflevector(p, q, 0, 2)) + as<half>(__builtin_shufflevector(p, q, 1, 3));
+    } else {
+      const auto p = as<u32x4>(x), q = as<u32x4>(y);
+      return as<half>(__builtin_shufflevector(p, q, 0, 2, 4, 6)) + as<half>(__builtin_shufflevector(p, q, 1, 3, 5, 7));
+    }
+  };
+  if constexpr (Bytes == 16) return {a.low + a.high, b.low + b.high};
+  return {add(a.low, b.low), add(a.high, b.high)};
+}
 
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {madd2(a.low, b.low), madd2(a.high, b.high)}; }
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
