@@ -10,6 +10,7 @@
 #include <blocq/codec/superblock.hpp>
 #include <blocq/op/dequantize.hpp>
 
+#include <array>
 #include <cstring>
 #include <span>
 
@@ -49,16 +50,48 @@ BLOCQ_INLINE vec::words pair_products(const chunk_reader<B>& w, int c, const std
   }
 }
 
-// The same for two chunks, summed up within the parts of a vector that share a step; `minus` is what the offset adds.
+// Vectors of sums, each of one block of 32 or, paired, of one in each half, to one sum for each of the eight blocks of a
+// unit, in their order: two numbers in 16 bits or one in 32.
+template <class V>
+BLOCQ_INLINE V sum_blocks(const V (&v)[4]) noexcept {
+  return vec::add_neighbours<4>(vec::add_neighbours<8>(v[0], v[1]), vec::add_neighbours<8>(v[2], v[3]));
+}
+template <class V>
+BLOCQ_INLINE V sum_blocks(const V (&v)[8]) noexcept {
+  return vec::add_neighbours<16>(sum_blocks({v[0], v[1], v[2], v[3]}), sum_blocks({v[4], v[5], v[6], v[7]}));
+}
+
+// The sums of a unit's groups: of eight blocks of 32, or of sixteen groups of 16 in the order of `group_order`.
 template <class B>
-BLOCQ_INLINE vec::ints pair_sums(chunk_pair w, const vec::bytes* x, vec::words minus) noexcept {
-  if constexpr (product_of<B> == product::codes) {
-    vec::words pairs = vec::maddubs(w.first, x[0]) + vec::maddubs(w.second, x[1]);
-    if constexpr (values_of<B>.lowest != 0) pairs = pairs - minus;
-    return sum_pairs(pairs);
-  } else {
-    return sum_pairs(vec::maddss(x[0], w.first)) + sum_pairs(vec::maddss(x[1], w.second));
-  }
+inline constexpr int sum_vectors = step_group<B> == 16 ? 2 : 1;
+template <class B>
+struct group_sums {
+  vec::ints v[sum_vectors<B>];
+};
+
+// The chunks that are multiplied as a pair: the two of a block of 64, or blocks of 32 four apart.
+template <class B>
+constexpr std::array<int, 2> chunks_of_pair(int p) noexcept {
+  if (block_size<B> == 64) return {2 * p, 2 * p + 1};
+  return {p, p + 4};
+}
+// What four chunks, two after two, give to their groups of 16 in the order of the sums.
+BLOCQ_INLINE vec::floats group_order(const float* d) noexcept {
+  const float eight[8] = {d[0], d[0], d[2], d[2], d[1], d[1], d[3], d[3]};
+  return vec::load_floats(eight);
+}
+
+// From pairs of products, Vectors of them; for paired formats, four of which each word has.
+template <class B, std::size_t Vectors>
+BLOCQ_INLINE group_sums<B> sum_groups(const vec::words (&pairs)[Vectors]) noexcept {
+  constexpr bool fit = (values_of<B>.highest - values_of<B>.lowest) * 128 * 16 <= 32767;  // sums of 16 in 16 bits
+  if constexpr (step_group<B> == 16)
+    return {{sum_pairs(vec::add_neighbours<4>(pairs[0], pairs[1])), sum_pairs(vec::add_neighbours<4>(pairs[2], pairs[3]))}};
+  else if constexpr (fit)
+    return {{sum_pairs(sum_blocks(pairs))}};
+  else
+    return {{vec::add_neighbours<4>(sum_pairs(vec::add_neighbours<8>(pairs[0], pairs[1])),
+                                    sum_pairs(vec::add_neighbours<8>(pairs[2], pairs[3])))}};
 }
 
 // How many blocks of format A a unit has.
@@ -80,33 +113,42 @@ template <float_step_format B>
 struct operand_unit<B> {
   using A = operand_t<B>;
   static constexpr int offset = product_of<B> == product::codes ? -values_of<B>.lowest : 0;
+  static constexpr int vectors = paired_format<B> ? 4 : 8;
 
   const A* blocks;
-  float d[8];
-  vec::floats s;
-  vec::words minus[8];  // offset times the activations, of each chunk or of two
+  vec::floats d[sum_vectors<B>], s;
+  group_sums<B> minus;  // offset times the activations
   bool wide = false;    // there is a -128 where product::wide cannot do without 16 bits
-  vec::bytes pairs[8];  // the chunks 2p and 2p + 1 as in a chunk_pair
+  vec::bytes pairs[8];  // of blocks p and p + 4, or of chunks 2p and 2p + 1, as in a chunk_pair
 
   BLOCQ_INLINE explicit operand_unit(const A* x) noexcept : blocks(x) {
-    vec::store_floats(d, vec::load_halves_as_floats<sizeof(A)>(&x->d));
+    const vec::floats scales = vec::load_halves_as_floats<sizeof(A)>(&x->d);
+    if constexpr (step_group<B> == 16) {
+      float two[8];
+      vec::store_floats(two, scales);
+      for (int v = 0; v < 2; ++v) d[v] = group_order(two + 4 * v);
+    } else {
+      d[0] = scales;
+    }
     if constexpr (has_offset<B>) s = vec::load_halves_as_floats<sizeof(A)>(&x->s);
+    [[maybe_unused]] vec::words sums[vectors];
     if constexpr (paired_format<B>) {
       for (int p = 0; p < 4; ++p) {
-        for (int h = 0; h < 2; ++h) pairs[2 * p + h] = load_half_pair<B>(x[2 * p].qs, x[2 * p + 1].qs, h);
-        if constexpr (offset != 0)
-          minus[p] = vec::maddubs(vec::fill_bytes(offset), pairs[2 * p]) +
-                     vec::maddubs(vec::fill_bytes(offset), pairs[2 * p + 1]);
+        const auto [first, second] = chunks_of_pair<B>(p);
+        for (int h = 0; h < 2; ++h) pairs[2 * p + h] = load_half_pair<B>(x[first].qs, x[second].qs, h);
+        sums[p] = vec::maddubs(vec::fill_bytes(offset), pairs[2 * p]) +
+                  vec::maddubs(vec::fill_bytes(offset), pairs[2 * p + 1]);
       }
     } else {
       vec::bytes lowest = vec::fill_bytes(0);
       for (int c = 0; c < 8; ++c) {
         const vec::bytes xs = vec::load_bytes(x[c].qs);
-        if constexpr (offset != 0) minus[c] = vec::maddubs(vec::fill_bytes(offset), xs);
+        sums[c] = vec::maddubs(vec::fill_bytes(offset), xs);
         if constexpr (product_of<B> == product::wide) lowest = lowest | vec::equal(xs, vec::fill_bytes(-128));
       }
       wide = vec::any(lowest);
     }
+    if constexpr (offset != 0) minus = sum_groups<B>(sums);
   }
 };
 
@@ -150,58 +192,75 @@ BLOCQ_INLINE void add_unit(const B* block, const operand_unit<B>& unit, row_sums
   sum.even = vec::fma(vec::to_floats(products), vec::fill_floats(superblock_scale(w) * dx), sum.even);
 }
 
-// The steps of a unit's groups times dx, those of the activations.
+// The steps of a unit's groups.
 template <float_step_format B>
-BLOCQ_INLINE void load_steps(const B* w, const float (&dx)[8], float (&step)[16]) noexcept {
+BLOCQ_INLINE void load_steps(const B* w, vec::floats (&step)[sum_vectors<B>]) noexcept {
   constexpr int per_block = static_cast<int>(block_size<B>) / 32;
   if constexpr (std::is_same_v<B, nvfp4>) {
     const auto four = [w](int i) BLOCQ_INLINE_LAMBDA { return load_as<std::uint32_t>(w[i].d); };
-    const vec::words codes = vec::widen(join(four(0), four(1)), join(four(2), four(3)));
-    for (int h = 0; h < 2; ++h) vec::store_floats(step + 8 * h, half_ue4m3s(codes, h) * vec::fill_four(dx + 4 * h));
+    const auto two = [&](int i) BLOCQ_INLINE_LAMBDA {  // groups 0 and 1 of two blocks, then 2 and 3
+      const std::uint32_t a = four(i), b = four(i + 1);
+      return join((a & 0xffffu) | b << 16, a >> 16 | (b & 0xffff0000u));
+    };
+    const vec::words codes = vec::widen(two(0), two(2));
+    for (int v = 0; v < 2; ++v) step[v] = half_ue4m3s(codes, v);
+  } else if constexpr (std::is_same_v<B, mxfp4>) {
+    step[0] = half_e8m0s(vec::load_bytes_as_ints([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i].e; }));
+  } else if constexpr (per_block == 1) {
+    step[0] = vec::load_halves_as_floats<sizeof(B)>(&w->d);
   } else {
-    vec::floats d;
-    if constexpr (std::is_same_v<B, mxfp4>)
-      d = half_e8m0s(vec::load_bytes_as_ints([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i].e; }));
-    else if constexpr (per_block == 1)
-      d = vec::load_halves_as_floats<sizeof(B)>(&w->d);
-    else
-      d = vec::load_halves_as_floats([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i / per_block].d; });
-    vec::store_floats(step, d * vec::load_floats(dx));
+    step[0] = vec::load_halves_as_floats([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i / per_block].d; });
+  }
+}
+
+// The sums of a unit's products.
+template <float_step_format B>
+BLOCQ_INLINE group_sums<B> multiply_unit(const B* w, const operand_unit<B>& unit) noexcept {
+  constexpr int per_block = static_cast<int>(block_size<B>) / 32, vectors = operand_unit<B>::vectors;
+  if constexpr (product_of<B> == product::codes) {
+    vec::words pairs[vectors];
+    simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+      if constexpr (paired_format<B>) {
+        constexpr auto two = chunks_of_pair<B>(I);
+        const chunk_pair chunks = read_pair(w[two[0] / per_block], w[two[1] / per_block]);
+        pairs[I] = vec::maddubs(chunks.first, unit.pairs[2 * I]) + vec::maddubs(chunks.second, unit.pairs[2 * I + 1]);
+      } else {
+        pairs[I] = pair_products(chunk_reader<B>(w[I / per_block]), I % per_block, unit.blocks[I].qs);
+      }
+    });
+    group_sums<B> sums = sum_groups<B>(pairs);
+    if constexpr (operand_unit<B>::offset != 0)
+      for (int v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
+    return sums;
+  } else {
+    static_assert(sum_vectors<B> == 1);
+    vec::ints sums[vectors];
+    simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+      if constexpr (paired_format<B>) {
+        constexpr auto two = chunks_of_pair<B>(I);
+        const chunk_pair chunks = read_pair(w[two[0]], w[two[1]]);
+        sums[I] = sum_pairs(vec::maddss(unit.pairs[2 * I], chunks.first)) +
+                  sum_pairs(vec::maddss(unit.pairs[2 * I + 1], chunks.second));
+      } else {
+        const vec::bytes values = chunk_reader<B>(w[I / per_block]).values(I % per_block);
+        const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
+        if (product_of<B> == product::wide && unit.wide)
+          sums[I] = wide_products(values, xs);
+        else
+          sums[I] = sum_pairs(product_of<B> == product::wide ? vec::maddss(values, xs) : vec::maddss(xs, values));
+      }
+    });
+    return {{sum_blocks(sums)}};
   }
 }
 
 template <float_step_format B>
 BLOCQ_INLINE void add_unit(const B* w, const operand_unit<B>& unit, row_sums& sum) noexcept {
-  constexpr int per_block = static_cast<int>(block_size<B>) / 32;
-  float step[16];
-  load_steps(w, unit.d, step);
-  if constexpr (paired_format<B>) {
-    simd::unroll<4>([&]<int P>() BLOCQ_INLINE_LAMBDA {
-      const chunk_pair chunks = read_pair(w[2 * P / per_block], w[(2 * P + 1) / per_block]);
-      const vec::ints products = pair_sums<B>(chunks, &unit.pairs[2 * P], unit.minus[P]);
-      vec::floats& part = P % 2 == 0 ? sum.even : sum.odd;
-      part = vec::fma(vec::to_floats(products),
-                      step_group<B> == 16 ? vec::fill_four(step + 4 * P) : vec::fill_two(step + 2 * P), part);
-    });
-  } else {
-    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
-      const chunk_reader<B> chunk(w[C / per_block]);
-      vec::ints products;
-      if constexpr (product_of<B> == product::wide) {
-        const vec::bytes values = chunk.values(C % per_block), xs = vec::load_bytes(unit.blocks[C].qs);
-        if (unit.wide)
-          products = wide_products(values, xs);
-        else
-          products = sum_pairs(vec::maddss(values, xs));
-      } else {
-        vec::words pairs = pair_products(chunk, C % per_block, unit.blocks[C].qs);
-        if constexpr (operand_unit<B>::offset != 0) pairs = pairs - unit.minus[C];
-        products = sum_pairs(pairs);
-      }
-      vec::floats& part = C % 2 == 0 ? sum.even : sum.odd;
-      part = vec::fma(vec::to_floats(products), vec::fill_floats(step[C]), part);
-    });
-  }
+  const group_sums<B> products = multiply_unit(w, unit);
+  vec::floats step[sum_vectors<B>];
+  load_steps(w, step);
+  sum.even = vec::fma(vec::to_floats(products.v[0]), step[0] * unit.d[0], sum.even);
+  if constexpr (sum_vectors<B> == 2) sum.odd = vec::fma(vec::to_floats(products.v[1]), step[1] * unit.d[1], sum.odd);
   if constexpr (has_offset<B>) sum.odd = vec::fma(vec::load_halves_as_floats<sizeof(B)>(&w->m), unit.s, sum.odd);
 }
 
