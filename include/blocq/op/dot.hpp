@@ -168,7 +168,16 @@ BLOCQ_INLINE void add_unit(const B* block, const operand_unit<B>& unit, row_sums
   const chunk_reader<B> chunks(w);
   const scale_words words = chunks.scales();
   vec::ints products = vec::fill_ints(0);
-  if constexpr (scaled) {
+  constexpr bool fit = (values_of<B>.highest - values_of<B>.lowest) * 128 * 8 <= 32767;  // sums of 8 in 16 bits
+  if constexpr (scaled && fit) {
+    vec::words pairs[8];
+    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs[C] = pair_products(chunks, C, x.qs + 32 * C); });
+    for (int h = 0; h < 2; ++h) {
+      const vec::words sums = sum_blocks({pairs[4 * h], pairs[4 * h + 1], pairs[4 * h + 2], pairs[4 * h + 3]});
+      products = products + vec::madd2(sums, step_group<B> == 16 ? vec::even_and_odd_twice(words.scale, h)
+                                                                 : vec::repeat_half(words.scale, h));
+    }
+  } else if constexpr (scaled) {
     std::int16_t scale[16];
     vec::store_words(scale, words.scale);
     simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {

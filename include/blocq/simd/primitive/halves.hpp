@@ -271,6 +271,14 @@ BLOCQ_INLINE words widen_even(bytes a) noexcept {
   return {even(a.low), even(a.high)};
 }
 BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {as<i16x8>(a.low) >> 8, as<i16x8>(a.high) >> 8}; }
+BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
+  const i16x8 v = h == 0 ? a.low : a.high;
+  return {v, v};
+}
+BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
+  const i16x8 v = h == 0 ? a.low : a.high;
+  return {__builtin_shufflevector(v, v, 0, 0, 2, 2, 4, 4, 6, 6), __builtin_shufflevector(v, v, 1, 1, 3, 3, 5, 5, 7, 7)};
+}
 template <int I, int J>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   const auto two = [](u8x16 v) {
