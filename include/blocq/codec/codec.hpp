@@ -116,21 +116,18 @@ BLOCQ_INLINE vec::bytes point_values(const B& b, int c) noexcept {
 
 // Base-3 digits, 0 to 2: chunk c < 5 is digit c of the first 32 bytes, the others are halves and eighths of a chunk.
 BLOCQ_INLINE vec::bytes digits(const tq1_0& b, int c) noexcept {
-  static constexpr std::uint8_t powers[5] = {1, 3, 9, 27, 81};
+  static constexpr std::uint8_t powers[4] = {1, 3, 9, 27};
   static constexpr std::uint8_t last[32] = {81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81, 81,
                                             1,  1,  1,  1,  3,  3,  3,  3,  9,  9,  9,  9,  27, 27, 27, 27};
-  vec::bytes source, power;
-  if (c < 5) {
-    source = vec::load_bytes(b.qs);
-    power = vec::fill_bytes(powers[c]);
-  } else if (c < 7) {
-    source = vec::load_halves(b.qs + 32);
-    power = vec::fill_halves(powers[2 * (c - 5)], powers[2 * (c - 5) + 1]);
-  } else {
-    source = vec::half_and_eighths(b.qs + 32, b.qh);
-    power = vec::load_bytes(last);
+  if (c < 5) {  // added up, so that chunks that are read one after the other share their sums
+    vec::bytes multiple = vec::load_bytes(b.qs);
+    for (int i = 0; i < c; ++i) multiple = multiple + multiple + multiple;
+    return vec::carry_of_thrice(multiple);
   }
-  return vec::carry_of_thrice(source * power);
+  if (c < 7)
+    return vec::carry_of_thrice(vec::load_halves(b.qs + 32) *
+                                vec::fill_halves(powers[2 * (c - 5)], powers[2 * (c - 5) + 1]));
+  return vec::carry_of_thrice(vec::half_and_eighths(b.qs + 32, b.qh) * vec::load_bytes(last));
 }
 BLOCQ_INLINE vec::bytes digit_values(const tq1_0& b, int c) noexcept { return digits(b, c) - vec::fill_bytes(1); }
 

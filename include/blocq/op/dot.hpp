@@ -217,6 +217,8 @@ BLOCQ_INLINE void load_steps(const B* w, vec::floats (&step)[sum_vectors<B>]) no
     step[0] = half_e8m0s(vec::load_bytes_as_ints([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i].e; }));
   } else if constexpr (per_block == 1) {
     step[0] = vec::load_halves_as_floats<sizeof(B)>(&w->d);
+  } else if constexpr (per_block == 4) {
+    step[0] = vec::fill_two(block_scale(w[0]), block_scale(w[1]));
   } else {
     step[0] = vec::load_halves_as_floats([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i / per_block].d; });
   }
@@ -226,6 +228,7 @@ BLOCQ_INLINE void load_steps(const B* w, vec::floats (&step)[sum_vectors<B>]) no
 template <float_step_format B>
 BLOCQ_INLINE group_sums<B> multiply_unit(const B* w, const operand_unit<B>& unit) noexcept {
   constexpr int per_block = static_cast<int>(block_size<B>) / 32, vectors = operand_unit<B>::vectors;
+  constexpr bool doubled = std::is_same_v<element_t<B>, binary>;  // a code is half of what it is multiplied as
   if constexpr (product_of<B> == product::codes) {
     vec::words pairs[vectors];
     simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
@@ -233,11 +236,14 @@ BLOCQ_INLINE group_sums<B> multiply_unit(const B* w, const operand_unit<B>& unit
         constexpr auto two = chunks_of_pair<B>(I);
         const chunk_pair chunks = read_pair(w[two[0] / per_block], w[two[1] / per_block]);
         pairs[I] = vec::maddubs(chunks.first, unit.pairs[2 * I]) + vec::maddubs(chunks.second, unit.pairs[2 * I + 1]);
+      } else if constexpr (doubled) {
+        pairs[I] = vec::maddubs(plane_codes(w[I / per_block], I % per_block), vec::load_bytes(unit.blocks[I].qs));
       } else {
         pairs[I] = pair_products(chunk_reader<B>(w[I / per_block]), I % per_block, unit.blocks[I].qs);
       }
     });
     group_sums<B> sums = sum_groups<B>(pairs);
+    if constexpr (doubled) sums.v[0] = sums.v[0] + sums.v[0];
     if constexpr (operand_unit<B>::offset != 0)
       for (int v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
     return sums;

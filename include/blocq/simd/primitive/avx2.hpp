@@ -138,21 +138,24 @@ BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
   const __m256i four = _mm256_or_si256(two, _mm256_slli_epi32(two, 6));
   return {_mm256_and_si256(four, _mm256_set1_epi8(3))};
 }
+// `set` in the bytes of `each` that have their bit of `bit`, the only one that they may have.
+BLOCQ_INLINE bytes set_bytes(__m256i each, __m256i bit, int set) noexcept {
+  const __m256i value = _mm256_set1_epi8(static_cast<char>(set));
+  return {set == 1 ? _mm256_min_epu8(each, value) : _mm256_and_si256(_mm256_cmpeq_epi8(each, bit), value)};
+}
 BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
   int word;
   std::memcpy(&word, p, 4);
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
-  const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), source), bit);
-  return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), _mm256_set1_epi8(static_cast<char>(set)))};
+  return set_bytes(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(word), source), bit), bit, set);
 }
 template <int First>
 BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   const __m256i source = _mm256_broadcastsi128_si256(_mm_add_epi8(
       _mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c), _mm_set1_epi8(First / 8)));
   const __m256i bit = _mm256_set1_epi32(First % 8 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
-  const __m256i each = _mm256_and_si256(_mm256_shuffle_epi8(a.v, source), bit);
-  return {_mm256_and_si256(_mm256_cmpeq_epi8(each, bit), fill_bytes(set).v)};
+  return set_bytes(_mm256_and_si256(_mm256_shuffle_epi8(a.v, source), bit), bit, set);
 }
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   int low, high;
