@@ -1,8 +1,7 @@
 // The chunks of a block, read in turn or two at a time.
 //
-// For the formats with tables of points everything that lies scattered over the
-// block is first brought into place for all chunks at once, in vectors: table indices, signs and shifts. Then a chunk
-// is a few loads from the table.
+// For the formats with tables of points, signs and shifts that lie scattered over the block are first brought into place
+// for all chunks at once, in vectors. Then a chunk is a few loads from the table.
 #ifndef BLOCQ_CODEC_POINTS_HPP
 #define BLOCQ_CODEC_POINTS_HPP
 
@@ -39,11 +38,11 @@ template <class B>
 requires requires { format_traits<B>::grid; }
 struct chunk_reader<B> {
   static constexpr int dimensions = element_t<B>::dimensions;
-  static constexpr bool bytes_suffice = element_t<B>::entries == 256;
+  static constexpr bool in_place = !std::is_same_v<B, iq3_s>;
 
   const B& block;
-  std::uint16_t index[bytes_suffice ? 1u : 256u / dimensions];  // where the indices have more than eight bits
-  std::uint8_t signs[32];                                       // of a run of eight elements; or its shift, 1 or -1
+  std::uint16_t index[in_place ? 1u : 64u];  // where all at once are faster to put together than one by one
+  std::uint8_t signs[32];                    // of a run of eight elements; or its shift, 1 or -1
 
   BLOCQ_INLINE explicit chunk_reader(const B& b) noexcept : block(b) {
     if constexpr (std::is_same_v<B, iq2_xxs>) {
@@ -52,32 +51,20 @@ struct chunk_reader<B> {
       vec::store_bytes(signs, even_signs(spread_sevens(vec::load_ints(b.signs_scale))));
     } else if constexpr (std::is_same_v<B, iq2_xs>) {
       const vec::words low = vec::load_little_words(b.qs), high = vec::load_little_words(b.qs + 16);
-      store(0, low & vec::fill_words(511));
-      store(16, high & vec::fill_words(511));
       vec::store_bytes(signs, even_signs(vec::narrow(vec::shift_right(low, 9), vec::shift_right(high, 9))));
-    } else if constexpr (std::is_same_v<B, iq2_s>) {
-      store(0, vec::load_bytes(b.qs), vec::spread_pairs(b.qh));
     } else if constexpr (std::is_same_v<B, iq3_s>) {
       store(0, vec::load_bytes(b.qs), vec::spread_bits(b.qh, 1));
       store(32, vec::load_bytes(b.qs + 32), vec::spread_bits(b.qh + 4, 1));
     } else if constexpr (std::is_same_v<B, iq1_s>) {
-      const vec::ints qh = vec::widen_words(b.qh);
-      const auto field = [&](int from, int to) {
-        return to >= from ? vec::shift_left(qh, to - from) & vec::fill_ints(7 << to) : qh;
-      };
-      store(0, vec::load_bytes(b.qs),
-            vec::little_bytes((qh & vec::fill_ints(7)) | field(3, 8) | field(6, 16) | field(9, 24)));
       for (int g = 0; g < 8; ++g) signs[g] = static_cast<std::uint8_t>(get_shift(b, 4 * g) ? -1 : 1);
-    } else {
-      static_assert(std::is_same_v<B, iq1_m>);
+    } else if constexpr (std::is_same_v<B, iq1_m>) {
       const vec::bytes qh = vec::spread_nibbles(b.qh);
-      store(0, vec::load_bytes(b.qs), qh & vec::fill_bytes(7));
       vec::store_bytes(signs, vec::fill_bytes(1) - (vec::field<1>(qh, 3) + vec::field<1>(qh, 3)));
     }
   }
 
   BLOCQ_INLINE int at(int i) const noexcept {
-    if constexpr (bytes_suffice)
+    if constexpr (in_place)
       return get_index(block, i);
     else
       return index[i];
