@@ -171,6 +171,7 @@ TEST_CASE("floats are those of the model") {
     CHECK_SAME(vec::load_floats(a.v) + vec::load_floats(b.v));
     CHECK_SAME(vec::load_floats(a.v) - vec::load_floats(b.v));
     CHECK_SAME(vec::as_written(vec::load_floats(a.v)));
+    CHECK_SAME(vec::quotient(vec::load_floats(a.v), vec::load_floats(b.v)));
     CHECK_SAME(vec::fma(vec::load_floats(a.v), vec::load_floats(b.v), vec::load_floats(a.v + 8)));
     CHECK_SAME(vec::fill_two(a.v[0], b.v[0]));
     CHECK_SAME(vec::fill_two(a.v + 1));

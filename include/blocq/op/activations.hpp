@@ -79,6 +79,18 @@ BLOCQ_NOINLINE void encode_rare(const X* x, std::uint32_t peak, A* out) noexcept
   encode(y, 1, encode_context{}, out);
 }
 
+template <class A>
+BLOCQ_INLINE void store_block(const vec::floats (&x)[4], float d, float inverse, A* out) noexcept {
+  const vec::bytes codes = codes_of<true>(x, inverse);
+  store(out->d, vec::float_to_half(d));
+  vec::store_bytes(out->qs, codes);
+  if constexpr (std::is_same_v<A, q8_1>) {
+    const auto sum =
+        static_cast<float>(vec::sum(vec::madd2(vec::maddubs(vec::fill_bytes(1), codes), vec::fill_words(1))));
+    store(out->s, vec::float_to_half((lane(sum) * lane(d)).v));
+  }
+}
+
 template <class A, class X>
 BLOCQ_INLINE void encode_one(const X* x, A* out) noexcept {
   vec::floats v[4];
@@ -88,13 +100,38 @@ BLOCQ_INLINE void encode_one(const X* x, A* out) noexcept {
   const std::uint32_t peak = search.result().bits;
   if (!is_ordinary(peak)) return encode_rare(x, peak, out);
   const lane d = lane(from_bits(peak)) / lane(127.0f);
-  const vec::bytes codes = codes_of<true>(v, (lane(1.0f) / d).v);
-  store(out->d, vec::float_to_half(d.v));
-  vec::store_bytes(out->qs, codes);
-  if constexpr (std::is_same_v<A, q8_1>) {
-    const auto sum =
-        static_cast<float>(vec::sum(vec::madd2(vec::maddubs(vec::fill_bytes(1), codes), vec::fill_words(1))));
-    store(out->s, vec::float_to_half((lane(sum) * d).v));
+  store_block(v, d.v, (lane(1.0f) / d).v, out);
+}
+
+// Eight blocks, which share their divisions.
+template <class A, class X>
+BLOCQ_INLINE void encode_eight(const X* x, A* out) noexcept {
+  vec::floats v[4];
+  vec::bytes largest[8];
+  const vec::ints magnitude = vec::fill_ints(0x7fffffff);
+  for (std::size_t b = 0; b < 8; ++b) {
+    chunk_floats(x, b, v);
+    const auto bits = [&](int q) BLOCQ_INLINE_LAMBDA { return vec::as_ints(vec::as_bytes(v[q])) & magnitude; };
+    largest[b] = vec::as_bytes(vec::larger(vec::larger(bits(0), bits(1)), vec::larger(bits(2), bits(3))));
+  }
+  vec::transpose_eighths(largest);
+  vec::ints peaks = vec::as_ints(largest[0]);
+  for (std::size_t b = 1; b < 8; ++b) peaks = vec::larger(peaks, vec::as_ints(largest[b]));
+  std::int32_t bits[8];
+  vec::store_ints(bits, peaks);
+  bool ordinary = true;
+  for (const std::int32_t b : bits) ordinary &= is_ordinary(static_cast<std::uint32_t>(b));
+  if (!ordinary) {
+    for (std::size_t b = 0; b < 8; ++b) encode_one(x + 32 * b, out + b);
+    return;
+  }
+  const vec::floats scales = vec::quotient(vec::as_floats(vec::as_bytes(peaks)), vec::fill_floats(127.0f));
+  float d[8], inverse[8];
+  vec::store_floats(d, scales);
+  vec::store_floats(inverse, vec::quotient(vec::fill_floats(1.0f), scales));
+  for (std::size_t b = 0; b < 8; ++b) {
+    chunk_floats(x, b, v);
+    store_block(v, d[b], inverse[b], out + b);
   }
 }
 
@@ -125,7 +162,10 @@ BLOCQ_INLINE void encode_one(const X* x, q8_k* out) noexcept {
 // `blocks` blocks; under the default floating-point modes.
 template <activation_format A, class X>
 BLOCQ_NOINLINE void encode_activations(const X* x, std::size_t blocks, A* out) noexcept {
-  for (std::size_t i = 0; i < blocks; ++i) encode_one(x + i * block_size<A>, out + i);
+  std::size_t i = 0;
+  if constexpr (block_size<A> == 32)
+    for (; i + 8 <= blocks; i += 8) encode_eight(x + i * 32, out + i);
+  for (; i < blocks; ++i) encode_one(x + i * block_size<A>, out + i);
 }
 
 }  // namespace detail

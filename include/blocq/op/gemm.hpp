@@ -9,10 +9,9 @@
 
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/core/view.hpp>
-#include <blocq/encode/all.hpp>
+#include <blocq/op/activations.hpp>
 #include <blocq/op/dot.hpp>
 #include <blocq/op/tile.hpp>
-#include <blocq/simd/lane.hpp>
 
 #include <cstddef>
 #include <cstring>
@@ -82,7 +81,7 @@ struct operand_rows {
   std::span<const A> get(std::size_t n, A* buffer) const noexcept {
     if (blocks.data != nullptr) return blocks.row(n);
     const std::size_t count = floats.cols / block_size<A>;
-    encode<native_lane>(floats.row(n).data(), count, encode_context{}, buffer);
+    encode_activations(floats.row(n).data(), count, buffer);
     return {buffer, count};
   }
 };

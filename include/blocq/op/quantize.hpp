@@ -81,7 +81,7 @@ inline void mean_squares(const float* x, std::size_t rows, std::size_t n, float*
 // The fastest lanes that the format's encoder can use.
 template <class B>
 void encode_with_native_lanes(const float* x, std::size_t blocks, const encode_context& context, B* out) noexcept {
-  if constexpr (std::is_same_v<B, q8_k>)
+  if constexpr (activation_format<B>)
     encode_activations(x, blocks, out);
   else if constexpr (requires { encode<native_pair>(x, blocks, context, out); })
     encode<native_pair>(x, blocks, context, out);

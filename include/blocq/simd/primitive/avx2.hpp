@@ -210,6 +210,14 @@ BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm256_mul_
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm256_add_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm256_sub_ps(a.v, b.v)}; }
 
+BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
+#ifdef __GNUC__
+  __asm__("vdivps {%1, %0, %0|%0, %0, %1}" : "+x"(a.v) : "x"(b.v));
+  return a;
+#else
+  return {_mm256_div_ps(a.v, b.v)};
+#endif
+}
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
 #ifdef __FMA__
   return {_mm256_fmadd_ps(a.v, b.v, c.v)};

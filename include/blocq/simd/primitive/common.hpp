@@ -272,6 +272,11 @@ BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
   return a;
 }
 
+// a / b, correctly rounded whatever the compiler's flags.
+BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
+  for (int i = 0; i < 8; ++i) a.v[i] = impl::quotient(a.v[i], b.v[i]);
+  return a;
+}
 // a * b + c; whether the product is rounded first is the machine's choice.
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
 // `low` four times, then `high` four times.

@@ -224,6 +224,13 @@ template <class V>
 BLOCQ_INLINE V as_written(V a) noexcept {
   return {opaque(a.low), opaque(a.high)};
 }
+BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
+  for (int i = 0; i < 4; ++i) {
+    a.low[i] = impl::quotient(a.low[i], b.low[i]);
+    a.high[i] = impl::quotient(a.high[i], b.high[i]);
+  }
+  return a;
+}
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
   return {a.low * b.low + c.low, a.high * b.high + c.high};
 }
