@@ -10,6 +10,17 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
+// No scale is larger than the largest magnitude, because no sum of codes is larger than that of their squares; the sum
+// of a block of q8_1 is no more than 32 times as large.
+template <>
+inline constexpr std::uint32_t valid_below<q4_0> = 0x47000000;  // 2^15
+template <>
+inline constexpr std::uint32_t valid_below<q5_0> = 0x47000000;
+template <>
+inline constexpr std::uint32_t valid_below<q8_0> = 0x47000000;
+template <>
+inline constexpr std::uint32_t valid_below<q8_1> = 0x44800000;  // 2^10
+
 template <class L>
 L reciprocal(L d) noexcept {
   return select(d != L(0.0f), L(1.0f) / d, L(0.0f));
