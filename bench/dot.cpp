@@ -13,7 +13,7 @@ namespace {
 
 template <class B>
 measurement prepare(const backend* peer) {
-  using A = blocq::operand_t<B>;
+  using A = blocq::integer_operand_t<B>;
   const auto w = encoded_rows<B>(rows);
   const auto x = std::make_shared<std::vector<A>>(columns / blocq::block_size<A>);
   static_cast<void>(blocq::quantize(activations().first(columns), *x));
@@ -46,8 +46,7 @@ measurement prepare(const backend* peer) {
 std::vector<entry> dot_entries() {
   return for_all_formats(
       {"dot", "", rows_shape, million_elements, {}},
-      []<multipliable B>(const backend* peer) requires(
-          blocq::detail::superblock_format<B> || blocq::detail::float_step_format<B>) { return prepare<B>(peer); });
+      []<multipliable B>(const backend* peer) requires(blocq::integer_format<B>) { return prepare<B>(peer); });
 }
 
 }  // namespace bench

@@ -17,8 +17,8 @@ measurement prepare(const backend* peer, std::size_t bytes) {
   measurement result = prepare_product<B>(
       peer, m, 1, work, [=](const std::vector<B>& w, std::span<const float> x, std::vector<float>& y) {
         const blocq::matrix_view<const B> view{w.data(), m, row, row};
-        if constexpr (blocq::detail::superblock_format<B> || blocq::detail::float_step_format<B>) {
-          using A = blocq::operand_t<B>;
+        if constexpr (blocq::integer_format<B>) {
+          using A = blocq::integer_operand_t<B>;
           static std::vector<A> operand(columns / blocq::block_size<A>);
           blocq::quantize_activations(x, operand);
           blocq::gemv(view, operand, y);

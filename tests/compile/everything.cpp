@@ -26,14 +26,12 @@ int one_format() {
   const blocq::matrix_view<float> product{y, 1, 1, 1};
   blocq::gemv(weights, x, std::span(y).first(1));
   blocq::gemm(weights, blocq::matrix_view<const float>{x, 1, 256, 256}, product, scratch);
-  if constexpr (requires { typename blocq::operand_t<B>; }) {
-    using A = blocq::operand_t<B>;
+  if constexpr (blocq::integer_format<B>) {
+    using A = blocq::integer_operand_t<B>;
     static A operand[256 / blocq::block_size<A>];
     const blocq::matrix_view<const A> row{operand, 1, std::size(operand), std::size(operand)};
-    if constexpr (requires { blocq::gemm(weights, row, product, scratch); }) {
-      blocq::gemm(weights, row, product, scratch);
-      blocq::gemv(weights, operand, std::span(y).first(1));
-    }
+    blocq::gemm(weights, row, product, scratch);
+    blocq::gemv(weights, operand, std::span(y).first(1));
   }
   if constexpr (requires(B& b) { blocq::impl::scale_bytes(b); }) {
     failures += blocq::join_scales(codes, scales, blocks) ? 0 : 1;

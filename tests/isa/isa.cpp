@@ -137,14 +137,12 @@ void multiply(random_bytes& next) {
   std::vector<float> x(columns * activations);
   for (float& v : x) v = static_cast<float>(next() % 3) - 1.0f;
   multiply_row(w, std::vector<float>(x.begin(), x.begin() + columns), "gemv.floats");
-  if constexpr (detail::integer_format<B>) {
-    using Operand = detail::integer_operand_t<B>;
+  if constexpr (integer_format<B>) {
+    using Operand = integer_operand_t<B>;
     const std::size_t row = columns / block_size<Operand>;
     const std::vector<Operand> operand = blocks_of<Operand>(activations * row, next);
     multiply_matrix<B, Operand>(w, {operand.data(), activations, row, row});
-    if constexpr (std::is_same_v<Operand, operand_t<B>>)
-      multiply_row(w, std::vector<Operand>(operand.begin(), operand.begin() + static_cast<std::ptrdiff_t>(row)),
-                   "gemv");
+    multiply_row(w, std::vector<Operand>(operand.begin(), operand.begin() + static_cast<std::ptrdiff_t>(row)), "gemv");
   } else if constexpr (std::is_same_v<B, f16> || std::is_same_v<B, bf16>) {  // whole numbers: the order does not matter
     multiply_matrix<B, float>(w, {x.data(), activations, columns, columns});
   }

@@ -45,8 +45,7 @@ TEST_CASE_TEMPLATE("scores and mixtures are those of the rows that are remembere
 
   // Queries in blocks of the format that the products are made for.
   if constexpr (!std::is_same_v<B, float> && blocq::encodable_format<B>) {
-    if constexpr (requires(std::vector<blocq::operand_t<B>> x) { blocq::dot(std::vector<B>(), x); } &&
-                  std::is_same_v<blocq::operand_t<B>, blocq::q8_0>) {
+    if constexpr (std::is_same_v<blocq::integer_operand_t<B>, blocq::q8_0>) {
       std::vector<blocq::q8_0> x(width / 32);
       blocq::quantize_activations(q, x);
       numbers faster(tokens);

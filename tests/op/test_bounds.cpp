@@ -57,8 +57,8 @@ void run_kernels(std::size_t blocks, bool behind) {
     blocq::gemm(weights, blocq::matrix_view<const float>{x.items.data(), 1, k, k},
                 blocq::matrix_view<float>{one.items.data(), 1, 1, 1}, scratch.items);
   }
-  if constexpr (blocq::detail::superblock_format<B> || blocq::detail::float_step_format<B>) {
-    using A = blocq::operand_t<B>;
+  if constexpr (blocq::integer_format<B>) {
+    using A = blocq::integer_operand_t<B>;
     fenced<A> operand(k / blocq::block_size<A>, behind);
     blocq::quantize_activations(x.items, operand.items);
     blocq::gemv(weights, operand.items, one.items);

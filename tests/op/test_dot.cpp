@@ -15,7 +15,7 @@ random_bytes next(7);
 }  // namespace
 
 TEST_CASE_TEMPLATE_DEFINE("dot agrees with double precision", B, dot_id) {
-  using A = blocq::operand_t<B>;
+  using A = blocq::detail::row_operand_t<B>;
   constexpr std::size_t blocks = 3, n = blocks * blocq::block_size<B>;
   for (int round = 0; round < 50; ++round) {
     const auto w = random_blocks<B>(blocks, next);
@@ -46,7 +46,7 @@ TEST_CASE_TEMPLATE_INVOKE(dot_id, blocq::q4_0, blocq::q4_1, blocq::q5_0, blocq::
                           blocq::q2_0, blocq::q2_k, blocq::q3_k, blocq::q4_k, blocq::q5_k, blocq::q6_k, blocq::q8_k,
                           blocq::iq1_s, blocq::iq1_m, blocq::iq2_xxs, blocq::iq2_xs, blocq::iq2_s, blocq::iq3_xxs,
                           blocq::iq3_s, blocq::iq4_nl, blocq::iq4_xs, blocq::tq1_0, blocq::tq2_0, blocq::mxfp4,
-                          blocq::nvfp4);
+                          blocq::nvfp4, blocq::mxfp4_ocp, blocq::mxfp6_e2m3, blocq::mxfp6_e3m2, blocq::mxint8);
 
 TEST_CASE_TEMPLATE("dot with floats reads its rows and no further, whatever their length", B, blocq::f16, blocq::bf16,
                    blocq::mxfp8_e4m3, blocq::nvfp4) {

@@ -56,11 +56,11 @@ double rounding_of_sums(const B* w, const A* x, std::size_t blocks) {
 
 // What gemm quantizes X to; q8_0 stands in where it does not.
 template <class B>
-using operand = std::conditional_t<blocq::detail::integer_format<B>, blocq::detail::integer_operand_t<B>, blocq::q8_0>;
+using operand = std::conditional_t<blocq::integer_format<B>, blocq::integer_operand_t<B>, blocq::q8_0>;
 
 template <class B>
 void check_shape(const shape& s) {
-  constexpr bool integers = blocq::detail::integer_format<B>;
+  constexpr bool integers = blocq::integer_format<B>;
   using A = operand<B>;
   const std::size_t k = s.blocks * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
   const auto w = random_blocks<B>(s.rows_w * s.blocks, next);
@@ -181,7 +181,7 @@ TEST_CASE_TEMPLATE("gemm is right at the ends of the range of scales", B, blocq:
         else
           store(b.d, static_cast<std::uint16_t>(to));  // a subnormal number
     };
-    if constexpr (!blocq::detail::integer_format<B>)
+    if constexpr (!blocq::integer_format<B>)
       for (B& b : w)
         for (std::uint8_t& c : b.codes) c &= 0xbf;  // below 2, so that the decoded weights are finite
     double unit = 1;  // what the decoder, which is right at a scale of 1, has to be multiplied by
@@ -197,7 +197,7 @@ TEST_CASE_TEMPLATE("gemm is right at the ends of the range of scales", B, blocq:
     std::vector<float> x(k);
     for (float& v : x) v = next.uniform() * (scale > 200 ? 0x1p-20f : 1.0f);  // finite products
     std::vector<double> xd(x.begin(), x.end());
-    if constexpr (blocq::detail::integer_format<B>) {
+    if constexpr (blocq::integer_format<B>) {
       std::vector<blocq::q8_0> quantized(blocks);
       encode(x.data(), blocks, blocq::encode_context{}, quantized.data());
       xd = decoded(quantized);

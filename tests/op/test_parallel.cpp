@@ -45,8 +45,8 @@ TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads"
     CHECK(z == matrix);
   }
   for (std::size_t m = 0; m < rows; ++m) CHECK(vector[m] == blocq::dot(weights.row(m), activations.row(0)));
-  if constexpr (!std::is_same_v<blocq::operand_t<B>, B> && !std::is_same_v<B, blocq::mxfp8_e4m3>) {
-    using A = blocq::operand_t<B>;
+  if constexpr (blocq::integer_format<B>) {
+    using A = blocq::integer_operand_t<B>;
     std::vector<A> operand(k / blocq::block_size<A>);
     blocq::quantize_activations(activations.row(0), operand);
     std::vector<float> y(rows), z(rows);

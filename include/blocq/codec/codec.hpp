@@ -166,6 +166,21 @@ inline constexpr bool is_chunked<mx_block<Element, N>> = has_integers<Element>;
 template <class B>
 concept chunked_format = block_format<B> &&(block_size<B> % 32 == 0) && (detail::is_chunked<B>);
 
+// What blocks of B are multiplied with in integers: operand_t, but q8_0 for the MX formats of small integers, whose
+// activations then have as many bits as those of other formats. void if the numbers of B are no small integers.
+template <class B>
+struct integer_operand {
+  using type = void;
+};
+template <chunked_format B>
+requires(!std::is_same_v<B, q8_k>) struct integer_operand<B> {
+  using type = std::conditional_t<detail::has_integers<element_t<B>>, q8_0, operand_t<B>>;
+};
+template <class B>
+using integer_operand_t = typename integer_operand<B>::type;
+template <class B>
+concept integer_format = !std::is_void_v<integer_operand_t<B>>;
+
 // Elements that share a step.
 template <class B>
 inline constexpr int step_group = [] {
@@ -280,7 +295,13 @@ struct value_table {
 template <class Element, int Offset>
 inline constexpr value_table<Element, Offset> value_tables{};
 
-// Eight scales of mxfp4 and of nvfp4 from their codes (impl::half_e8m0, impl::half_ue4m3).
+// Eight scales from their codes: of OCP MX (float8_e8m0fnu), of mxfp4 and of nvfp4 (impl::half_e8m0, impl::half_ue4m3).
+BLOCQ_INLINE vec::floats e8m0s(vec::ints code) noexcept {
+  const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
+  const vec::ints zero = vec::equal(code, number(0)), nan = vec::equal(code, number(255));
+  return vec::as_floats(
+      vec::as_bytes(vec::shift_left(code, 23) | (zero & number(0x400000)) | (nan & number(0x400000))));
+}
 BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
   const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
   const vec::ints zero = vec::equal(code, number(0)), one = vec::equal(code, number(1));

@@ -37,7 +37,8 @@ struct plane_columns {
     if constexpr (single_bits) {
       return vec::spread_bits_of_eighths<Element % 32>(dword[Element / 32], 1 << Plane::lowest);
     } else {
-      constexpr int run = Element / Plane::stride, byte = run / Plane::per_byte * Plane::stride + Element % Plane::stride;
+      constexpr int run = Element / Plane::stride,
+                    byte = run / Plane::per_byte * Plane::stride + Element % Plane::stride;
       const vec::bytes field = vec::field<Plane::width>(dword[byte / 4], run % Plane::per_byte * Plane::width);
       return Plane::lowest == 0 ? field : vec::shift_left(field, Plane::lowest);
     }
@@ -131,8 +132,8 @@ struct column_reader<B> {
   BLOCQ_INLINE void each_chunk(F f) const noexcept {
     simd::unroll<chunks_of<B>>([&]<int C>() BLOCQ_INLINE_LAMBDA {
       vec::bytes v[8];
-      simd::unroll<8>(
-          [&]<int I>() BLOCQ_INLINE_LAMBDA { v[I] = offset_codes<B>(planes.template codes<32 * C + 4 * I>()); });
+      simd::unroll<8>([&]<int I>()
+                          BLOCQ_INLINE_LAMBDA { v[I] = offset_codes<B>(planes.template codes<32 * C + 4 * I>()); });
       f(C, v);
     });
   }
@@ -154,7 +155,11 @@ template <class B>
 BLOCQ_INLINE vec::floats column_scales(const B* const (&rows)[8]) noexcept {
   if constexpr (std::is_same_v<B, mxfp4>) {
     return half_e8m0s(vec::load_bytes_as_ints([&](int r) BLOCQ_INLINE_LAMBDA { return &rows[r]->e; }));
-  } else if constexpr (requires { rows[0]->d; } && !requires { rows[0]->d[0]; }) {
+  } else if constexpr (has_integers<element_t<B>>) {
+    return e8m0s(vec::load_bytes_as_ints([&](int r) BLOCQ_INLINE_LAMBDA { return &rows[r]->scale; })) *
+           vec::fill_floats(unit_of<element_t<B>>);
+  } else if constexpr (
+      requires { rows[0]->d; } && !requires { rows[0]->d[0]; }) {
     return vec::load_halves_as_floats([&](int r) BLOCQ_INLINE_LAMBDA { return &rows[r]->d; });
   } else {
     float d[8];
@@ -176,25 +181,25 @@ BLOCQ_INLINE void column_scales(const nvfp4* const (&rows)[8], vec::floats (&d)[
   for (int g = 0; g < 4; ++g) d[g] = half_e4m3s(vec::widen_codes(in_order, g / 2), g % 2);
 }
 
-// The scales of the groups of a super-block in eight rows, and its minima: bytes, that of group g at byte g % 4 of every
-// eighth of vector g / 4.
+// The scales of the groups of a super-block in eight rows, and its minima: bytes, that of group g at byte g % 4 of
+// every eighth of vector g / 4.
 struct group_columns {
   vec::bytes scale[4], min[4];
 };
 
 template <class B>
-inline constexpr bool groups_in_columns = std::is_same_v<B, q2_k> || std::is_same_v<B, q3_k> || std::is_same_v<B, q4_k> ||
-                                          std::is_same_v<B, q5_k> || std::is_same_v<B, q6_k>;
+inline constexpr bool groups_in_columns = std::is_same_v<B, q2_k> || std::is_same_v<B, q3_k> ||
+                                          std::is_same_v<B, q4_k> || std::is_same_v<B, q5_k> || std::is_same_v<B, q6_k>;
 
 template <class B>
-requires groups_in_columns<B> BLOCQ_INLINE group_columns column_groups(const B* const (&rows)[8]) noexcept {
+requires groups_in_columns<B> BLOCQ_INLINE group_columns column_groups(const B* const (&rows)[8])
+noexcept {
   constexpr int before = 16 - static_cast<int>(sizeof rows[0]->scales);  // what is read begins inside the block
   vec::bytes v[4];
   vec::load_columns(
       [&](int r) BLOCQ_INLINE_LAMBDA { return reinterpret_cast<const std::uint8_t*>(rows[r]->scales) - before; }, v);
-  const auto upper = [](vec::bytes x, int shift) BLOCQ_INLINE_LAMBDA {
-    return vec::shift_left(vec::field<2>(x, shift), 4);
-  };
+  const auto upper = [](vec::bytes x, int shift)
+                         BLOCQ_INLINE_LAMBDA { return vec::shift_left(vec::field<2>(x, shift), 4); };
   group_columns g;
   if constexpr (std::is_same_v<B, q6_k>) {
     for (int i = 0; i < 4; ++i) g.scale[i] = v[i];

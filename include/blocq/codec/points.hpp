@@ -1,7 +1,7 @@
 // The chunks of a block, read in turn or two at a time.
 //
-// For the formats with tables of points, signs and shifts that lie scattered over the block are first brought into place
-// for all chunks at once, in vectors. Then a chunk is a few loads from the table.
+// For the formats with tables of points, signs and shifts that lie scattered over the block are first brought into
+// place for all chunks at once, in vectors. Then a chunk is a few loads from the table.
 #ifndef BLOCQ_CODEC_POINTS_HPP
 #define BLOCQ_CODEC_POINTS_HPP
 

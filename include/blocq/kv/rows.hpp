@@ -49,7 +49,7 @@ class rows {
     return {worst.code, worst ? 0 : first + worst.at / row_blocks()};
   }
 
-  // out[t] = q . key t, for all tokens. q: floats, or blocks of operand_t<B>.
+  // out[t] = q . key t, for all tokens. q: floats, or blocks of integer_operand_t<B>.
   // Preconditions: q has width() numbers, out has size().
   template <class Q>
   void scores(const Q& q, std::span<float> out) const noexcept {

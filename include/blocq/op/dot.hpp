@@ -20,8 +20,7 @@ namespace detail {
 
 // Formats with float steps, against q8_0 or q8_1.
 template <class B>
-concept float_step_format = chunked_format<B> &&
-    (std::is_same_v<operand_t<B>, q8_0> || std::is_same_v<operand_t<B>, q8_1>);
+concept float_step_format = std::is_same_v<integer_operand_t<B>, q8_0> || std::is_same_v<integer_operand_t<B>, q8_1>;
 
 // How a chunk's integers are multiplied with signed bytes x:
 //   codes       unsigned value - lowest, times x, minus -lowest times x
@@ -50,8 +49,12 @@ BLOCQ_INLINE vec::words pair_products(const chunk_reader<B>& w, int c, const std
   }
 }
 
-// Vectors of sums, each of one block of 32 or, paired, of one in each half, to one sum for each of the eight blocks of a
-// unit, in their order: two numbers in 16 bits or one in 32.
+// True if 16 bits hold the sum of `Products` codes times activations.
+template <class B, int Products>
+inline constexpr bool fits_words = (values_of<B>.highest - values_of<B>.lowest) * 128 * Products <= 32767;
+
+// Vectors of sums, each of one block of 32 or, paired, of one in each half, to one sum for each of the eight blocks of
+// a unit, in their order: two numbers in 16 bits or one in 32.
 template <class V>
 BLOCQ_INLINE V sum_blocks(const V (&v)[4]) noexcept {
   return vec::add_neighbours<4>(vec::add_neighbours<8>(v[0], v[1]), vec::add_neighbours<8>(v[2], v[3]));
@@ -63,7 +66,7 @@ BLOCQ_INLINE V sum_blocks(const V (&v)[8]) noexcept {
 
 // The sums of a unit's groups: of eight blocks of 32, or of sixteen groups of 16 in the order of `group_order`.
 template <class B>
-inline constexpr int sum_vectors = step_group<B> == 16 ? 2 : 1;
+inline constexpr std::size_t sum_vectors = step_group<B> == 16 ? 2 : 1;
 template <class B>
 struct group_sums {
   vec::ints v[sum_vectors<B>];
@@ -71,7 +74,7 @@ struct group_sums {
 
 // The chunks that are multiplied as a pair: the two of a block of 64, or blocks of 32 four apart.
 template <class B>
-constexpr std::array<int, 2> chunks_of_pair(int p) noexcept {
+constexpr std::array<std::size_t, 2> chunks_of_pair(std::size_t p) noexcept {
   if (block_size<B> == 64) return {2 * p, 2 * p + 1};
   return {p, p + 4};
 }
@@ -81,18 +84,33 @@ BLOCQ_INLINE vec::floats group_order(const float* d) noexcept {
   return vec::load_floats(eight);
 }
 
-// From pairs of products, Vectors of them; for paired formats, four of which each word has.
-template <class B, std::size_t Vectors>
-BLOCQ_INLINE group_sums<B> sum_groups(const vec::words (&pairs)[Vectors]) noexcept {
-  constexpr bool fit = (values_of<B>.highest - values_of<B>.lowest) * 128 * 16 <= 32767;  // sums of 16 in 16 bits
+// From vectors of pairs of products; from four vectors for paired formats, whose words have four products each. Sums
+// are widened as late as 16 bits allow.
+template <class B>
+BLOCQ_INLINE group_sums<B> sum_groups(const vec::words (&v)[4]) noexcept {
   if constexpr (step_group<B> == 16)
-    return {{sum_pairs(vec::add_neighbours<4>(pairs[0], pairs[1])), sum_pairs(vec::add_neighbours<4>(pairs[2], pairs[3]))}};
-  else if constexpr (fit)
-    return {{sum_pairs(sum_blocks(pairs))}};
+    return {{sum_pairs(vec::add_neighbours<4>(v[0], v[1])), sum_pairs(vec::add_neighbours<4>(v[2], v[3]))}};
+  else if constexpr (fits_words<B, 16>)
+    return {{sum_pairs(sum_blocks(v))}};
   else
-    return {{vec::add_neighbours<4>(sum_pairs(vec::add_neighbours<8>(pairs[0], pairs[1])),
-                                    sum_pairs(vec::add_neighbours<8>(pairs[2], pairs[3])))}};
+    return {{vec::add_neighbours<4>(sum_pairs(vec::add_neighbours<8>(v[0], v[1])),
+                                    sum_pairs(vec::add_neighbours<8>(v[2], v[3])))}};
 }
+template <class B>
+BLOCQ_INLINE group_sums<B> sum_groups(const vec::words (&v)[8]) noexcept {
+  if constexpr (fits_words<B, 16>)
+    return {{sum_pairs(sum_blocks(v))}};
+  else if constexpr (fits_words<B, 8>)
+    return {{vec::add_neighbours<16>(sum_pairs(sum_blocks({v[0], v[1], v[2], v[3]})),
+                                     sum_pairs(sum_blocks({v[4], v[5], v[6], v[7]})))}};
+  else
+    return {{sum_blocks({sum_pairs(v[0]), sum_pairs(v[1]), sum_pairs(v[2]), sum_pairs(v[3]), sum_pairs(v[4]),
+                         sum_pairs(v[5]), sum_pairs(v[6]), sum_pairs(v[7])})}};
+}
+
+// The operand of the kernels below: integer_operand_t, or q8_k for itself.
+template <class B>
+using row_operand_t = std::conditional_t<integer_format<B>, integer_operand_t<B>, operand_t<B>>;
 
 // How many blocks of format A a unit has.
 template <class A>
@@ -111,9 +129,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct operand_unit<B>
 
 template <float_step_format B>
 struct operand_unit<B> {
-  using A = operand_t<B>;
+  using A = integer_operand_t<B>;
   static constexpr int offset = product_of<B> == product::codes ? -values_of<B>.lowest : 0;
-  static constexpr int vectors = paired_format<B> ? 4 : 8;
+  static constexpr std::size_t vectors = paired_format<B> ? 4 : 8;
 
   const A* blocks;
   vec::floats d[sum_vectors<B>], s;
@@ -126,16 +144,17 @@ struct operand_unit<B> {
     if constexpr (step_group<B> == 16) {
       float two[8];
       vec::store_floats(two, scales);
-      for (int v = 0; v < 2; ++v) d[v] = group_order(two + 4 * v);
+      for (std::size_t v = 0; v < 2; ++v) d[v] = group_order(two + 4 * v);
     } else {
       d[0] = scales;
     }
     if constexpr (has_offset<B>) s = vec::load_halves_as_floats<sizeof(A)>(&x->s);
     [[maybe_unused]] vec::words sums[vectors];
     if constexpr (paired_format<B>) {
-      for (int p = 0; p < 4; ++p) {
+      for (std::size_t p = 0; p < 4; ++p) {
         const auto [first, second] = chunks_of_pair<B>(p);
-        for (int h = 0; h < 2; ++h) pairs[2 * p + h] = load_half_pair<B>(x[first].qs, x[second].qs, h);
+        pairs[2 * p] = load_half_pair<B>(x[first].qs, x[second].qs, 0);
+        pairs[2 * p + 1] = load_half_pair<B>(x[first].qs, x[second].qs, 1);
         sums[p] = vec::maddubs(vec::fill_bytes(offset), pairs[2 * p]) +
                   vec::maddubs(vec::fill_bytes(offset), pairs[2 * p + 1]);
       }
@@ -168,8 +187,7 @@ BLOCQ_INLINE void add_unit(const B* block, const operand_unit<B>& unit, row_sums
   const chunk_reader<B> chunks(w);
   const scale_words words = chunks.scales();
   vec::ints products = vec::fill_ints(0);
-  constexpr bool fit = (values_of<B>.highest - values_of<B>.lowest) * 128 * 8 <= 32767;  // sums of 8 in 16 bits
-  if constexpr (scaled && fit) {
+  if constexpr (scaled && fits_words<B, 8>) {
     vec::words pairs[8];
     simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs[C] = pair_products(chunks, C, x.qs + 32 * C); });
     for (int h = 0; h < 2; ++h) {
@@ -215,6 +233,9 @@ BLOCQ_INLINE void load_steps(const B* w, vec::floats (&step)[sum_vectors<B>]) no
     for (int v = 0; v < 2; ++v) step[v] = half_ue4m3s(codes, v);
   } else if constexpr (std::is_same_v<B, mxfp4>) {
     step[0] = half_e8m0s(vec::load_bytes_as_ints([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i].e; }));
+  } else if constexpr (has_integers<element_t<B>>) {
+    step[0] = e8m0s(vec::load_bytes_as_ints([w](int i) BLOCQ_INLINE_LAMBDA { return &w[i / per_block].scale; })) *
+              vec::fill_floats(unit_of<element_t<B>>);
   } else if constexpr (per_block == 1) {
     step[0] = vec::load_halves_as_floats<sizeof(B)>(&w->d);
   } else if constexpr (per_block == 4) {
@@ -227,14 +248,15 @@ BLOCQ_INLINE void load_steps(const B* w, vec::floats (&step)[sum_vectors<B>]) no
 // The sums of a unit's products.
 template <float_step_format B>
 BLOCQ_INLINE group_sums<B> multiply_unit(const B* w, const operand_unit<B>& unit) noexcept {
-  constexpr int per_block = static_cast<int>(block_size<B>) / 32, vectors = operand_unit<B>::vectors;
+  constexpr int per_block = static_cast<int>(block_size<B>) / 32;
+  constexpr std::size_t vectors = operand_unit<B>::vectors;
   constexpr bool doubled = std::is_same_v<element_t<B>, binary>;  // a code is half of what it is multiplied as
   if constexpr (product_of<B> == product::codes) {
     vec::words pairs[vectors];
-    simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+    simd::unroll<static_cast<int>(vectors)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
       if constexpr (paired_format<B>) {
         constexpr auto two = chunks_of_pair<B>(I);
-        const chunk_pair chunks = read_pair(w[two[0] / per_block], w[two[1] / per_block]);
+        const chunk_pair chunks = read_pair(w[two[0] * 32 / block_size<B>], w[two[1] * 32 / block_size<B>]);
         pairs[I] = vec::maddubs(chunks.first, unit.pairs[2 * I]) + vec::maddubs(chunks.second, unit.pairs[2 * I + 1]);
       } else if constexpr (doubled) {
         pairs[I] = vec::maddubs(plane_codes(w[I / per_block], I % per_block), vec::load_bytes(unit.blocks[I].qs));
@@ -245,17 +267,22 @@ BLOCQ_INLINE group_sums<B> multiply_unit(const B* w, const operand_unit<B>& unit
     group_sums<B> sums = sum_groups<B>(pairs);
     if constexpr (doubled) sums.v[0] = sums.v[0] + sums.v[0];
     if constexpr (operand_unit<B>::offset != 0)
-      for (int v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
+      for (std::size_t v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
     return sums;
   } else {
     static_assert(sum_vectors<B> == 1);
     vec::ints sums[vectors];
-    simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+    simd::unroll<static_cast<int>(vectors)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
       if constexpr (paired_format<B>) {
         constexpr auto two = chunks_of_pair<B>(I);
         const chunk_pair chunks = read_pair(w[two[0]], w[two[1]]);
         sums[I] = sum_pairs(vec::maddss(unit.pairs[2 * I], chunks.first)) +
                   sum_pairs(vec::maddss(unit.pairs[2 * I + 1], chunks.second));
+      } else if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
+        const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
+        vec::words even, odd;
+        element_words<float6_e3m2fn>(plane_codes(w[I / per_block], I % per_block), even, odd);
+        sums[I] = vec::madd2(even, vec::widen_even(xs)) + vec::madd2(odd, vec::widen_odd(xs));
       } else {
         const vec::bytes values = chunk_reader<B>(w[I / per_block]).values(I % per_block);
         const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
@@ -274,8 +301,9 @@ BLOCQ_INLINE void add_unit(const B* w, const operand_unit<B>& unit, row_sums& su
   const group_sums<B> products = multiply_unit(w, unit);
   vec::floats step[sum_vectors<B>];
   load_steps(w, step);
-  sum.even = vec::fma(vec::to_floats(products.v[0]), step[0] * unit.d[0], sum.even);
-  if constexpr (sum_vectors<B> == 2) sum.odd = vec::fma(vec::to_floats(products.v[1]), step[1] * unit.d[1], sum.odd);
+  // The activations' scales first: they are never near the ends of a float's range, those of the weights may be.
+  sum.even = vec::fma(vec::to_floats(products.v[0]) * unit.d[0], step[0], sum.even);
+  if constexpr (sum_vectors<B> == 2) sum.odd = vec::fma(vec::to_floats(products.v[1]) * unit.d[1], step[1], sum.odd);
   if constexpr (has_offset<B>) sum.odd = vec::fma(vec::load_halves_as_floats<sizeof(B)>(&w->m), unit.s, sum.odd);
 }
 
@@ -334,8 +362,8 @@ BLOCQ_INLINE void for_each_unit(const row_group<B, Most>& w, const X* x, std::si
 }
 
 template <class B, std::size_t Most>
-BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const operand_t<B>* x, std::size_t blocks) noexcept {
-  using A = operand_t<B>;
+BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const row_operand_t<B>* x, std::size_t blocks) noexcept {
+  using A = row_operand_t<B>;
   row_sums sums[Most];
   B rest[unit_blocks<B>];
   A rest_x[unit_blocks<A>];
@@ -437,11 +465,11 @@ float dot_blocks(const mx_block<E, N>* w, const mx_block<F, N>* x, std::size_t b
 
 }  // namespace detail
 
-// The dot product of a row of blocks with a row of its operand format. The integers are exact; a float step scales
-// them once per block (32 elements, or 256 for the formats whose operand is q8_k), and the scaled sums are added in
-// sixteen lanes. Or with a row of floats, which nothing is rounded to; or, of two OCP MX formats with blocks of one
-// size, as MX v1.0 defines it: the sum over the blocks of the scales' product times the sum of the elements' products.
-// Precondition: both rows have the same number of elements.
+// The dot product of a row of blocks with a row of its operand format (integer_operand_t; q8_k for itself). The
+// integers are exact; a float step scales them once per block (32 elements, or 256 for the formats whose operand is
+// q8_k), and the scaled sums are added in sixteen lanes. Or with a row of floats, which nothing is rounded to; or, of
+// two OCP MX formats with blocks of one size, as MX v1.0 defines it: the sum over the blocks of the scales' product
+// times the sum of the elements' products. Precondition: both rows have the same number of elements.
 template <class W, class X>
 requires requires(const W& w, const X& x) { std::span(w), std::span(x); }
 float dot(const W& weights, const X& activations) noexcept {
@@ -451,8 +479,9 @@ float dot(const W& weights, const X& activations) noexcept {
   using A = std::remove_cv_t<typename decltype(x)::element_type>;
   static_assert(block_format<B>, "dot(weights, activations): weights is a range of blocks");
   constexpr bool mx = detail::both_mx<B, A>;
-  static_assert(std::is_same_v<A, float> || mx || std::is_same_v<wire_t<A>, operand_t<wire_t<B>>>,
-                "dot(weights, activations): activations are floats or blocks of operand_t<the weights' format>");
+  static_assert(
+      std::is_same_v<A, float> || mx || std::is_same_v<wire_t<A>, detail::row_operand_t<wire_t<B>>>,
+      "dot(weights, activations): activations are floats or blocks of integer_operand_t<the weights' format>");
   const auto* blocks = reinterpret_cast<const wire_t<B>*>(w.data());
   if constexpr (std::is_same_v<A, float>) {
     BLOCQ_ASSERT(x.size() == w.size() * block_size<B>);

@@ -127,8 +127,8 @@ void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t 
       }
       for_groups<tile_columns>(n, [&](std::size_t first, auto T) {
         for (std::size_t p = 0; p < count; ++p) {
-          multiply<K, T>(panels[p], packed + (slab * n + first) * per_column, some,
-                         sums + (p * n + first) * panel_rows, next[p]);
+          multiply<K, T>(panels[p], packed + (slab * n + first) * per_column, some, sums + (p * n + first) * panel_rows,
+                         next[p]);
           next[p].bytes = 0;
         }
       });
@@ -268,7 +268,7 @@ void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<
   BLOCQ_ASSERT(x.cols == weights.cols * block_size<B> && y.rows == x.rows && y.cols == weights.rows);
   BLOCQ_ASSERT(scratch.size() >= gemm_scratch<B>(x.rows, x.cols));
   const fp_environment modes;
-  if constexpr (detail::integer_format<B>) {
+  if constexpr (integer_format<B>) {
     detail::multiply_integers(weights, x.rows, x.cols, {x, {}}, y, scratch.data());
   } else {
     detail::multiply_floats(weights, x, y, scratch.data());
@@ -276,10 +276,10 @@ void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<
 }
 
 // The same with rows of X that have been quantized already; x.cols counts operand blocks.
-template <detail::integer_format B>
-void gemm(matrix_view<const B> weights, matrix_view<const detail::integer_operand_t<B>> x, matrix_view<float> y,
+template <integer_format B>
+void gemm(matrix_view<const B> weights, matrix_view<const integer_operand_t<B>> x, matrix_view<float> y,
           std::span<std::byte> scratch) noexcept {
-  using A = detail::integer_operand_t<B>;
+  using A = integer_operand_t<B>;
   const std::size_t k = x.cols * block_size<A>;
   BLOCQ_ASSERT(k == weights.cols * block_size<B> && y.rows == x.rows && y.cols == weights.rows);
   BLOCQ_ASSERT(scratch.size() >= gemm_scratch<B>(x.rows, k));

@@ -25,21 +25,6 @@ namespace detail {
 
 inline constexpr std::size_t panel_rows = 16, slab_chunks = 8;
 
-// The operand of the integer kernel of B; void if its numbers are no small integers. MX blocks meet activations of the
-// same precision as those of other formats.
-template <class B>
-struct integer_operand {
-  using type = void;
-};
-template <chunked_format B>
-requires(!std::is_same_v<B, q8_k>) struct integer_operand<B> {
-  using type = std::conditional_t<float_chunks<B>, q8_0, operand_t<B>>;
-};
-template <class B>
-using integer_operand_t = typename integer_operand<B>::type;
-template <class B>
-concept integer_format = !std::is_void_v<integer_operand_t<B>>;
-
 struct kernel {
   bool words;           // a dword of the panel is two words, not four codes
   std::size_t span;     // dwords that share a scale
@@ -134,9 +119,8 @@ BLOCQ_INLINE void store_scales(const B* const (&blocks)[8], std::size_t c, std::
                                panel<kernel_for<B>>& to) noexcept {
   constexpr kernel K = kernel_for<B>;
   constexpr std::size_t groups = K.groups() * block_size<B> / 32;
-  const auto put = [&](std::uint32_t (&at)[panel_rows], vec::floats v) BLOCQ_INLINE_LAMBDA {
-    vec::store_bytes(&at[half], vec::as_bytes(v));
-  };
+  const auto put = [&](std::uint32_t(&at)[panel_rows], vec::floats v)
+                       BLOCQ_INLINE_LAMBDA { vec::store_bytes(&at[half], vec::as_bytes(v)); };
   if constexpr (std::is_same_v<B, nvfp4>) {
     vec::floats d[4];
     column_scales(blocks, d);

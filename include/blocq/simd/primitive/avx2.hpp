@@ -152,8 +152,8 @@ BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
 }
 template <int First>
 BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
-  const __m256i source = _mm256_broadcastsi128_si256(_mm_add_epi8(
-      _mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c), _mm_set1_epi8(First / 8)));
+  const __m256i source = _mm256_broadcastsi128_si256(
+      _mm_add_epi8(_mm_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c), _mm_set1_epi8(First / 8)));
   const __m256i bit = _mm256_set1_epi32(First % 8 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
   return set_bytes(_mm256_and_si256(_mm256_shuffle_epi8(a.v, source), bit), bit, set);
 }

@@ -471,8 +471,8 @@ BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
   for (int i = 1; i < 8; ++i) a.v[0] += a.v[i];
   return a.v[0];
 }
-// Parts of Bytes bytes, added to their neighbours, part 0 to part 1 and so on: the sums of a, then those of b, within each
-// half; or, of parts of 16 bytes, the sum of a in the first half and that of b in the other.
+// Parts of Bytes bytes, added to their neighbours, part 0 to part 1 and so on: the sums of a, then those of b, within
+// each half; or, of parts of 16 bytes, the sum of a in the first half and that of b in the other.
 template <int Bytes, class V>
 BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   constexpr int size = static_cast<int>(sizeof(a.v[0])), part = Bytes / size, half = Bytes == 16 ? 2 * part : 16 / size;
