@@ -179,44 +179,46 @@ struct row_sums {
 };
 
 // Integers all the way, two floats per block.
-template <superblock_format B>
-BLOCQ_INLINE void add_unit(const B* block, const operand_unit<B>& unit, row_sums& sum) noexcept {
-  constexpr bool scaled = requires { get_scale(*block, 0); };
-  const B& w = *block;
+template <superblock_format B, std::size_t R>
+BLOCQ_INLINE void add_units(const B* const (&blocks)[R], const operand_unit<B>& unit, row_sums* sum) noexcept {
+  constexpr bool scaled = requires { get_scale(*blocks[0], 0); };
   const q8_k& x = unit.block;
-  const chunk_reader<B> chunks(w);
-  const scale_words words = chunks.scales();
-  vec::ints products = vec::fill_ints(0);
-  if constexpr (scaled && fits_words<B, 8>) {
-    vec::words pairs[8];
-    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs[C] = pair_products(chunks, C, x.qs + 32 * C); });
-    for (int h = 0; h < 2; ++h) {
-      const vec::words sums = sum_blocks({pairs[4 * h], pairs[4 * h + 1], pairs[4 * h + 2], pairs[4 * h + 3]});
-      products = products + vec::madd2(sums, step_group<B> == 16 ? vec::even_and_odd_twice(words.scale, h)
-                                                                 : vec::repeat_half(words.scale, h));
-    }
-  } else if constexpr (scaled) {
-    std::int16_t scale[16];
-    vec::store_words(scale, words.scale);
-    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
-      const vec::words factor =
-          step_group<B> == 16 ? vec::fill_two(scale + 2 * C) : vec::as_words(vec::fill_eighths(scale + 2 * C));
-      products = products + vec::madd2(pair_products(chunks, C, x.qs + 32 * C), factor);
-    });
-  } else {
-    static_assert((values_of<B>.highest - values_of<B>.lowest) * 128 * 2 * 8 < 32768);
-    vec::words pairs = vec::fill_words(0);
-    simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs = pairs + pair_products(chunks, C, x.qs + 32 * C); });
-    products = sum_pairs(pairs);
-  }
   const float dx = from_bits(load(x.d));
-  if constexpr (has_offset<B>) {
-    const vec::ints mins = vec::madd2(words.min, vec::load_little_words(x.bsums));
-    sum.odd = vec::fma(vec::to_floats(mins), vec::fill_floats(-(block_offset(w) * dx)), sum.odd);
-  } else if constexpr (product_of<B> == product::codes && values_of<B>.lowest != 0) {
-    products = products - vec::madd2(words.min, vec::load_little_words(x.bsums));
+  for (std::size_t r = 0; r < R; ++r) {
+    const B& w = *blocks[r];
+    const chunk_reader<B> chunks(w);
+    const scale_words words = chunks.scales();
+    vec::ints products = vec::fill_ints(0);
+    if constexpr (scaled && fits_words<B, 8>) {
+      vec::words pairs[8];
+      simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs[C] = pair_products(chunks, C, x.qs + 32 * C); });
+      for (int h = 0; h < 2; ++h) {
+        const vec::words sums = sum_blocks({pairs[4 * h], pairs[4 * h + 1], pairs[4 * h + 2], pairs[4 * h + 3]});
+        products = products + vec::madd2(sums, step_group<B> == 16 ? vec::even_and_odd_twice(words.scale, h)
+                                                                   : vec::repeat_half(words.scale, h));
+      }
+    } else if constexpr (scaled) {
+      std::int16_t scale[16];
+      vec::store_words(scale, words.scale);
+      simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA {
+        const vec::words factor =
+            step_group<B> == 16 ? vec::fill_two(scale + 2 * C) : vec::as_words(vec::fill_eighths(scale + 2 * C));
+        products = products + vec::madd2(pair_products(chunks, C, x.qs + 32 * C), factor);
+      });
+    } else {
+      static_assert((values_of<B>.highest - values_of<B>.lowest) * 128 * 2 * 8 < 32768);
+      vec::words pairs = vec::fill_words(0);
+      simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { pairs = pairs + pair_products(chunks, C, x.qs + 32 * C); });
+      products = sum_pairs(pairs);
+    }
+    if constexpr (has_offset<B>) {
+      const vec::ints mins = vec::madd2(words.min, vec::load_little_words(x.bsums));
+      sum[r].odd = vec::fma(vec::to_floats(mins), vec::fill_floats(-(block_offset(w) * dx)), sum[r].odd);
+    } else if constexpr (product_of<B> == product::codes && values_of<B>.lowest != 0) {
+      products = products - vec::madd2(words.min, vec::load_little_words(x.bsums));
+    }
+    sum[r].even = vec::fma(vec::to_floats(products), vec::fill_floats(superblock_scale(w) * dx), sum[r].even);
   }
-  sum.even = vec::fma(vec::to_floats(products), vec::fill_floats(superblock_scale(w) * dx), sum.even);
 }
 
 // The steps of a unit's groups.
@@ -245,80 +247,96 @@ BLOCQ_INLINE void load_steps(const B* w, vec::floats (&step)[sum_vectors<B>]) no
   }
 }
 
-// The sums of a unit's products.
-template <float_step_format B>
-BLOCQ_INLINE group_sums<B> multiply_unit(const B* w, const operand_unit<B>& unit) noexcept {
+// The sums of a unit's products with R rows.
+template <float_step_format B, std::size_t R>
+BLOCQ_INLINE void multiply_unit(const B* const (&w)[R], const operand_unit<B>& unit,
+                                group_sums<B> (&result)[R]) noexcept {
   constexpr int per_block = static_cast<int>(block_size<B>) / 32;
   constexpr std::size_t vectors = operand_unit<B>::vectors;
   constexpr bool doubled = std::is_same_v<element_t<B>, binary>;  // a code is half of what it is multiplied as
   if constexpr (product_of<B> == product::codes) {
-    vec::words pairs[vectors];
+    vec::words pairs[R][vectors];
     simd::unroll<static_cast<int>(vectors)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
       if constexpr (paired_format<B>) {
         constexpr auto two = chunks_of_pair<B>(I);
-        const chunk_pair chunks = read_pair(w[two[0] * 32 / block_size<B>], w[two[1] * 32 / block_size<B>]);
-        pairs[I] = vec::maddubs(chunks.first, unit.pairs[2 * I]) + vec::maddubs(chunks.second, unit.pairs[2 * I + 1]);
+        const vec::bytes x0 = unit.pairs[2 * I], x1 = unit.pairs[2 * I + 1];
+        for (std::size_t r = 0; r < R; ++r) {
+          const chunk_pair chunks = read_pair(w[r][two[0] * 32 / block_size<B>], w[r][two[1] * 32 / block_size<B>]);
+          pairs[r][I] = vec::maddubs(chunks.first, x0) + vec::maddubs(chunks.second, x1);
+        }
       } else if constexpr (doubled) {
-        pairs[I] = vec::maddubs(plane_codes(w[I / per_block], I % per_block), vec::load_bytes(unit.blocks[I].qs));
+        const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
+        for (std::size_t r = 0; r < R; ++r)
+          pairs[r][I] = vec::maddubs(plane_codes(w[r][I / per_block], I % per_block), xs);
       } else {
-        pairs[I] = pair_products(chunk_reader<B>(w[I / per_block]), I % per_block, unit.blocks[I].qs);
+        for (std::size_t r = 0; r < R; ++r)
+          pairs[r][I] = pair_products(chunk_reader<B>(w[r][I / per_block]), I % per_block, unit.blocks[I].qs);
       }
     });
-    group_sums<B> sums = sum_groups<B>(pairs);
-    if constexpr (doubled) sums.v[0] = sums.v[0] + sums.v[0];
-    if constexpr (operand_unit<B>::offset != 0)
-      for (std::size_t v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
-    return sums;
+    for (std::size_t r = 0; r < R; ++r) {
+      group_sums<B> sums = sum_groups<B>(pairs[r]);
+      if constexpr (doubled) sums.v[0] = sums.v[0] + sums.v[0];
+      if constexpr (operand_unit<B>::offset != 0)
+        for (std::size_t v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
+      result[r] = sums;
+    }
   } else {
     static_assert(sum_vectors<B> == 1);
-    vec::ints sums[vectors];
+    vec::ints sums[R][vectors];
     simd::unroll<static_cast<int>(vectors)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
       if constexpr (paired_format<B>) {
         constexpr auto two = chunks_of_pair<B>(I);
-        const chunk_pair chunks = read_pair(w[two[0]], w[two[1]]);
-        sums[I] = sum_pairs(vec::maddss(unit.pairs[2 * I], chunks.first)) +
-                  sum_pairs(vec::maddss(unit.pairs[2 * I + 1], chunks.second));
+        const vec::bytes x0 = unit.pairs[2 * I], x1 = unit.pairs[2 * I + 1];
+        for (std::size_t r = 0; r < R; ++r) {
+          const chunk_pair chunks = read_pair(w[r][two[0]], w[r][two[1]]);
+          sums[r][I] = sum_pairs(vec::maddss(x0, chunks.first)) + sum_pairs(vec::maddss(x1, chunks.second));
+        }
       } else if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
         const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
-        vec::words even, odd;
-        element_words<float6_e3m2fn>(plane_codes(w[I / per_block], I % per_block), even, odd);
-        sums[I] = vec::madd2(even, vec::widen_even(xs)) + vec::madd2(odd, vec::widen_odd(xs));
+        for (std::size_t r = 0; r < R; ++r) {
+          vec::words even, odd;
+          element_words<float6_e3m2fn>(plane_codes(w[r][I / per_block], I % per_block), even, odd);
+          sums[r][I] = vec::madd2(even, vec::widen_even(xs)) + vec::madd2(odd, vec::widen_odd(xs));
+        }
       } else {
-        const vec::bytes values = chunk_reader<B>(w[I / per_block]).values(I % per_block);
         const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
-        if (product_of<B> == product::wide && unit.wide)
-          sums[I] = wide_products(values, xs);
-        else
-          sums[I] = sum_pairs(product_of<B> == product::wide ? vec::maddss(values, xs) : vec::maddss(xs, values));
+        for (std::size_t r = 0; r < R; ++r) {
+          const vec::bytes values = chunk_reader<B>(w[r][I / per_block]).values(I % per_block);
+          if (product_of<B> == product::wide && unit.wide)
+            sums[r][I] = wide_products(values, xs);
+          else
+            sums[r][I] = sum_pairs(product_of<B> == product::wide ? vec::maddss(values, xs) : vec::maddss(xs, values));
+        }
       }
     });
-    return {{sum_blocks(sums)}};
+    for (std::size_t r = 0; r < R; ++r) result[r] = {{sum_blocks(sums[r])}};
   }
 }
 
-template <float_step_format B>
-BLOCQ_INLINE void add_unit(const B* w, const operand_unit<B>& unit, row_sums& sum) noexcept {
-  const group_sums<B> products = multiply_unit(w, unit);
-  vec::floats step[sum_vectors<B>];
-  load_steps(w, step);
-  // The activations' scales first: they are never near the ends of a float's range, those of the weights may be.
-  sum.even = vec::fma(vec::to_floats(products.v[0]) * unit.d[0], step[0], sum.even);
-  if constexpr (sum_vectors<B> == 2) sum.odd = vec::fma(vec::to_floats(products.v[1]) * unit.d[1], step[1], sum.odd);
-  if constexpr (has_offset<B>) sum.odd = vec::fma(vec::load_halves_as_floats<sizeof(B)>(&w->m), unit.s, sum.odd);
+template <float_step_format B, std::size_t R>
+BLOCQ_INLINE void add_units(const B* const (&w)[R], const operand_unit<B>& unit, row_sums* sum) noexcept {
+  group_sums<B> products[R];
+  multiply_unit(w, unit, products);
+  for (std::size_t r = 0; r < R; ++r) {
+    vec::floats step[sum_vectors<B>];
+    load_steps(w[r], step);
+    sum[r].even = vec::fma(vec::to_floats(products[r].v[0]) * unit.d[0], step[0], sum[r].even);
+    if constexpr (sum_vectors<B> == 2)
+      sum[r].odd = vec::fma(vec::to_floats(products[r].v[1]) * unit.d[1], step[1], sum[r].odd);
+    if constexpr (has_offset<B>)
+      sum[r].odd = vec::fma(vec::load_halves_as_floats<sizeof(B)>(&w[r]->m), unit.s, sum[r].odd);
+  }
 }
-
 // q8_k with itself.
-BLOCQ_INLINE void add_unit(const q8_k* w, const operand_unit<q8_k>& unit, row_sums& sum) noexcept {
-  vec::ints products = vec::fill_ints(0);
-  for (int i = 0; i < 256; i += 32)
-    products = products + wide_products(vec::load_bytes(w->qs + i), vec::load_bytes(unit.block.qs + i));
-  sum.even = vec::fma(vec::to_floats(products), vec::fill_floats(block_scale(*w) * block_scale(unit.block)), sum.even);
-}
-
-// Asks for `bytes` bytes of memory, `ahead` bytes beyond p.
-BLOCQ_INLINE void prefetch_ahead(const void* p, std::size_t ahead, std::size_t bytes) noexcept {
-  if (ahead != 0)
-    for (std::size_t line = 0; line < bytes; line += 64) vec::prefetch(static_cast<const char*>(p) + ahead + line);
+template <std::size_t R>
+BLOCQ_INLINE void add_units(const q8_k* const (&w)[R], const operand_unit<q8_k>& unit, row_sums* sum) noexcept {
+  for (std::size_t r = 0; r < R; ++r) {
+    vec::ints products = vec::fill_ints(0);
+    for (int i = 0; i < 256; i += 32)
+      products = products + wide_products(vec::load_bytes(w[r]->qs + i), vec::load_bytes(unit.block.qs + i));
+    sum[r].even =
+        vec::fma(vec::to_floats(products), vec::fill_floats(block_scale(*w[r]) * block_scale(unit.block)), sum[r].even);
+  }
 }
 
 // Rows of weights that are multiplied at the same time, Most of them or fewer: what they have beyond their last whole
@@ -334,7 +352,9 @@ struct row_group {
   BLOCQ_INLINE std::size_t count() const noexcept { return Most == 1 ? 1 : rows; }
 };
 
-template <class B, std::size_t Most, std::size_t Step, class Sums, class X, std::size_t XStep, class Prepare, class Add>
+// Rows are added `Together` at a time, so that what is loaded of the activations serves them all, then one by one.
+template <std::size_t Together, class B, std::size_t Most, std::size_t Step, class Sums, class X, std::size_t XStep,
+          class Prepare, class Add>
 BLOCQ_INLINE void for_each_unit(const row_group<B, Most>& w, const X* x, std::size_t blocks, Sums* sums,
                                 B (&rest)[Step], X (&rest_x)[XStep], Prepare prepare, Add add) noexcept {
   for (std::size_t i = 0; i < blocks; i += Step, x += XStep) {
@@ -345,17 +365,27 @@ BLOCQ_INLINE void for_each_unit(const row_group<B, Most>& w, const X* x, std::si
       std::memcpy(rest_x, x, left * XStep / Step * sizeof(X));
     }
     const auto unit = prepare(whole ? x : rest_x);
-    for (std::size_t r = 0; r < w.count(); ++r) {
-      const B* p = w.row[r] + i;
+    const auto row = [&](std::size_t r) BLOCQ_INLINE_LAMBDA {
+      const B* const p = w.row[r] + i;
       if (w.ahead != 0)
         for (std::size_t line = 0; line < Step * sizeof(B); line += 64)
           vec::prefetch(reinterpret_cast<const char*>(p) + w.ahead + line);
+      return p;
+    };
+    std::size_t r = 0;
+    if constexpr (Together == 2 && Most > 1)
+      for (; whole && r + 2 <= w.count(); r += 2) {
+        const B* const two[2] = {row(r), row(r + 1)};
+        add(two, unit, sums + r);
+      }
+    for (; r < w.count(); ++r) {
+      const B* one[1] = {row(r)};
       if (!whole) {
         std::memset(rest, 0, sizeof rest);
-        std::memcpy(rest, p, left * sizeof(B));
-        p = rest;
+        std::memcpy(rest, one[0], left * sizeof(B));
+        one[0] = rest;
       }
-      add(p, unit, sums[r]);
+      add(one, unit, sums + r);
     }
   }
   for (std::size_t r = 0; r < w.count(); ++r) *w.y[r] = sums[r].total();
@@ -367,9 +397,9 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const row_operand_t<B>
   row_sums sums[Most];
   B rest[unit_blocks<B>];
   A rest_x[unit_blocks<A>];
-  for_each_unit(
+  for_each_unit<float_step_format<B> ? 2 : 1>(
       w, x, blocks, sums, rest, rest_x, [](const A* p) BLOCQ_INLINE_LAMBDA { return operand_unit<B>(p); },
-      [](const B* p, const operand_unit<B>& unit, row_sums& sum) BLOCQ_INLINE_LAMBDA { add_unit(p, unit, sum); });
+      [](const auto& p, const operand_unit<B>& unit, row_sums* sum) BLOCQ_INLINE_LAMBDA { add_units(p, unit, sum); });
 }
 
 struct float_sums {
@@ -391,10 +421,11 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const float* x, std::s
   float_sums sums[Most];
   B rest[step];
   float rest_x[unit];
-  for_each_unit(
+  for_each_unit<1>(
       w, x, blocks, sums, rest, rest_x, [](const float* p) BLOCQ_INLINE_LAMBDA { return p; },
-      [](const B* p, const float* xs, float_sums& total) BLOCQ_INLINE_LAMBDA {
-        float_sums sum = total;
+      [](const B* const(&row)[1], const float* xs, float_sums* total) BLOCQ_INLINE_LAMBDA {
+        const B* const p = row[0];
+        float_sums sum = *total;
         if constexpr (whole_numbers) {
           constexpr int per_block = static_cast<int>(block_size<B> / 32);
           simd::unroll<unit / 32>([&]<int C>() BLOCQ_INLINE_LAMBDA {
@@ -421,7 +452,7 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const float* x, std::s
           for (std::size_t k = 0; k < unit; k += 8)
             sum.part[k / 8 % 8] = vec::fma(vec::load_floats(v + k), vec::load_floats(xs + k), sum.part[k / 8 % 8]);
         }
-        total = sum;
+        *total = sum;
       });
 }
 
