@@ -403,11 +403,9 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const row_operand_t<B>
 }
 
 struct float_sums {
-  vec::floats part[8] = {};
+  vec::floats part[4] = {};
 
-  BLOCQ_INLINE float total() const noexcept {
-    return vec::sum(((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7])));
-  }
+  BLOCQ_INLINE float total() const noexcept { return vec::sum((part[0] + part[1]) + (part[2] + part[3])); }
 };
 
 // With floats: nothing is rounded but the products and sums.
@@ -421,38 +419,41 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const float* x, std::s
   float_sums sums[Most];
   B rest[step];
   float rest_x[unit];
-  for_each_unit<1>(
+  for_each_unit<sizeof(B) == 2 ? 2 : 1>(
       w, x, blocks, sums, rest, rest_x, [](const float* p) BLOCQ_INLINE_LAMBDA { return p; },
-      [](const B* const(&row)[1], const float* xs, float_sums* total) BLOCQ_INLINE_LAMBDA {
-        const B* const p = row[0];
-        float_sums sum = *total;
+      []<std::size_t R>(const B* const(&p)[R], const float* xs, float_sums* total) BLOCQ_INLINE_LAMBDA {
+        float_sums sum[R];
+        for (std::size_t r = 0; r < R; ++r) sum[r] = total[r];
+        const auto add = [&](std::size_t r, std::size_t k, vec::floats v) BLOCQ_INLINE_LAMBDA {
+          vec::floats& part = sum[r].part[k / 8 % 4];
+          part = vec::fma(v, vec::load_floats(xs + k), part);
+        };
         if constexpr (whole_numbers) {
-          constexpr int per_block = static_cast<int>(block_size<B> / 32);
+          constexpr std::size_t per_block = block_size<B> / 32;
           simd::unroll<unit / 32>([&]<int C>() BLOCQ_INLINE_LAMBDA {
-            const B& block = p[C / per_block];
-            const vec::bytes values = chunk_values(block, C % per_block);
-            const vec::floats d = vec::fill_floats(block_scale(block));
-            for (int q = 0; q < 4; ++q) {
-              vec::floats& part = sum.part[C % 2 * 4 + q];
-              part = vec::fma(vec::to_floats(values, q) * d, vec::load_floats(xs + 32 * C + 8 * q), part);
+            for (std::size_t r = 0; r < R; ++r) {
+              const B& block = p[r][C / per_block];
+              const vec::bytes values = chunk_values(block, C % per_block);
+              const vec::floats d = vec::fill_floats(block_scale(block));
+              for (int q = 0; q < 4; ++q)
+                add(r, 32 * C + 8 * static_cast<std::size_t>(q), vec::to_floats(values, q) * d);
             }
           });
         } else if constexpr (float_chunks<B>) {
           simd::unroll<unit / 32>([&]<int C>() BLOCQ_INLINE_LAMBDA {
-            vec::floats v[4];
-            chunk_floats(p, C, v);
-            for (std::size_t q = 0; q < 4; ++q) {
-              vec::floats& part = sum.part[C % 2 * 4 + q];
-              part = vec::fma(v[q], vec::load_floats(xs + 32 * C + 8 * q), part);
-            }
+            vec::floats v[R][4];
+            for (std::size_t r = 0; r < R; ++r) chunk_floats(p[r], C, v[r]);
+            for (std::size_t q = 0; q < 4; ++q)
+              for (std::size_t r = 0; r < R; ++r) add(r, 32 * C + 8 * q, v[r][q]);
           });
         } else {
           float v[unit];
-          dequantize_blocks(p, step, v);
-          for (std::size_t k = 0; k < unit; k += 8)
-            sum.part[k / 8 % 8] = vec::fma(vec::load_floats(v + k), vec::load_floats(xs + k), sum.part[k / 8 % 8]);
+          for (std::size_t r = 0; r < R; ++r) {
+            dequantize_blocks(p[r], step, v);
+            for (std::size_t k = 0; k < unit; k += 8) add(r, k, vec::load_floats(v + k));
+          }
         }
-        *total = sum;
+        for (std::size_t r = 0; r < R; ++r) total[r] = sum[r];
       });
 }
 
