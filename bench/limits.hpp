@@ -121,7 +121,7 @@ contender multiplication_loop() {
     constexpr blocq::value_range r = blocq::values_of<B>;
     constexpr int magnitude = r.highest > -r.lowest ? r.highest : -r.lowest, sums = 32767 / (magnitude * 127 * 2);
     if constexpr (sums >= 8)
-      return loops::byte_products<0>("maddubs, 16-bit sums");
+      return loops::byte_products<0>("maddubs 16-bit sums");
     else if constexpr (sums >= 4)
       return loops::byte_products<4>("maddubs 4:1");
     else if constexpr (sums >= 2)

@@ -102,22 +102,35 @@ struct column_reader {
   }
 };
 
+// Points of four: a row's chunks one after the other. Points of eight, half as many: all rows at once, chunk by chunk.
 template <class B>
 requires requires { format_traits<B>::grid; }
 struct column_reader<B> {
-  chunk_reader<B> readers[8];
+  const B* const (&rows)[8];
 
-  BLOCQ_INLINE explicit column_reader(const B* const (&blocks)[8]) noexcept
-      : readers{chunk_reader<B>(*blocks[0]), chunk_reader<B>(*blocks[1]), chunk_reader<B>(*blocks[2]),
-                chunk_reader<B>(*blocks[3]), chunk_reader<B>(*blocks[4]), chunk_reader<B>(*blocks[5]),
-                chunk_reader<B>(*blocks[6]), chunk_reader<B>(*blocks[7])} {}
+  BLOCQ_INLINE explicit column_reader(const B* const (&blocks)[8]) noexcept : rows(blocks) {}
   template <class F>
   BLOCQ_INLINE void each_chunk(F f) const noexcept {
-    for (int c = 0; c < chunks_of<B>; ++c) {
-      vec::bytes v[8];
-      for (int r = 0; r < 8; ++r) v[r] = readers[r].codes(c);
-      vec::transpose_eighths(v);
-      f(c, v);
+    if constexpr (element_t<B>::dimensions == 4) {
+      vec::bytes v[8][8];
+      for (std::size_t r = 0; r < 8; ++r) {
+        const chunk_reader<B> chunks(*rows[r]);
+        simd::unroll<8>([&]<int C>() BLOCQ_INLINE_LAMBDA { v[C][r] = chunks.codes(C); });
+      }
+      for (int c = 0; c < 8; ++c) {
+        vec::transpose_eighths(v[c]);
+        f(c, v[c]);
+      }
+    } else {
+      using reader = chunk_reader<B, true>;
+      const reader chunks[8] = {reader(*rows[0]), reader(*rows[1]), reader(*rows[2]), reader(*rows[3]),
+                                reader(*rows[4]), reader(*rows[5]), reader(*rows[6]), reader(*rows[7])};
+      for (int c = 0; c < 8; ++c) {
+        vec::bytes v[8];
+        for (int r = 0; r < 8; ++r) v[r] = chunks[r].codes(c);
+        vec::transpose_eighths(v);
+        f(c, v);
+      }
     }
   }
 };

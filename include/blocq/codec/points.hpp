@@ -11,7 +11,7 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
-template <class B>
+template <class B, bool Prepared = false>
 struct chunk_reader {
   const B& block;
 
@@ -34,15 +34,17 @@ BLOCQ_INLINE vec::bytes spread_sevens(vec::ints x) noexcept {
   return vec::little_bytes((two & bits(0x7f007f)) | vec::shift_left(two & bits(0x3f803f80), 1));
 }
 
-template <class B>
+// Prepared: the indices are put together beforehand and lie in memory, for readers of which several are in use.
+// Otherwise they are taken from the block as they are needed, but for iq3_s, where that is slower.
+template <class B, bool Prepared>
 requires requires { format_traits<B>::grid; }
-struct chunk_reader<B> {
+struct chunk_reader<B, Prepared> {
   static constexpr int dimensions = element_t<B>::dimensions;
-  static constexpr bool in_place = !std::is_same_v<B, iq3_s>;
+  static constexpr bool in_place = element_t<B>::entries == 256 || !(Prepared || std::is_same_v<B, iq3_s>);
 
   const B& block;
-  std::uint16_t index[in_place ? 1u : 64u];  // where all at once are faster to put together than one by one
-  std::uint8_t signs[32];                    // of a run of eight elements; or its shift, 1 or -1
+  std::uint16_t index[in_place ? 1u : 256u / dimensions];
+  std::uint8_t signs[32];  // of a run of eight elements; or its shift, 1 or -1
 
   BLOCQ_INLINE explicit chunk_reader(const B& b) noexcept : block(b) {
     if constexpr (std::is_same_v<B, iq2_xxs>) {
@@ -52,14 +54,33 @@ struct chunk_reader<B> {
     } else if constexpr (std::is_same_v<B, iq2_xs>) {
       const vec::words low = vec::load_little_words(b.qs), high = vec::load_little_words(b.qs + 16);
       vec::store_bytes(signs, even_signs(vec::narrow(vec::shift_right(low, 9), vec::shift_right(high, 9))));
-    } else if constexpr (std::is_same_v<B, iq3_s>) {
-      store(0, vec::load_bytes(b.qs), vec::spread_bits(b.qh, 1));
-      store(32, vec::load_bytes(b.qs + 32), vec::spread_bits(b.qh + 4, 1));
     } else if constexpr (std::is_same_v<B, iq1_s>) {
       for (int g = 0; g < 8; ++g) signs[g] = static_cast<std::uint8_t>(get_shift(b, 4 * g) ? -1 : 1);
     } else if constexpr (std::is_same_v<B, iq1_m>) {
       const vec::bytes qh = vec::spread_nibbles(b.qh);
       vec::store_bytes(signs, vec::fill_bytes(1) - (vec::field<1>(qh, 3) + vec::field<1>(qh, 3)));
+    }
+    if constexpr (!in_place) prepare(b);
+  }
+  BLOCQ_INLINE void prepare(const B& b) noexcept {
+    if constexpr (std::is_same_v<B, iq2_xs>) {
+      store(0, vec::load_little_words(b.qs) & vec::fill_words(511));
+      store(16, vec::load_little_words(b.qs + 16) & vec::fill_words(511));
+    } else if constexpr (std::is_same_v<B, iq2_s>) {
+      store(0, vec::load_bytes(b.qs), vec::spread_pairs(b.qh));
+    } else if constexpr (std::is_same_v<B, iq3_s>) {
+      store(0, vec::load_bytes(b.qs), vec::spread_bits(b.qh, 1));
+      store(32, vec::load_bytes(b.qs + 32), vec::spread_bits(b.qh + 4, 1));
+    } else if constexpr (std::is_same_v<B, iq1_s>) {
+      const vec::ints qh = vec::widen_words(b.qh);
+      const auto field = [&](int from, int to) {
+        return to >= from ? vec::shift_left(qh, to - from) & vec::fill_ints(7 << to) : qh;
+      };
+      store(0, vec::load_bytes(b.qs),
+            vec::little_bytes((qh & vec::fill_ints(7)) | field(3, 8) | field(6, 16) | field(9, 24)));
+    } else {
+      static_assert(std::is_same_v<B, iq1_m>);
+      store(0, vec::load_bytes(b.qs), vec::spread_nibbles(b.qh) & vec::fill_bytes(7));
     }
   }
 
