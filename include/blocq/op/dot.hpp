@@ -421,7 +421,7 @@ BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const float* x, std::s
   float rest_x[unit];
   for_each_unit<sizeof(B) == 2 ? 2 : 1>(
       w, x, blocks, sums, rest, rest_x, [](const float* p) BLOCQ_INLINE_LAMBDA { return p; },
-      []<std::size_t R>(const B* const(&p)[R], const float* xs, float_sums* total) BLOCQ_INLINE_LAMBDA {
+      [&]<std::size_t R>(const B* const(&p)[R], const float* xs, float_sums* total) BLOCQ_INLINE_LAMBDA {
         float_sums sum[R];
         for (std::size_t r = 0; r < R; ++r) sum[r] = total[r];
         const auto add = [&](std::size_t r, std::size_t k, vec::floats v) BLOCQ_INLINE_LAMBDA {
