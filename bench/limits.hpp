@@ -16,17 +16,35 @@
 
 namespace bench {
 
+namespace loops {
+namespace vec = blocq::simd::native;
+
+// The compiler no longer knows what v is.
+template <class V>
+BLOCQ_INLINE void hide(V& v) noexcept {
+#ifdef __AVX2__
+  __asm__ volatile("" : "+x"(v.v));
+#else
+  __asm__ volatile("" : "+m"(v));
+#endif
+}
+}  // namespace loops
+
 // 64 bytes: a cache line and the widest register.
 using vector = std::uint32_t __attribute__((vector_size(64)));
 
-// Reads `floats` floats again and again; one unit of work per float. Four chains, so that no latency is in the way.
+// Reads `floats` floats again and again; one unit of work per float. Eight chains, so that no latency is in the way, in
+// registers of their own: compilers keep an array of vectors in memory.
 inline contender read_loop(std::size_t floats) {
-  return {[memory = std::make_shared<std::vector<vector>>(floats / 16)] {
-            vector sum[4] = {};
-            const vector* const p = memory->data();
-            for (std::size_t i = 0; i + 4 <= memory->size(); i += 4)
-              for (std::size_t j = 0; j < 4; ++j) sum[j] ^= p[i + j];
-            __asm__ volatile("" : : "m"(sum));
+  return {[memory = std::make_shared<std::vector<float>>(floats / 64 * 64)] {
+            namespace vec = blocq::simd::native;
+            const float* p = memory->data();
+            const auto read = [&](auto... sum) {
+              for (const float* const end = p + memory->size(); p != end;)
+                ((sum = sum ^ vec::load_bytes(p), p += 8), ...);
+              (loops::hide(sum), ...);
+            };
+            std::apply(read, std::array<vec::bytes, 8>{});
           },
           static_cast<double>(floats), "memory read"};
 }
@@ -45,17 +63,6 @@ inline contender write_loop(std::size_t floats) {
 
 // Multiplications in registers, the rate per product and sum (two operations).
 namespace loops {
-namespace vec = blocq::simd::native;
-
-// The compiler no longer knows what v is.
-template <class V>
-BLOCQ_INLINE void hide(V& v) noexcept {
-#ifdef __AVX__
-  __asm__ volatile("" : "+x"(v.v));
-#else
-  __asm__ volatile("" : "+m"(v));
-#endif
-}
 
 // Ten sums hide the latencies; with two operands and what a step needs they fill sixteen registers.
 inline constexpr std::size_t iterations = 1000, accumulators = 10;
