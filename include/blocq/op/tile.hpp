@@ -271,14 +271,19 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
         }
         const vec::words factor[2] = {K.integer_scales ? vec::as_words(at(&w.scales[g][0])) : vec::fill_words(1),
                                       K.integer_scales ? vec::as_words(at(&w.scales[g][8])) : vec::fill_words(1)};
-        each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA { vec::add_to(whole[h][j], vec::madd2(part[h][j], factor[h])); });
+        each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
+          if constexpr (!K.integer_scales && K.depth == K.span)
+            whole[h][j] = vec::madd2(part[h][j], factor[h]);
+          else
+            vec::add_to(whole[h][j], vec::madd2(part[h][j], factor[h]));
+        });
       }
     }
     if constexpr (!K.integer_scales) {
       const std::size_t c = g / K.groups();
       each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
         const vec::floats products = vec::to_floats(whole[h][j]), scale = floats_at(&w.scales[g][8 * h]);
-        whole[h][j] = vec::fill_ints(0);
+        if constexpr (K.words || K.depth != K.span) whole[h][j] = vec::fill_ints(0);
         if (K.groups() == 2 && g % 2 == 0) {
           first[h][j] = products * scale;
           return;
