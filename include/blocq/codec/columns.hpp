@@ -64,12 +64,12 @@ struct planes_columns<B, planes<Planes...>> : plane_columns<B, Planes>... {
   }
 };
 
-// A block's place in eight rows. each_chunk calls f(c, codes) for its chunks: elements 4i to 4i + 3 in vector i, as
-// unsigned codes from values_of<B>.lowest on; as values if they need all eight bits; as they are stored if they do not
-// fit in bytes.
 template <class B>
 inline constexpr int chunks_of = static_cast<int>(block_size<B>) / 32;
 
+// A block's place in eight rows. each_chunk calls f(c, codes) for its chunks: elements 4i to 4i + 3 in vector i, as
+// unsigned codes from values_of<B>.lowest on; as values if they need all eight bits; as they are stored if they do not
+// fit in bytes.
 template <class B>
 struct column_reader {
   const B* const (&rows)[8];
