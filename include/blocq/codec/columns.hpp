@@ -145,8 +145,8 @@ struct column_reader<B> {
   BLOCQ_INLINE void each_chunk(F f) const noexcept {
     simd::unroll<chunks_of<B>>([&]<int C>() BLOCQ_INLINE_LAMBDA {
       vec::bytes v[8];
-      simd::unroll<8>([&]<int I>()
-                          BLOCQ_INLINE_LAMBDA { v[I] = offset_codes<B>(planes.template codes<32 * C + 4 * I>()); });
+      simd::unroll<8>([&]<int P>()
+                          BLOCQ_INLINE_LAMBDA { v[P] = offset_codes<B>(planes.template codes<32 * C + 4 * P>()); });
       f(C, v);
     });
   }

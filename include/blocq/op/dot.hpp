@@ -256,21 +256,21 @@ BLOCQ_INLINE void multiply_unit(const B* const (&w)[R], const operand_unit<B>& u
   constexpr bool doubled = std::is_same_v<element_t<B>, binary>;  // a code is half of what it is multiplied as
   if constexpr (product_of<B> == product::codes) {
     vec::words pairs[R][vectors];
-    simd::unroll<static_cast<int>(vectors)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+    simd::unroll<static_cast<int>(vectors)>([&]<int P>() BLOCQ_INLINE_LAMBDA {
       if constexpr (paired_format<B>) {
-        constexpr auto two = chunks_of_pair<B>(I);
-        const vec::bytes x0 = unit.pairs[2 * I], x1 = unit.pairs[2 * I + 1];
+        constexpr auto two = chunks_of_pair<B>(P);
+        const vec::bytes x0 = unit.pairs[2 * P], x1 = unit.pairs[2 * P + 1];
         for (std::size_t r = 0; r < R; ++r) {
           const chunk_pair chunks = read_pair(w[r][two[0] * 32 / block_size<B>], w[r][two[1] * 32 / block_size<B>]);
-          pairs[r][I] = vec::maddubs(chunks.first, x0) + vec::maddubs(chunks.second, x1);
+          pairs[r][P] = vec::maddubs(chunks.first, x0) + vec::maddubs(chunks.second, x1);
         }
       } else if constexpr (doubled) {
-        const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
+        const vec::bytes xs = vec::load_bytes(unit.blocks[P].qs);
         for (std::size_t r = 0; r < R; ++r)
-          pairs[r][I] = vec::maddubs(plane_codes(w[r][I / per_block], I % per_block), xs);
+          pairs[r][P] = vec::maddubs(plane_codes(w[r][P / per_block], P % per_block), xs);
       } else {
         for (std::size_t r = 0; r < R; ++r)
-          pairs[r][I] = pair_products(chunk_reader<B>(w[r][I / per_block]), I % per_block, unit.blocks[I].qs);
+          pairs[r][P] = pair_products(chunk_reader<B>(w[r][P / per_block]), P % per_block, unit.blocks[P].qs);
       }
     });
     for (std::size_t r = 0; r < R; ++r) {
@@ -283,29 +283,29 @@ BLOCQ_INLINE void multiply_unit(const B* const (&w)[R], const operand_unit<B>& u
   } else {
     static_assert(sum_vectors<B> == 1);
     vec::ints sums[R][vectors];
-    simd::unroll<static_cast<int>(vectors)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+    simd::unroll<static_cast<int>(vectors)>([&]<int P>() BLOCQ_INLINE_LAMBDA {
       if constexpr (paired_format<B>) {
-        constexpr auto two = chunks_of_pair<B>(I);
-        const vec::bytes x0 = unit.pairs[2 * I], x1 = unit.pairs[2 * I + 1];
+        constexpr auto two = chunks_of_pair<B>(P);
+        const vec::bytes x0 = unit.pairs[2 * P], x1 = unit.pairs[2 * P + 1];
         for (std::size_t r = 0; r < R; ++r) {
           const chunk_pair chunks = read_pair(w[r][two[0]], w[r][two[1]]);
-          sums[r][I] = sum_pairs(vec::maddss(x0, chunks.first)) + sum_pairs(vec::maddss(x1, chunks.second));
+          sums[r][P] = sum_pairs(vec::maddss(x0, chunks.first)) + sum_pairs(vec::maddss(x1, chunks.second));
         }
       } else if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
-        const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
+        const vec::bytes xs = vec::load_bytes(unit.blocks[P].qs);
         for (std::size_t r = 0; r < R; ++r) {
           vec::words even, odd;
-          element_words<float6_e3m2fn>(plane_codes(w[r][I / per_block], I % per_block), even, odd);
-          sums[r][I] = vec::madd2(even, vec::widen_even(xs)) + vec::madd2(odd, vec::widen_odd(xs));
+          element_words<float6_e3m2fn>(plane_codes(w[r][P / per_block], P % per_block), even, odd);
+          sums[r][P] = vec::madd2(even, vec::widen_even(xs)) + vec::madd2(odd, vec::widen_odd(xs));
         }
       } else {
-        const vec::bytes xs = vec::load_bytes(unit.blocks[I].qs);
+        const vec::bytes xs = vec::load_bytes(unit.blocks[P].qs);
         for (std::size_t r = 0; r < R; ++r) {
-          const vec::bytes values = chunk_reader<B>(w[r][I / per_block]).values(I % per_block);
+          const vec::bytes values = chunk_reader<B>(w[r][P / per_block]).values(P % per_block);
           if (product_of<B> == product::wide && unit.wide)
-            sums[r][I] = wide_products(values, xs);
+            sums[r][P] = wide_products(values, xs);
           else
-            sums[r][I] = sum_pairs(product_of<B> == product::wide ? vec::maddss(values, xs) : vec::maddss(xs, values));
+            sums[r][P] = sum_pairs(product_of<B> == product::wide ? vec::maddss(values, xs) : vec::maddss(xs, values));
         }
       }
     });

@@ -328,9 +328,9 @@ BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
       _mm256_setr_epi32(0x01000100, 0x05040504, 0x09080908, 0x0d0c0d0c, 0x03020302, 0x07060706, 0x0b0a0b0a, 0x0f0e0f0e);
   return {_mm256_shuffle_epi8(repeat_half(a, h).v, source)};
 }
-template <int I, int J>
+template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
-  constexpr int both = 0x00800080 | I << 8 | J << 24;  // to the upper bytes of two words
+  constexpr int both = 0x00800080 | First << 8 | Second << 24;  // to the upper bytes of two words
   const __m128i source = _mm_setr_epi32(both, both + 0x04000400, both + 0x08000800, both + 0x0c000c00);
   return {_mm256_srai_epi16(_mm256_shuffle_epi8(a.v, _mm256_broadcastsi128_si256(source)), 8)};
 }

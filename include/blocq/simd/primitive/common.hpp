@@ -421,11 +421,11 @@ BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
   for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8 / 2 * 2 + i / 8];
   return r;
 }
-// Of every eighth, bytes I and J as signed words.
-template <int I, int J>
+// Of every eighth, bytes First and Second as signed words.
+template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   words r;
-  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[i / 2 * 4 + (i % 2 == 0 ? I : J)]);
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[i / 2 * 4 + (i % 2 == 0 ? First : Second)]);
   return r;
 }
 // Products of words, two neighbouring ones in each integer.

@@ -286,11 +286,11 @@ BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
   const i16x8 v = h == 0 ? a.low : a.high;
   return {__builtin_shufflevector(v, v, 0, 0, 2, 2, 4, 4, 6, 6), __builtin_shufflevector(v, v, 1, 1, 3, 3, 5, 5, 7, 7)};
 }
-template <int I, int J>
+template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   const auto two = [](u8x16 v) {
-    return as<i16x8>(__builtin_shufflevector(u8x16{}, v, 0, 16 + I, 0, 16 + J, 0, 20 + I, 0, 20 + J, 0, 24 + I, 0,
-                                             24 + J, 0, 28 + I, 0, 28 + J)) >>
+    return as<i16x8>(__builtin_shufflevector(u8x16{}, v, 0, 16 + First, 0, 16 + Second, 0, 20 + First, 0, 20 + Second,
+                                             0, 24 + First, 0, 24 + Second, 0, 28 + First, 0, 28 + Second)) >>
            8;
   };
   return {two(a.low), two(a.high)};
