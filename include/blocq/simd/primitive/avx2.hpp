@@ -267,15 +267,6 @@ BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   return load_halves_as_floats([b](int i) { return b + static_cast<std::size_t>(i) * Stride; });
 #endif
 }
-BLOCQ_INLINE floats fill_four(const float* p) noexcept {
-  const __m256 both = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p));
-  return {_mm256_permutevar_ps(both, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3))};
-}
-BLOCQ_INLINE floats fill_two(const float* p) noexcept {
-  const __m128i two = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  const __m256 both = _mm256_castsi256_ps(_mm256_broadcastq_epi64(two));
-  return {_mm256_permutevar_ps(both, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1))};
-}
 
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};

@@ -281,10 +281,6 @@ BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
 // `low` four times, then `high` four times.
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {{low, low, low, low, high, high, high, high}}; }
-// p[0] four times, then p[1] four times.
-BLOCQ_INLINE floats fill_two(const float* p) noexcept { return fill_two(p[0], p[1]); }
-// p[0], p[1], p[2], p[3], each twice.
-BLOCQ_INLINE floats fill_four(const float* p) noexcept { return {{p[0], p[0], p[1], p[1], p[2], p[2], p[3], p[3]}}; }
 // Eight binary16 numbers, little-endian, that lie at the addresses at(0) to at(7).
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {

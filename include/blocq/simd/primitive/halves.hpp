@@ -235,7 +235,6 @@ BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
   return {a.low * b.low + c.low, a.high * b.high + c.high};
 }
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(low), fill_f32(high)}; }
-BLOCQ_INLINE floats fill_two(const float* p) noexcept { return fill_two(p[0], p[1]); }
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   const auto code = [&](int i) { return load_as<std::uint16_t>(at(i)); };
@@ -246,9 +245,6 @@ template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   return load_halves_as_floats(
       [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
-}
-BLOCQ_INLINE floats fill_four(const float* p) noexcept {
-  return {f32x4{p[0], p[0], p[1], p[1]}, f32x4{p[2], p[2], p[3], p[3]}};
 }
 BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
   const auto with = [](f32x4 m, f32x4 s) { return as<f32x4>(as<u32x4>(m) | (as<u32x4>(s) & 0x80000000u)); };
