@@ -267,9 +267,28 @@ TEST_CASE("integers are those of the model") {
       return sum;
     }());
     CHECK_SAME(vec::fill_ints(a.v[0] * 65536));
+    CHECK_SAME(vec::upper_words(vec::load_bytes(p + 0)));
     CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(-1)) + vec::fill_ints(b.v[0]));
     CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(-1)) - vec::fill_ints(b.v[0]));
     CHECK_SAME(vec::madd2(vec::load_words(a.v), vec::fill_words(1)) * vec::fill_ints(b.v[0] / 2));
+  });
+}
+
+TEST_CASE("four products are added to an integer as by the model") {
+  for_each_round([](const buffer& p, const buffer& q) {
+    CHECK_SAME([&] {
+      auto sum = vec::load_ints(q + 40);
+      vec::dot4_to(sum, vec::field<7>(vec::load_bytes(p + 0), 0), vec::load_bytes(q + 0));
+      return sum;
+    }());
+    // Signed bytes: the bias times the other operand is what the biased ones give too much.
+    CHECK_SAME([&] {
+      const auto s = vec::load_bytes(q + 0), bias = vec::fill_bytes(vec::dot4_bias);
+      auto sum = vec::fill_ints(0), minus = sum;
+      vec::dot4_to(sum, vec::load_bytes(p + 0) ^ bias, s);
+      for (int i = 0; i < vec::dot4_bias; ++i) vec::dot4_to(minus, vec::fill_bytes(1), s);
+      return sum - minus;
+    }());
   });
 }
 

@@ -284,6 +284,10 @@ inline constexpr bool full_bytes = values_of<B>.highest - values_of<B>.lowest > 
 
 namespace detail {
 
+// True if values do not even fit in bytes.
+template <class B>
+inline constexpr bool nine_bits = std::is_same_v<element_t<B>, float6_e3m2fn>;
+
 // A table of the numbers that codes stand for, less `offset`.
 template <class Element, int Offset>
 struct value_table {

@@ -85,7 +85,7 @@ struct column_reader {
   BLOCQ_INLINE void each_chunk(F f) const noexcept {
     for (int c = 0; c < chunks_of<B>; ++c) {
       vec::bytes v[8];
-      if constexpr (full_bytes<B> && !std::is_same_v<element_t<B>, float6_e3m2fn>) {
+      if constexpr (full_bytes<B> && !nine_bits<B>) {
         for (int i = 0; i < 8; i += 4)
           vec::load_columns([&](int r) BLOCQ_INLINE_LAMBDA { return bytes_at(r, 32 * c + 4 * i); }, v + i);
       } else {
@@ -155,7 +155,7 @@ struct column_reader<B> {
 // Bytes that a column_reader gave to words: the even ones, then the odd ones.
 template <class B>
 BLOCQ_INLINE void column_words(vec::bytes v, vec::words& even, vec::words& odd) noexcept {
-  if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
+  if constexpr (nine_bits<B>) {
     element_words<float6_e3m2fn>(v, even, odd);
   } else {
     even = vec::widen_even(v);

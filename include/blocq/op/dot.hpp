@@ -26,11 +26,13 @@ concept float_step_format = std::is_same_v<integer_operand_t<B>, q8_0> || std::i
 //   codes       unsigned value - lowest, times x, minus -lowest times x
 //   magnitudes  full bytes without -128: |x| is unsigned, and no value loses its sign's inverse
 //   wide        full bytes: |w| is unsigned, x takes its sign; in 16 bits if there is an x of -128
-enum class product { codes, magnitudes, wide };
+//   biased      full bytes where there is an instruction for four products: value + bias, times x, minus bias times x
+enum class product { codes, magnitudes, wide, biased };
 template <class B>
-inline constexpr product product_of = !full_bytes<B>               ? product::codes
-                                      : values_of<B>.lowest > -128 ? product::magnitudes
-                                                                   : product::wide;
+inline constexpr product product_of = !full_bytes<B>                   ? product::codes
+                                      : vec::has_dot4 && !nine_bits<B> ? product::biased
+                                      : values_of<B>.lowest > -128     ? product::magnitudes
+                                                                       : product::wide;
 
 BLOCQ_INLINE vec::ints wide_products(vec::bytes w, vec::bytes x) noexcept {
   return vec::madd2(vec::widen_half(w, 0), vec::widen_half(x, 0)) +
@@ -46,6 +48,18 @@ BLOCQ_INLINE vec::words pair_products(const chunk_reader<B>& w, int c, const std
   } else {
     const vec::bytes xs = vec::load_bytes(x);
     return vec::maddss(xs, w.values(c));
+  }
+}
+
+// Sums of four products of full bytes each; biased ones without what their bias adds.
+template <class B>
+BLOCQ_INLINE vec::ints four_products(vec::bytes w, vec::bytes x) noexcept {
+  if constexpr (product_of<B> == product::biased) {
+    vec::ints sum = vec::fill_ints(0);
+    vec::dot4_to(sum, w ^ vec::fill_bytes(vec::dot4_bias), x);
+    return sum;
+  } else {
+    return sum_pairs(product_of<B> == product::wide ? vec::maddss(w, x) : vec::maddss(x, w));
   }
 }
 
@@ -108,6 +122,11 @@ BLOCQ_INLINE group_sums<B> sum_groups(const vec::words (&v)[8]) noexcept {
                          sum_pairs(v[5]), sum_pairs(v[6]), sum_pairs(v[7])})}};
 }
 
+template <class B, std::size_t N>
+BLOCQ_INLINE group_sums<B> sum_groups(const vec::ints (&v)[N]) noexcept {
+  return {{sum_blocks(v)}};
+}
+
 // The operand of the kernels below: integer_operand_t, or q8_k for itself.
 template <class B>
 using row_operand_t = std::conditional_t<integer_format<B>, integer_operand_t<B>, operand_t<B>>;
@@ -130,7 +149,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct operand_unit<B>
 template <float_step_format B>
 struct operand_unit<B> {
   using A = integer_operand_t<B>;
-  static constexpr int offset = product_of<B> == product::codes ? -values_of<B>.lowest : 0;
+  static constexpr int offset = product_of<B> == product::codes    ? -values_of<B>.lowest
+                                : product_of<B> == product::biased ? vec::dot4_bias
+                                                                   : 0;
   static constexpr std::size_t vectors = paired_format<B> ? 4 : 8;
 
   const A* blocks;
@@ -149,20 +170,26 @@ struct operand_unit<B> {
       d[0] = scales;
     }
     if constexpr (has_offset<B>) s = vec::load_halves_as_floats<sizeof(A)>(&x->s);
-    [[maybe_unused]] vec::words sums[vectors];
+    std::conditional_t<product_of<B> == product::biased, vec::ints, vec::words> sums[vectors] = {};
+    const auto add = [&](std::size_t v, vec::bytes xs) BLOCQ_INLINE_LAMBDA {
+      if constexpr (product_of<B> == product::biased)
+        vec::dot4_to(sums[v], vec::fill_bytes(offset), xs);
+      else
+        sums[v] = sums[v] + vec::maddubs(vec::fill_bytes(offset), xs);
+    };
     if constexpr (paired_format<B>) {
       for (std::size_t p = 0; p < 4; ++p) {
         const auto [first, second] = chunks_of_pair<B>(p);
-        pairs[2 * p] = load_half_pair<B>(x[first].qs, x[second].qs, 0);
-        pairs[2 * p + 1] = load_half_pair<B>(x[first].qs, x[second].qs, 1);
-        sums[p] = vec::maddubs(vec::fill_bytes(offset), pairs[2 * p]) +
-                  vec::maddubs(vec::fill_bytes(offset), pairs[2 * p + 1]);
+        for (std::size_t h = 0; h < 2; ++h) {
+          pairs[2 * p + h] = load_half_pair<B>(x[first].qs, x[second].qs, static_cast<int>(h));
+          add(p, pairs[2 * p + h]);
+        }
       }
     } else {
       vec::bytes lowest = vec::fill_bytes(0);
-      for (int c = 0; c < 8; ++c) {
+      for (std::size_t c = 0; c < 8; ++c) {
         const vec::bytes xs = vec::load_bytes(x[c].qs);
-        sums[c] = vec::maddubs(vec::fill_bytes(offset), xs);
+        add(c, xs);
         if constexpr (product_of<B> == product::wide) lowest = lowest | vec::equal(xs, vec::fill_bytes(-128));
       }
       wide = vec::any(lowest);
@@ -274,11 +301,8 @@ BLOCQ_INLINE void multiply_unit(const B* const (&w)[R], const operand_unit<B>& u
       }
     });
     for (std::size_t r = 0; r < R; ++r) {
-      group_sums<B> sums = sum_groups<B>(pairs[r]);
-      if constexpr (doubled) sums.v[0] = sums.v[0] + sums.v[0];
-      if constexpr (operand_unit<B>::offset != 0)
-        for (std::size_t v = 0; v < sum_vectors<B>; ++v) sums.v[v] = sums.v[v] - unit.minus.v[v];
-      result[r] = sums;
+      result[r] = sum_groups<B>(pairs[r]);
+      if constexpr (doubled) result[r].v[0] = result[r].v[0] + result[r].v[0];
     }
   } else {
     static_assert(sum_vectors<B> == 1);
@@ -289,9 +313,9 @@ BLOCQ_INLINE void multiply_unit(const B* const (&w)[R], const operand_unit<B>& u
         const vec::bytes x0 = unit.pairs[2 * P], x1 = unit.pairs[2 * P + 1];
         for (std::size_t r = 0; r < R; ++r) {
           const chunk_pair chunks = read_pair(w[r][two[0]], w[r][two[1]]);
-          sums[r][P] = sum_pairs(vec::maddss(x0, chunks.first)) + sum_pairs(vec::maddss(x1, chunks.second));
+          sums[r][P] = four_products<B>(chunks.first, x0) + four_products<B>(chunks.second, x1);
         }
-      } else if constexpr (std::is_same_v<element_t<B>, float6_e3m2fn>) {
+      } else if constexpr (nine_bits<B>) {
         const vec::bytes xs = vec::load_bytes(unit.blocks[P].qs);
         for (std::size_t r = 0; r < R; ++r) {
           vec::words even, odd;
@@ -305,12 +329,15 @@ BLOCQ_INLINE void multiply_unit(const B* const (&w)[R], const operand_unit<B>& u
           if (product_of<B> == product::wide && unit.wide)
             sums[r][P] = wide_products(values, xs);
           else
-            sums[r][P] = sum_pairs(product_of<B> == product::wide ? vec::maddss(values, xs) : vec::maddss(xs, values));
+            sums[r][P] = four_products<B>(values, xs);
         }
       }
     });
-    for (std::size_t r = 0; r < R; ++r) result[r] = {{sum_blocks(sums[r])}};
+    for (std::size_t r = 0; r < R; ++r) result[r] = sum_groups<B>(sums[r]);
   }
+  if constexpr (operand_unit<B>::offset != 0)
+    for (std::size_t r = 0; r < R; ++r)
+      for (std::size_t v = 0; v < sum_vectors<B>; ++v) result[r].v[v] = result[r].v[v] - unit.minus.v[v];
 }
 
 template <float_step_format B, std::size_t R>
@@ -411,8 +438,7 @@ struct float_sums {
 // With floats: nothing is rounded but the products and sums.
 template <class B, std::size_t Most>
 BLOCQ_NOINLINE void dot_rows(const row_group<B, Most>& w, const float* x, std::size_t blocks) noexcept {
-  constexpr bool whole_numbers =
-      has_integers<element_t<B>> && chunked_format<B> && !std::is_same_v<element_t<B>, float6_e3m2fn>;
+  constexpr bool whole_numbers = has_integers<element_t<B>> && chunked_format<B> && !nine_bits<B>;
   constexpr std::size_t least = float_chunks<B> || whole_numbers ? 256 : 32;
   constexpr std::size_t step = block_size<B> < least ? least / block_size<B> : 1, unit = step * block_size<B>;
   static_assert(unit % 8 == 0);

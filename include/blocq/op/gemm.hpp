@@ -51,7 +51,7 @@ struct scratch_pieces {
 // ---- integers ----
 
 // Panels of a slab that are multiplied with one part of X after the other, so that X is read less often.
-inline constexpr std::size_t panels_at_once = 4, tile_columns = 4;
+inline constexpr std::size_t panels_at_once = 4, tile_columns = wide::registers / 4;
 
 template <integer_format B>
 constexpr std::size_t packed_dwords(std::size_t n, std::size_t k) noexcept {
@@ -61,8 +61,9 @@ constexpr std::size_t packed_dwords(std::size_t n, std::size_t k) noexcept {
 // 16-bit sums hold all products with -127 .. 127; where -128 could make one of them 2^15, rows of X that have it are
 // multiplied by dot instead.
 template <class B>
-inline constexpr bool minus_128_may_wrap =
-    !kernel_for<B>.words && -values_of<B>.lowest * 128 * 2 * static_cast<int>(kernel_for<B>.depth) > 32767;
+inline constexpr bool minus_128_may_wrap = kernel_for<B>.how == summing::pairs &&
+                                           -values_of<B>.lowest * 128 * 2 * static_cast<int>(kernel_for<B>.depth) >
+                                               32767;
 
 template <class A>
 bool has_minus_128(std::span<const A> row) noexcept {

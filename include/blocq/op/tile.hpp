@@ -8,12 +8,15 @@
 //                activations, so unsigned codes cost nothing: 16-bit arithmetic wraps, and the true sum fits.
 //   two words    of values of 8 or 9 bits, elements 0 and 2 of four, then 1 and 3
 //
+// Where there is an instruction for four products in 32 bits, a dword holds four codes of up to 8 bits.
+//
 // A kernel is a function of the integers of a format, not of the format.
 #ifndef BLOCQ_OP_TILE_HPP
 #define BLOCQ_OP_TILE_HPP
 
 #include <blocq/codec/columns.hpp>
 #include <blocq/codec/floats.hpp>
+#include <blocq/simd/wide.hpp>
 
 #include <cstddef>
 #include <cstring>
@@ -23,42 +26,57 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
+namespace wide = simd::wide;
+
 inline constexpr std::size_t panel_rows = 16, slab_chunks = 8;
 
+// How products of bytes are summed up: codes in 16 bits, the same four at a time in 32 bits, or as words.
+enum class summing { pairs, fours, words };
+
 struct kernel {
-  bool words;           // a dword of the panel is two words, not four codes
+  summing how;
   std::size_t span;     // dwords that share a scale
-  std::size_t depth;    // dwords that are summed in 16 bits
+  std::size_t depth;    // dwords that are summed in 16 bits, or without a scale in 32
   bool corrections;     // the sums start at what `packed_x` says instead of 0
   bool integer_scales;  // within a slab; otherwise each is a float
   bool offset;          // groups, or chunks, have a minimum
 
-  constexpr std::size_t steps() const noexcept { return words ? 16 : 8; }  // dwords of a chunk
+  constexpr bool words() const noexcept { return how == summing::words; }
+  constexpr std::size_t steps() const noexcept { return words() ? 16 : 8; }  // dwords of a chunk
   constexpr std::size_t groups() const noexcept { return steps() / span; }
 };
+
+// What a panel's bytes stand for, less the bytes.
+template <integer_format B>
+inline constexpr int panel_lowest = full_bytes<B> ? -vec::dot4_bias : values_of<B>.lowest;
 
 template <integer_format B>
 inline constexpr kernel kernel_for = [] {
   constexpr value_range r = values_of<B>;
   constexpr int magnitude = r.highest > -r.lowest ? r.highest : -r.lowest;
   constexpr std::size_t group = step_group<B> < 32 ? static_cast<std::size_t>(step_group<B>) : 32;
-  kernel k{full_bytes<B>, full_bytes<B> ? group / 2 : group / 4,  0,
-           false,         superblock_format<B> && !full_bytes<B>, has_offset<B>};
+  constexpr bool fours = wide::has_dot4 && !nine_bits<B>, words = !fours && full_bytes<B>;
+  kernel k{fours   ? summing::fours
+           : words ? summing::words
+                   : summing::pairs,
+           words ? group / 2 : group / 4,
+           0,
+           !words && panel_lowest<B> != 0,
+           superblock_format<B> && !full_bytes<B>,
+           has_offset<B>};
   k.depth = k.span;
-  if (!k.words) {
-    k.corrections = r.lowest != 0;
+  if (k.how == summing::pairs)
     while (static_cast<int>(k.depth) * magnitude * 127 * 2 > 32767) k.depth /= 2;
-  }
   return k;
 }();
 
 // Rows of X, packed for a slab: T rows side by side, dword s of row j at T s + j; first the numbers themselves, then
 template <kernel K>
 struct packed_x {
-  static constexpr std::size_t corrections = slab_chunks * K.steps();  // two words for each `depth` dwords
-  static constexpr std::size_t sums =                                  // for each chunk: two words, sums of 16; or
-      corrections + (K.corrections ? slab_chunks * K.steps() / K.depth : 0);  // a float, scale * sum of 32
-  static constexpr std::size_t scales = sums + (K.offset ? slab_chunks : 0);  // a float for each chunk, or one
+  static constexpr std::size_t corrections = slab_chunks * K.steps();  // two words, or an integer, for each `depth`
+  static constexpr std::size_t bsums =                                 // for each chunk: two words, sums of 16; or
+      corrections + (K.corrections ? slab_chunks * K.steps() / K.depth : 0);   // a float, scale * sum of 32
+  static constexpr std::size_t scales = bsums + (K.offset ? slab_chunks : 0);  // a float for each chunk, or one
   static constexpr std::size_t size = scales + (K.integer_scales ? 1 : slab_chunks);
 };
 
@@ -78,7 +96,7 @@ void pack_chunk(const integer_operand_t<B>& x, std::size_t chunk, std::size_t c,
   const auto put = [&](std::size_t at, std::uint32_t dword) { packed[at * T + j] = dword; };
   for (std::size_t s = 0; s < K.steps(); ++s) {
     std::uint32_t dword;
-    if constexpr (K.words)
+    if constexpr (K.words())
       dword = two_words(q[s / 2 * 4 + s % 2], q[s / 2 * 4 + s % 2 + 2]);
     else
       std::memcpy(&dword, q + 4 * s, 4);
@@ -89,13 +107,14 @@ void pack_chunk(const integer_operand_t<B>& x, std::size_t chunk, std::size_t c,
       int low = 0, high = 0;
       for (const std::int8_t* p = q + u * K.depth * 4; p < q + (u + 1) * K.depth * 4; p += 4)
         low += p[0] + p[1], high += p[2] + p[3];
+      low *= panel_lowest<B>, high *= panel_lowest<B>;
       put(layout::corrections + c * (K.steps() / K.depth) + u,
-          two_words(values_of<B>.lowest * low, values_of<B>.lowest * high));
+          K.how == summing::fours ? static_cast<std::uint32_t>(low + high) : two_words(low, high));
     }
   if constexpr (K.offset && K.integer_scales)
-    put(layout::sums + c, two_words(load(x.bsums[2 * chunk]), load(x.bsums[2 * chunk + 1])));
+    put(layout::bsums + c, two_words(load(x.bsums[2 * chunk]), load(x.bsums[2 * chunk + 1])));
   else if constexpr (K.offset)
-    put(layout::sums + c, to_bits(f16_to_f32(x.s)));
+    put(layout::bsums + c, to_bits(f16_to_f32(x.s)));
   if (!K.integer_scales || c == 0) put(layout::scales + c, to_bits(block_scale(x)));
 }
 
@@ -184,13 +203,13 @@ void expand(const B* const (&rows)[panel_rows], std::size_t first, std::size_t c
       columns.each_chunk([&](int chunk, const vec::bytes(&v)[8]) BLOCQ_INLINE_LAMBDA {
         auto* const steps = &to.steps[(c + static_cast<std::size_t>(chunk)) * K.steps()];
         for (std::size_t i = 0; i < 8; ++i) {
-          if constexpr (K.words) {
+          if constexpr (K.words()) {
             vec::words even, odd;
             column_words<B>(v[i], even, odd);
             vec::store_bytes(&steps[2 * i][half], vec::as_bytes(even));
             vec::store_bytes(&steps[2 * i + 1][half], vec::as_bytes(odd));
           } else {
-            vec::store_bytes(&steps[i][half], v[i]);
+            vec::store_bytes(&steps[i][half], full_bytes<B> ? v[i] ^ vec::fill_bytes(vec::dot4_bias) : v[i]);
           }
         }
       });
@@ -225,105 +244,110 @@ struct row_bytes {
   }
 };
 
-// Adds a slab's products to sums[16 j + r]: sixteen rows of W times T rows of X.
+// Adds a slab's products to total[16 j + r]: sixteen rows of W times T rows of X.
 template <kernel K, std::size_t T>
-BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::size_t chunks, float* sums,
+BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::size_t chunks, float* total,
                              const row_bytes& next) noexcept {
-  const auto at = [](const std::uint32_t* p) BLOCQ_INLINE_LAMBDA { return vec::load_bytes(p); };
-  const auto floats_at = [](const std::uint32_t* p) BLOCQ_INLINE_LAMBDA { return vec::as_floats(vec::load_bytes(p)); };
-  const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA {
-    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA { repeat<2>([&](auto h) BLOCQ_INLINE_LAMBDA { f(h, j); }); });
+  const auto x_at = [x](std::size_t i, std::size_t j) BLOCQ_INLINE_LAMBDA { return wide::fill_dwords(x + i * T + j); };
+  const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA { repeat<T>(f); };
+  const auto add = [&](std::size_t j, auto term) BLOCQ_INLINE_LAMBDA {
+    float* const sum = total + panel_rows * j;
+    wide::store_floats(sum, term(wide::load_floats(sum)));
   };
-  vec::ints whole[2][T];
-  vec::floats first[2][T];  // of two groups of a chunk, without the activations' scale
-  each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
-    whole[h][j] = vec::fill_ints(0);
-    first[h][j] = vec::fill_floats(0.0f);
+  wide::ints whole[T];
+  wide::floats first[T];  // of two groups of a chunk, without the activations' scale
+  each([&](auto j) BLOCQ_INLINE_LAMBDA {
+    whole[j] = wide::fill_ints(0);
+    first[j] = wide::to_floats(whole[j]);
   });
   for (std::size_t g = 0; g < chunks * K.groups(); ++g) {
     for (std::size_t row = g * (2 / K.groups()); row < (g + 1) * (2 / K.groups()); ++row) next.prefetch(row);
+    const auto scale = [&]() BLOCQ_INLINE_LAMBDA { return wide::load_bytes(w.scales[g]); };
     for (std::size_t unit = g * (K.span / K.depth); unit < (g + 1) * (K.span / K.depth); ++unit) {
-      const std::uint32_t(*step)[panel_rows] = &w.steps[unit * K.depth];
-      const std::uint32_t* xs = x + unit * K.depth * T;
-      if constexpr (K.words) {
-        for (std::size_t s = 0; s < K.depth; ++s, ++step, xs += T) {
-          const vec::words w0 = vec::as_words(at(&step[0][0])), w1 = vec::as_words(at(&step[0][8]));
-          repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
-            const vec::words xj = vec::as_words(vec::fill_eighths(xs + j));
-            vec::add_to(whole[0][j], vec::madd2(w0, xj));
-            vec::add_to(whole[1][j], vec::madd2(w1, xj));
-          });
+      const auto each_step = [&](auto&& f) BLOCQ_INLINE_LAMBDA {
+        constexpr bool crowded = K.groups() == 2 && !K.integer_scales && wide::registers == 16;
+        const std::size_t depth = crowded ? simd::not_unrolled(K.depth) : K.depth;
+        for (std::size_t s = 0; s < depth; ++s) {
+          const wide::bytes step = wide::load_bytes(w.steps[unit * K.depth + s]);
+          each([&](auto j) BLOCQ_INLINE_LAMBDA { f(j, step, x_at(unit * K.depth + s, j)); });
         }
-      } else {
-        vec::words part[2][T];
-        repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
-          part[0][j] = part[1][j] =
-              K.corrections ? vec::as_words(vec::fill_eighths(x + (packed_x<K>::corrections + unit) * T + j))
-                            : vec::fill_words(0);
+      };
+      const auto correction = [&](std::size_t j)
+                                  BLOCQ_INLINE_LAMBDA { return x_at(packed_x<K>::corrections + unit, j); };
+      if constexpr (K.how == summing::words) {
+        each_step([&](auto j, wide::bytes a, wide::bytes b) BLOCQ_INLINE_LAMBDA {
+          wide::add_to(whole[j], wide::madd2(wide::as_words(a), wide::as_words(b)));
         });
-        for (std::size_t s = 0; s < K.depth; ++s, ++step, xs += T) {
-          const vec::bytes w0 = at(&step[0][0]), w1 = at(&step[0][8]);
-          repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
-            const vec::bytes xj = vec::fill_eighths(xs + j);
-            vec::add_to(part[0][j], vec::maddubs(w0, xj));
-            vec::add_to(part[1][j], vec::maddubs(w1, xj));
-          });
-        }
-        const vec::words factor[2] = {K.integer_scales ? vec::as_words(at(&w.scales[g][0])) : vec::fill_words(1),
-                                      K.integer_scales ? vec::as_words(at(&w.scales[g][8])) : vec::fill_words(1)};
-        each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
-          if constexpr (!K.integer_scales && K.depth == K.span)
-            whole[h][j] = vec::madd2(part[h][j], factor[h]);
+      } else if constexpr (K.how == summing::fours) {
+        wide::ints part[T];
+        each([&](auto j)
+                 BLOCQ_INLINE_LAMBDA { part[j] = K.corrections ? wide::as_ints(correction(j)) : wide::fill_ints(0); });
+        each_step([&](auto j, wide::bytes a, wide::bytes b) BLOCQ_INLINE_LAMBDA { wide::dot4_to(part[j], a, b); });
+        const wide::ints factor = wide::upper_words(scale());
+        each([&](auto j) BLOCQ_INLINE_LAMBDA {
+          if constexpr (K.integer_scales)
+            wide::add_to(whole[j], part[j] * factor);
           else
-            vec::add_to(whole[h][j], vec::madd2(part[h][j], factor[h]));
+            whole[j] = part[j];
+        });
+      } else {
+        wide::words part[T];
+        each([&](auto j) BLOCQ_INLINE_LAMBDA {
+          part[j] = K.corrections ? wide::as_words(correction(j)) : wide::fill_words(0);
+        });
+        each_step([&](auto j, wide::bytes a, wide::bytes b)
+                      BLOCQ_INLINE_LAMBDA { wide::add_to(part[j], wide::maddubs(a, b)); });
+        const wide::words factor = K.integer_scales ? wide::as_words(scale()) : wide::fill_words(1);
+        each([&](auto j) BLOCQ_INLINE_LAMBDA {
+          if constexpr (!K.integer_scales && K.depth == K.span)
+            whole[j] = wide::madd2(part[j], factor);
+          else
+            wide::add_to(whole[j], wide::madd2(part[j], factor));
         });
       }
     }
     if constexpr (!K.integer_scales) {
       const std::size_t c = g / K.groups();
-      each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
-        const vec::floats products = vec::to_floats(whole[h][j]), scale = floats_at(&w.scales[g][8 * h]);
-        if constexpr (K.words || K.depth != K.span) whole[h][j] = vec::fill_ints(0);
+      each([&](auto j) BLOCQ_INLINE_LAMBDA {
+        const wide::floats products = wide::to_floats(whole[j]), step = wide::as_floats(scale());
+        if constexpr (K.words() || K.depth != K.span) whole[j] = wide::fill_ints(0);
         if (K.groups() == 2 && g % 2 == 0) {
-          first[h][j] = products * scale;
+          first[j] = products * step;
           return;
         }
-        float* const sum = sums + 16 * j + 8 * h;
-        const vec::floats dx = vec::as_floats(vec::fill_eighths(x + (packed_x<K>::scales + c) * T + j));
-        vec::floats total = vec::load_floats(sum);
-        if constexpr (K.groups() == 2)
-          total = vec::fma(vec::fma(products, scale, first[h][j]), dx, total);
-        else  // the activations' scale first: it is never near the ends of a float's range, the weights' may be
-          total = vec::fma(products * dx, scale, total);
-        if constexpr (K.offset)
-          total = vec::fma(floats_at(&w.mins[c][8 * h]),
-                           vec::as_floats(vec::fill_eighths(x + (packed_x<K>::sums + c) * T + j)), total);
-        vec::store_floats(sum, total);
+        add(j, [&](wide::floats sum) BLOCQ_INLINE_LAMBDA {
+          const wide::floats dx = wide::as_floats(x_at(packed_x<K>::scales + c, j));
+          if constexpr (K.groups() == 2)
+            sum = wide::fma(wide::fma(products, step, first[j]), dx, sum);
+          else  // the activations' scale first: it is never near the ends of a float's range, the weights' may be
+            sum = wide::fma(products * dx, step, sum);
+          if constexpr (K.offset)
+            sum = wide::fma(wide::as_floats(wide::load_bytes(w.mins[c])),
+                            wide::as_floats(x_at(packed_x<K>::bsums + c, j)), sum);
+          return sum;
+        });
       });
     }
   }
   if constexpr (K.integer_scales) {
-    each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
-      const vec::floats dx = vec::as_floats(vec::fill_eighths(x + packed_x<K>::scales * T + j));
-      const vec::floats total = vec::load_floats(sums + 16 * j + 8 * h);
-      vec::store_floats(sums + 16 * j + 8 * h,
-                        vec::fma(vec::to_floats(whole[h][j]), vec::load_floats(&w.scale[8 * h]) * dx, total));
+    const auto dx = [&](std::size_t j) BLOCQ_INLINE_LAMBDA { return wide::as_floats(x_at(packed_x<K>::scales, j)); };
+    each([&](auto j) BLOCQ_INLINE_LAMBDA {
+      add(j, [&](wide::floats sum) BLOCQ_INLINE_LAMBDA {
+        return wide::fma(wide::to_floats(whole[j]), wide::load_floats(w.scale) * dx(j), sum);
+      });
     });
     if constexpr (K.offset) {
-      each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA { whole[h][j] = vec::fill_ints(0); });
+      each([&](auto j) BLOCQ_INLINE_LAMBDA { whole[j] = wide::fill_ints(0); });
       for (std::size_t c = 0; c < chunks; ++c) {
-        const vec::words m0 = vec::as_words(at(&w.mins[c][0])), m1 = vec::as_words(at(&w.mins[c][8]));
-        repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
-          const vec::words xj = vec::as_words(vec::fill_eighths(x + (packed_x<K>::sums + c) * T + j));
-          whole[0][j] = whole[0][j] + vec::madd2(m0, xj);
-          whole[1][j] = whole[1][j] + vec::madd2(m1, xj);
+        const wide::words mins = wide::as_words(wide::load_bytes(w.mins[c]));
+        each([&](auto j) BLOCQ_INLINE_LAMBDA {
+          whole[j] = whole[j] + wide::madd2(mins, wide::as_words(x_at(packed_x<K>::bsums + c, j)));
         });
       }
-      each([&](auto h, auto j) BLOCQ_INLINE_LAMBDA {
-        const vec::floats dx = vec::as_floats(vec::fill_eighths(x + packed_x<K>::scales * T + j));
-        const vec::floats total = vec::load_floats(sums + 16 * j + 8 * h);
-        vec::store_floats(sums + 16 * j + 8 * h,
-                          total - vec::to_floats(whole[h][j]) * (vec::load_floats(&w.min_scale[8 * h]) * dx));
+      each([&](auto j) BLOCQ_INLINE_LAMBDA {
+        add(j, [&](wide::floats sum) BLOCQ_INLINE_LAMBDA {
+          return sum - wide::to_floats(whole[j]) * (wide::load_floats(w.min_scale) * dx(j));
+        });
       });
     }
   }

@@ -9,6 +9,7 @@
 #include <blocq/simd/primitive/halves.hpp>
 #endif
 
+#include <cstddef>
 #include <utility>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
@@ -26,6 +27,14 @@ template <int N, class F>
 BLOCQ_INLINE void unroll(F&& f) noexcept {
   [&]<int... Index>(std::integer_sequence<int, Index...>) BLOCQ_INLINE_LAMBDA { (f.template operator()<Index>(), ...); }
   (std::make_integer_sequence<int, N>{});
+}
+
+// count, which the compiler is not to know: it does not unroll the loop.
+BLOCQ_INLINE std::size_t not_unrolled(std::size_t count) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+r"(count));
+#endif
+  return count;
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd

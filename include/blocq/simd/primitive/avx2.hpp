@@ -6,6 +6,7 @@
 //   lookup16           vpshufb                    1 cycle, 2 a cycle
 //   split_nibbles      vinserti128, vpsrlvq, vpand
 //   to_floats          vpmovsxbd, vcvtdq2ps       from memory or a register half
+//   dot4_to            vpdpbusd                   with VNNI, 4 cycles, 2 a cycle (Zen 4)
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX2_HPP
 #define BLOCQ_SIMD_PRIMITIVE_AVX2_HPP
 
@@ -326,6 +327,25 @@ BLOCQ_INLINE words widen_two(bytes a) noexcept {
   return {_mm256_srai_epi16(_mm256_shuffle_epi8(a.v, _mm256_broadcastsi128_si256(source)), 8)};
 }
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {_mm256_madd_epi16(a.v, b.v)}; }
+inline constexpr int dot4_bias = 128;
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+inline constexpr bool has_dot4 = true;
+BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
+  sum.v = _mm256_dpbusd_epi32(sum.v, biased.v, s.v);
+}
+#elif defined(__AVXVNNI__)
+inline constexpr bool has_dot4 = true;
+BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
+  sum.v = _mm256_dpbusd_avx_epi32(sum.v, biased.v, s.v);
+}
+#else
+inline constexpr bool has_dot4 = false;
+BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
+  const __m256i even = _mm256_and_si256(biased.v, _mm256_set1_epi16(0xff)), odd = _mm256_srli_epi16(biased.v, 8);
+  sum.v = _mm256_add_epi32(
+      sum.v, _mm256_add_epi32(_mm256_madd_epi16(even, widen_even(s).v), _mm256_madd_epi16(odd, widen_odd(s).v)));
+}
+#endif
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept { return {_mm256_set1_epi32(x)}; }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm256_add_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm256_sub_epi32(a.v, b.v)}; }
@@ -398,6 +418,7 @@ BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   const __m256i l = _mm256_permute4x64_epi64(low.v, 0xd8), u = _mm256_permute4x64_epi64(high.v, 0xd8);
   return {h == 0 ? _mm256_unpacklo_epi8(l, u) : _mm256_unpackhi_epi8(l, u)};
 }
+BLOCQ_INLINE ints upper_words(bytes a) noexcept { return {_mm256_srai_epi32(a.v, 16)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept {
 #ifdef __GNUC__

@@ -432,6 +432,15 @@ BLOCQ_INLINE ints madd2(words a, words b) noexcept {
         static_cast<std::int32_t>(a.v[2 * i]) * b.v[2 * i] + static_cast<std::int32_t>(a.v[2 * i + 1]) * b.v[2 * i + 1];
   return r;
 }
+// Whether there is an instruction for dot4_to. It takes signed bytes a as a + dot4_bias: 128 where its operand is
+// unsigned, 0 where it is not.
+inline constexpr bool has_dot4 = false;
+inline constexpr int dot4_bias = 128;
+// Adds the products of biased bytes, or of codes of up to 7 bits, and signed bytes, four neighbouring ones to each
+// integer.
+BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
+  for (int i = 0; i < 32; ++i) sum.v[i / 4] += biased.v[i] * static_cast<std::int8_t>(s.v[i]);
+}
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   ints r;
   for (std::int32_t& v : r.v) v = x;
@@ -569,6 +578,12 @@ BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
 BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(low.v[16 * h + i] | high.v[16 * h + i] << 8);
+  return r;
+}
+// The upper word of every integer in a machine's order of bytes.
+BLOCQ_INLINE ints upper_words(bytes a) noexcept {
+  ints r = __builtin_bit_cast(ints, a);
+  for (std::int32_t& v : r.v) v >>= 16;
   return r;
 }
 BLOCQ_INLINE floats to_floats(ints a) noexcept {

@@ -365,6 +365,20 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   return {add(a.low, b.low), add(a.high, b.high)};
 }
 
+#ifdef BLOCQ_HAS_HALVES_DOT4
+inline constexpr bool has_dot4 = true;
+inline constexpr int dot4_bias = 0;
+#else
+inline constexpr bool has_dot4 = false;
+inline constexpr int dot4_bias = 128;
+BLOCQ_INLINE i32x4 dot4(i32x4 sum, u8x16 biased, u8x16 s) noexcept {
+  const i16x8 x = as<i16x8>(biased), y = as<i16x8>(s);
+  return sum + madd2(x & 0xff, (y << 8) >> 8) + madd2(as<i16x8>(as<u16x8>(x) >> 8), y >> 8);
+}
+#endif
+BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
+  sum = {dot4(sum.low, biased.low, s.low), dot4(sum.high, biased.high, s.high)};
+}
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {madd2(a.low, b.low), madd2(a.high, b.high)}; }
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   const auto v = as<i32x4>(fill_u32(static_cast<std::uint32_t>(x)));
@@ -438,6 +452,7 @@ BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum = sum + term; }
 BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum = sum + term; }
 
+BLOCQ_INLINE ints upper_words(bytes a) noexcept { return {as<i32x4>(a.low) >> 16, as<i32x4>(a.high) >> 16}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {to_floats(a.low), to_floats(a.high)}; }
 BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
   const auto v = as<u16x8>(h == 0 ? a.low : a.high);

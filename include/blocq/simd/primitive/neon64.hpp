@@ -6,6 +6,7 @@
 //   lookup             tbl                        2 cycles, 2 a cycle
 //   maddubs, maddss    smull, smull2, addp        4 + 2 cycles
 //   madd2              smull, smull2, addp        4 + 2 cycles
+//   dot4               sdot                       with dotprod, 3 cycles, 2 a cycle
 //   convert            sxtl, uxtl                 2 cycles, 1 a cycle
 //   ints *             mul                        5 cycles, every second cycle
 //   f16_to_floats      fcvtl, fcvtl2              4 cycles, every second cycle
@@ -36,6 +37,12 @@ BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
   const int16x8_t x = as<int16x8_t>(a), y = as<int16x8_t>(b);
   return as<i32x4>(vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y)));
 }
+#ifdef __ARM_FEATURE_DOTPROD
+#define BLOCQ_HAS_HALVES_DOT4 1
+BLOCQ_INLINE i32x4 dot4(i32x4 sum, u8x16 a, u8x16 s) noexcept {
+  return as<i32x4>(vdotq_s32(as<int32x4_t>(sum), as<int8x16_t>(a), as<int8x16_t>(s)));
+}
+#endif
 // Half of the elements, widened: the first ones if h is 0.
 BLOCQ_INLINE i16x8 widen_signed(i8x16 a, int h) noexcept {
   const auto v = as<int8x16_t>(a);
