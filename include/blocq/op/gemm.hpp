@@ -59,11 +59,10 @@ constexpr std::size_t packed_dwords(std::size_t n, std::size_t k) noexcept {
 }
 
 // 16-bit sums hold all products with -127 .. 127; where -128 could make one of them 2^15, rows of X that have it are
-// multiplied by dot instead.
+// multiplied by dot instead: with any instruction set, so that all give the same numbers.
 template <class B>
-inline constexpr bool minus_128_may_wrap = kernel_for<B>.how == summing::pairs &&
-                                           -values_of<B>.lowest * 128 * 2 * static_cast<int>(kernel_for<B>.depth) >
-                                               32767;
+inline constexpr bool minus_128_may_wrap =
+    !full_bytes<B> && -values_of<B>.lowest * 128 * 2 * static_cast<int>(depth_of_pairs<B>) > 32767;
 
 template <class A>
 bool has_minus_128(std::span<const A> row) noexcept {

@@ -51,23 +51,30 @@ template <integer_format B>
 inline constexpr int panel_lowest = full_bytes<B> ? -vec::dot4_bias : values_of<B>.lowest;
 
 template <integer_format B>
-inline constexpr kernel kernel_for = [] {
+inline constexpr std::size_t group_size = step_group<B> < 32 ? static_cast<std::size_t>(step_group<B>) : 32;
+
+// Dwords of codes whose products with -127 .. 127 are summed in 16 bits.
+template <integer_format B>
+inline constexpr std::size_t depth_of_pairs = [] {
   constexpr value_range r = values_of<B>;
   constexpr int magnitude = r.highest > -r.lowest ? r.highest : -r.lowest;
-  constexpr std::size_t group = step_group<B> < 32 ? static_cast<std::size_t>(step_group<B>) : 32;
+  std::size_t depth = group_size<B> / 4;
+  while (static_cast<int>(depth) * magnitude * 127 * 2 > 32767) depth /= 2;
+  return depth;
+}();
+
+template <integer_format B>
+inline constexpr kernel kernel_for = [] {
   constexpr bool fours = wide::has_dot4 && !nine_bits<B>, words = !fours && full_bytes<B>;
-  kernel k{fours   ? summing::fours
-           : words ? summing::words
-                   : summing::pairs,
-           words ? group / 2 : group / 4,
-           0,
-           !words && panel_lowest<B> != 0,
-           superblock_format<B> && !full_bytes<B>,
-           has_offset<B>};
-  k.depth = k.span;
-  if (k.how == summing::pairs)
-    while (static_cast<int>(k.depth) * magnitude * 127 * 2 > 32767) k.depth /= 2;
-  return k;
+  constexpr std::size_t span = words ? group_size<B> / 2 : group_size<B> / 4;
+  return kernel{fours   ? summing::fours
+                : words ? summing::words
+                        : summing::pairs,
+                span,
+                fours || words ? span : depth_of_pairs<B>,
+                !words && panel_lowest<B> != 0,
+                superblock_format<B> && !full_bytes<B>,
+                has_offset<B>};
 }();
 
 // Rows of X, packed for a slab: T rows side by side, dword s of row j at T s + j; first the numbers themselves, then
