@@ -43,10 +43,31 @@ PY
     conan list "blocq/$version" | grep -q "blocq/$version" || { echo "the package has another version"; exit 1; }
     ;;
   vcpkg)
-    # vcpkg's own ports are needed for the scripts that a port calls.
+    # vcpkg's own ports are needed for the scripts that a port calls. VCPKG_FORCE_SYSTEM_BINARIES=1 keeps it from
+    # downloading cmake, ninja and patchelf where the system has them.
     [ -d "${VCPKG_ROOT:-/nowhere}/ports" ] || { echo "VCPKG_ROOT is not set"; exit 77; }
-    vcpkg install blocq --overlay-ports=packaging/vcpkg --x-install-root="$work/installed" --x-buildtrees-root="$work/b"
-    cmake -S packaging/conan/test_package -B "$work/build" -DCMAKE_PREFIX_PATH="$(echo "$work"/installed/*-*)"
+    rm -rf "$work"/{installed,packages,build}
+    overlays=(--overlay-ports=packaging/vcpkg)
+    if [ -e /usr/include/xsimd/xsimd.hpp ]; then
+      mkdir -p "$work/ports/xsimd"
+      echo '{"name": "xsimd", "version": "8.1.0"}' >"$work/ports/xsimd/vcpkg.json"
+      cat >"$work/ports/xsimd/portfile.cmake" <<'CMAKE'
+file(INSTALL /usr/include/xsimd DESTINATION "${CURRENT_PACKAGES_DIR}/include")
+file(WRITE "${CURRENT_PACKAGES_DIR}/share/xsimd/xsimdConfig.cmake" [[
+add_library(xsimd INTERFACE IMPORTED)
+set_target_properties(xsimd PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${CMAKE_CURRENT_LIST_DIR}/../../include")
+]])
+file(WRITE "${CURRENT_PACKAGES_DIR}/share/xsimd/copyright" "the system's")
+CMAKE
+      overlays+=(--overlay-ports="$work/ports")
+    fi
+    # The binary cache would give the package of an earlier tree back: it only looks at the port.
+    vcpkg install blocq "${overlays[@]}" --binarysource=clear --disable-metrics --x-install-root="$work/installed" \
+      --x-buildtrees-root="$work/b" --x-packages-root="$work/packages" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    grep -q "^blocq:.* $version " <(vcpkg list --x-install-root="$work/installed") ||
+      { echo "vcpkg.json gives another version"; exit 1; }
+    cmake -S packaging/conan/test_package -B "$work/build" -DVCPKG_INSTALLED_DIR="$work/installed" \
+      -DVCPKG_MANIFEST_MODE=OFF -DCMAKE_TOOLCHAIN_FILE="$VCPKG_ROOT/scripts/buildsystems/vcpkg.cmake"
     cmake --build "$work/build"
     "$work/build/test_package"
     ;;
