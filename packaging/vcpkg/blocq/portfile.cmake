@@ -1,4 +1,5 @@
 # An overlay port that packages the tree it lies in: vcpkg install blocq --overlay-ports=packaging/vcpkg
+# vcpkg's binary cache looks at the port only; after a change of the tree add --binarysource=clear.
 get_filename_component(SOURCE_PATH "${CURRENT_PORT_DIR}/../../.." ABSOLUTE)
 
 set(VCPKG_BUILD_TYPE release) # header-only
