@@ -6,6 +6,7 @@
 #include "registry.hpp"
 
 #include <blocq/codec/codec.hpp>
+#include <blocq/simd/wide.hpp>
 
 #include <array>
 #include <cstddef>
@@ -18,6 +19,7 @@ namespace bench {
 
 namespace loops {
 namespace vec = blocq::simd::native;
+namespace wide = blocq::simd::wide;
 
 // The compiler no longer knows what v is.
 template <class V>
@@ -27,6 +29,10 @@ BLOCQ_INLINE void hide(V& v) noexcept {
 #else
   __asm__ volatile("" : "+m"(v));
 #endif
+}
+template <class V>
+BLOCQ_INLINE void hide(blocq::simd::twice::two<V>& v) noexcept {
+  hide(v.low), hide(v.high);
 }
 }  // namespace loops
 
@@ -101,6 +107,15 @@ contender byte_products(const char* name) {
     });
 }
 
+// Four products of bytes in one instruction, of sixteen rows.
+inline contender four_products() {
+  return multiply_loop<wide::ints>("dot4", 64, wide::bytes{}, [](wide::ints s, wide::bytes w, wide::bytes& x) {
+    hide(x);
+    wide::dot4_to(s, w, x);
+    return s;
+  });
+}
+
 inline contender word_products() {
   return multiply_loop<vec::ints>("vpmaddwd", 16, vec::fill_words(1), [](vec::ints s, vec::words w, vec::words& x) {
     hide(x);
@@ -122,6 +137,8 @@ template <class B>
 contender multiplication_loop() {
   if constexpr (!blocq::chunked_format<B>) {
     return loops::float_products();
+  } else if constexpr (blocq::simd::wide::has_dot4 && !blocq::detail::nine_bits<B>) {
+    return loops::four_products();
   } else if constexpr (blocq::full_bytes<B>) {
     return loops::word_products();
   } else {

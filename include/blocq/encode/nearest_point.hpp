@@ -70,8 +70,8 @@ class neighbours {
     std::uint8_t level[P::dimensions] = {};
     int changed = P::dimensions - 1;
     for (int code = 0; code < P::codes; ++code) {
-      for (int i = changed; i >= 0; --i)
-        for (int k = 0; k < P::size; ++k) {
+      for (auto i = static_cast<std::size_t>(changed) + 1; i-- > 0;)
+        for (std::size_t k = 0; k < P::size; ++k) {
           const auto difference = static_cast<std::uint8_t>(coordinate[i][k] - level[i]);
           partial[i][k] = static_cast<std::uint8_t>(partial[i + 1][k] + difference * difference);
         }
