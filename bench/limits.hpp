@@ -31,7 +31,7 @@ BLOCQ_INLINE void hide(V& v) noexcept {
 #endif
 }
 template <class V>
-BLOCQ_INLINE void hide(blocq::simd::twice::two<V>& v) noexcept {
+BLOCQ_INLINE void hide(blocq::simd::wide::two<V>& v) noexcept {
   hide(v.low), hide(v.high);
 }
 }  // namespace loops
@@ -107,7 +107,7 @@ contender byte_products(const char* name) {
     });
 }
 
-// Four products of bytes in one instruction, of sixteen rows.
+// Four products of bytes in one instruction.
 inline contender four_products() {
   return multiply_loop<wide::ints>("dot4", 64, wide::bytes{}, [](wide::ints s, wide::bytes w, wide::bytes& x) {
     hide(x);

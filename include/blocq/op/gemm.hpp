@@ -51,7 +51,7 @@ struct scratch_pieces {
 // ---- integers ----
 
 // Panels of a slab that are multiplied with one part of X after the other, so that X is read less often.
-inline constexpr std::size_t panels_at_once = 4, tile_columns = wide::registers / 4;
+inline constexpr std::size_t panels_at_once = 64 / panel_rows, tile_columns = wide::columns;
 
 template <integer_format B>
 constexpr std::size_t packed_dwords(std::size_t n, std::size_t k) noexcept {

@@ -1,4 +1,4 @@
-// Products of sixteen rows of weights with a few rows of activations in integers: what gemm is made of.
+// Products of some rows of weights with a few rows of activations in integers: what gemm is made of.
 //
 // A slab of 256 columns of the weights is expanded to a panel in which a vector holds the next few elements of eight
 // rows. The panel stays in the nearest cache while the rows of X, packed side by side, pass over it. A dword holds
@@ -28,7 +28,7 @@ namespace detail {
 
 namespace wide = simd::wide;
 
-inline constexpr std::size_t panel_rows = 16, slab_chunks = 8;
+inline constexpr std::size_t panel_rows = wide::rows, slab_chunks = 8;
 
 // How products of bytes are summed up: codes in 16 bits, the same four at a time in 32 bits, or as words.
 enum class summing { pairs, fours, words };
@@ -125,7 +125,7 @@ void pack_chunk(const integer_operand_t<B>& x, std::size_t chunk, std::size_t c,
   if (!K.integer_scales || c == 0) put(layout::scales + c, to_bits(block_scale(x)));
 }
 
-// A slab of sixteen rows of weights.
+// A slab of a panel's rows of weights.
 template <kernel K>
 struct panel {
   std::uint32_t steps[slab_chunks * K.steps()][panel_rows];
@@ -196,7 +196,7 @@ BLOCQ_INLINE void store_group_scales(const B* const (&blocks)[8], std::size_t ha
   }
 }
 
-// Chunks [first, first + chunks) of sixteen rows; a row may be given several times.
+// Chunks [first, first + chunks) of a panel's rows; a row may be given several times.
 template <integer_format B>
 void expand(const B* const (&rows)[panel_rows], std::size_t first, std::size_t chunks,
             panel<kernel_for<B>>& to) noexcept {
@@ -238,7 +238,7 @@ BLOCQ_INLINE void repeat(F&& f) noexcept {
   (std::make_index_sequence<Count>{});
 }
 
-// Bytes of sixteen rows that are asked for while others are multiplied, some lines at a time, because the processor
+// Bytes of a panel's rows that are asked for while others are multiplied, some lines at a time, because the processor
 // waits for no more than a few dozen at once. None if bytes is 0.
 struct row_bytes {
   const std::byte* at[panel_rows];
@@ -251,7 +251,7 @@ struct row_bytes {
   }
 };
 
-// Adds a slab's products to total[16 j + r]: sixteen rows of W times T rows of X.
+// Adds a slab's products to total[panel_rows j + r]: a panel's rows of W times T rows of X.
 template <kernel K, std::size_t T>
 BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::size_t chunks, float* total,
                              const row_bytes& next) noexcept {
@@ -268,11 +268,12 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
     first[j] = wide::to_floats(whole[j]);
   });
   for (std::size_t g = 0; g < chunks * K.groups(); ++g) {
-    for (std::size_t row = g * (2 / K.groups()); row < (g + 1) * (2 / K.groups()); ++row) next.prefetch(row);
+    constexpr std::size_t some = panel_rows / slab_chunks / K.groups();
+    for (std::size_t row = g * some; row < (g + 1) * some; ++row) next.prefetch(row);
     const auto scale = [&]() BLOCQ_INLINE_LAMBDA { return wide::load_bytes(w.scales[g]); };
     for (std::size_t unit = g * (K.span / K.depth); unit < (g + 1) * (K.span / K.depth); ++unit) {
       const auto each_step = [&](auto&& f) BLOCQ_INLINE_LAMBDA {
-        constexpr bool crowded = K.groups() == 2 && !K.integer_scales && wide::registers == 16;
+        constexpr bool crowded = K.groups() == 2 && !K.integer_scales && wide::columns == 4;
         const std::size_t depth = crowded ? simd::not_unrolled(K.depth) : K.depth;
         for (std::size_t s = 0; s < depth; ++s) {
           const wide::bytes step = wide::load_bytes(w.steps[unit * K.depth + s]);

@@ -1,9 +1,10 @@
-// Sixteen rows in a register of AVX-512. Meanings: wide.hpp. Instructions per vector of 64 bytes (Zen 5; Ice Lake):
+// What wide.hpp needs of AVX-512. Meanings: common.hpp, of sixteen dwords instead of eight. Instructions per vector of
+// 64 bytes (Zen 5; Ice Lake):
 //
 //   maddubs, madd2     vpmaddubsw, vpmaddwd       3 cycles, 2 a cycle; 5, 1 a cycle
 //   dot4_to            vpdpbusd                   4 cycles, 2 a cycle; 5, 1 a cycle
 //   ints *             vpmulld                    3 cycles, 2 a cycle; 10, every second cycle
-//   fill_dwords        an operand in memory, broadcast
+//   fill_eighths       an operand in memory, broadcast
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 #define BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 
@@ -32,10 +33,8 @@ struct floats {
   __m512 v;
 };
 
-inline constexpr int registers = 32;
-
-BLOCQ_INLINE bytes load_bytes(const std::uint32_t* p) noexcept { return {_mm512_loadu_si512(p)}; }
-BLOCQ_INLINE bytes fill_dwords(const void* p) noexcept {
+BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
+BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
   std::memcpy(&word, p, 4);
   return {_mm512_set1_epi32(word)};
