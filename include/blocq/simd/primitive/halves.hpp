@@ -4,6 +4,7 @@
 #ifndef BLOCQ_SIMD_PRIMITIVE_HALVES_HPP
 #define BLOCQ_SIMD_PRIMITIVE_HALVES_HPP
 
+#include <blocq/core/lane.hpp>
 #include <blocq/simd/primitive/neon64.hpp>
 #include <blocq/simd/primitive/ssse3.hpp>
 #include <blocq/simd/primitive/wasm.hpp>
