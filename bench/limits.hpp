@@ -19,20 +19,18 @@ namespace bench {
 
 namespace loops {
 namespace vec = blocq::simd::native;
-namespace wide = blocq::simd::wide;
+namespace one = blocq::simd::one;
 
 // The compiler no longer knows what v is.
 template <class V>
 BLOCQ_INLINE void hide(V& v) noexcept {
-#ifdef __AVX2__
+#if defined(__AVX512F__)
+  __asm__ volatile("" : "+v"(v.v));
+#elif defined(__AVX2__)
   __asm__ volatile("" : "+x"(v.v));
 #else
   __asm__ volatile("" : "+m"(v));
 #endif
-}
-template <class V>
-BLOCQ_INLINE void hide(blocq::simd::wide::two<V>& v) noexcept {
-  hide(v.low), hide(v.high);
 }
 }  // namespace loops
 
@@ -88,39 +86,40 @@ contender multiply_loop(const char* name, double products_per_step, Operand one,
 // `Depth` byte products are summed in 16 bits before a multiplication widens them to 32; never if it is 0.
 template <int Depth>
 contender byte_products(const char* name) {
-  const auto sum16 = [](int n, vec::bytes w, vec::bytes& x) {
-    hide(x);
-    vec::words sum = vec::maddubs(w, x);
-    for (int i = 1; i < n; ++i) {
+  constexpr std::size_t size = sizeof(one::bytes);
+  const auto add_products = [](one::words sum, int n, one::bytes w, one::bytes& x) {
+    for (int i = 0; i < n; ++i) {
       hide(x);
-      sum = sum + vec::maddubs(w, x);
+      one::add_to(sum, one::maddubs(w, x));
     }
     return sum;
   };
-  const vec::bytes one = vec::fill_bytes(1);
   if constexpr (Depth == 0)
-    return multiply_loop<vec::words>(name, 32, one,
-                                     [=](vec::words s, vec::bytes w, vec::bytes& x) { return s + sum16(1, w, x); });
+    return multiply_loop<one::words>(
+        name, size, one::bytes{}, [=](one::words s, one::bytes w, one::bytes& x) { return add_products(s, 1, w, x); });
   else
-    return multiply_loop<vec::ints>(name, 32 * Depth, one, [=](vec::ints s, vec::bytes w, vec::bytes& x) {
-      return s + vec::madd2(sum16(Depth, w, x), vec::fill_words(1));
+    return multiply_loop<one::ints>(name, size * Depth, one::bytes{}, [=](one::ints s, one::bytes w, one::bytes& x) {
+      hide(x);
+      return s + one::madd2(add_products(one::maddubs(w, x), Depth - 1, w, x), one::fill_words(1));
     });
 }
 
 // Four products of bytes in one instruction.
 inline contender four_products() {
-  return multiply_loop<wide::ints>("dot4", 64, wide::bytes{}, [](wide::ints s, wide::bytes w, wide::bytes& x) {
-    hide(x);
-    wide::dot4_to(s, w, x);
-    return s;
-  });
+  return multiply_loop<one::ints>("dot4", sizeof(one::bytes), one::bytes{},
+                                  [](one::ints s, one::bytes w, one::bytes& x) {
+                                    hide(x);
+                                    one::dot4_to(s, w, x);
+                                    return s;
+                                  });
 }
 
 inline contender word_products() {
-  return multiply_loop<vec::ints>("vpmaddwd", 16, vec::fill_words(1), [](vec::ints s, vec::words w, vec::words& x) {
-    hide(x);
-    return s + vec::madd2(w, x);
-  });
+  return multiply_loop<one::ints>("vpmaddwd", sizeof(one::words) / 2, one::fill_words(1),
+                                  [](one::ints s, one::words w, one::words& x) {
+                                    hide(x);
+                                    return s + one::madd2(w, x);
+                                  });
 }
 
 inline contender float_products() {

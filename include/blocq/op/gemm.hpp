@@ -166,10 +166,11 @@ BLOCQ_NOINLINE void multiply_floats(const W* w, std::size_t w_stride, const floa
   vec::floats total[R][T];
   each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { total[r][j] = vec::load_floats(sums + 8 * (float_rows * j + r)); });
   for (std::size_t k = 0; k < columns; k += 8) {
+    // Written, or compilers would read them from memory again for each of the products.
     vec::floats a[R];
-    repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { a[r] = load_eight(w + r * w_stride + k); });
+    repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { a[r] = vec::as_written(load_eight(w + r * w_stride + k)); });
     repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
-      const vec::floats b = vec::load_floats(x + j * x_stride + k);
+      const vec::floats b = vec::as_written(vec::load_floats(x + j * x_stride + k));
       repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { total[r][j] = vec::fma(a[r], b, total[r][j]); });
     });
   }
