@@ -82,6 +82,13 @@ TEST_CASE("arithmetic of the SIMD lane is that of the model") {
   compare([](auto a, auto) { return to_u8(a); });
   compare([](auto a, auto b) { return max_of(a, b) + min_of(b, a); });
   compare([](auto a, auto) { return clamp_to(a, -3.0f, 4.0f); });
+  // Not for NaNs, and the sign of a zero is left open.
+  const auto number = [](auto a) { return select(a == a, a, decltype(a)(0.0f)); };
+  const auto one_zero = [](auto a) { return select(a == decltype(a)(0.0f), decltype(a)(0.0f), a); };
+  compare([&](auto a, auto) { return one_zero(rounded(clamp_to(a, -0x1p22f, 0x1p22f))); });
+  compare([&](auto a, auto) { return one_zero(at_most(number(a), 3.0f)); });
+  compare([&](auto a, auto) { return one_zero(at_least(number(a), -3.0f)); });
+  compare([&](auto a, auto) { return one_zero(at_least(number(a), 0.0f)); });
 }
 
 TEST_CASE("comparisons and masks of the SIMD lane are those of the model") {

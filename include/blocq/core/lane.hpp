@@ -7,9 +7,10 @@
 // Comparisons mean what IEEE 754 says under -ffinite-math-only too.
 //
 // What a search may use of a lane type: construction from float, + - * /, unary -, the six comparisons (which give
-// mask_t<L>), & | ~ on masks, select, any, all, abs, sqrt, nearest_int, round_half_away, to_i8, to_u8, gather and
-// scatter; for tables, packed_t<L>, lookup, first_minimum and position_of_minimum.
-// Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so they are exact.
+// mask_t<L>), & | ~ on masks, select, any, all, abs, sqrt, nearest_int, rounded, round_half_away, max_of, min_of,
+// at_most, at_least, to_i8, to_u8, gather and scatter; for tables, packed_t<L>, lookup, first_minimum and
+// position_of_minimum. Integers live in lanes as integer-valued floats; every integer of a search is below 2^24, so
+// they are exact.
 #ifndef BLOCQ_CORE_LANE_HPP
 #define BLOCQ_CORE_LANE_HPP
 
@@ -127,6 +128,8 @@ struct lane {
     const std::uint32_t bits = to_bits((x + lane(12582912.0f)).v);
     return static_cast<float>(static_cast<std::int32_t>(bits & 0x7fffffu) - 0x400000);
   }
+  // The same for |x| <= 2^22; the sign of a zero is left open.
+  friend BLOCQ_INLINE lane rounded(lane x) noexcept { return (x + lane(12582912.0f)) - lane(12582912.0f); }
 };
 
 // Float to 32-bit integer toward zero. Out of range and NaN give INT32_MIN, as the x86 instruction does; the reference
@@ -284,6 +287,16 @@ BLOCQ_INLINE L max_of(L a, L b) noexcept {
 template <class L>
 BLOCQ_INLINE L min_of(L a, L b) noexcept {
   return select(a < b, a, b);
+}
+// The smaller of x and highest > 0, the larger of x and lowest <= 0, for x that is not a NaN; the sign of a zero is
+// left open.
+template <class L>
+BLOCQ_INLINE L at_most(L x, float highest) noexcept {
+  return min_of(x, L(highest));
+}
+template <class L>
+BLOCQ_INLINE L at_least(L x, float lowest) noexcept {
+  return max_of(x, L(lowest));
 }
 template <class L>
 BLOCQ_INLINE L clamp_to(L x, float lowest, float highest) noexcept {

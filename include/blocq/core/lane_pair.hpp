@@ -56,6 +56,7 @@ struct lane_pair {
   friend BLOCQ_INLINE lane_pair to_i8(lane_pair a) noexcept { return {to_i8(a.low), to_i8(a.high)}; }
   friend BLOCQ_INLINE lane_pair to_u8(lane_pair a) noexcept { return {to_u8(a.low), to_u8(a.high)}; }
   friend BLOCQ_INLINE lane_pair nearest_int(lane_pair a) noexcept { return {nearest_int(a.low), nearest_int(a.high)}; }
+  friend BLOCQ_INLINE lane_pair rounded(lane_pair a) noexcept { return {rounded(a.low), rounded(a.high)}; }
   friend BLOCQ_INLINE lane_pair round_half_away(lane_pair a) noexcept {
     return {round_half_away(a.low), round_half_away(a.high)};
   }
@@ -64,6 +65,12 @@ struct lane_pair {
   }
   friend BLOCQ_INLINE lane_pair min_of(lane_pair a, lane_pair b) noexcept {
     return {min_of(a.low, b.low), min_of(a.high, b.high)};
+  }
+  friend BLOCQ_INLINE lane_pair at_most(lane_pair a, float highest) noexcept {
+    return {at_most(a.low, highest), at_most(a.high, highest)};
+  }
+  friend BLOCQ_INLINE lane_pair at_least(lane_pair a, float lowest) noexcept {
+    return {at_least(a.low, lowest), at_least(a.high, lowest)};
   }
   friend BLOCQ_INLINE lane_pair select(mask m, lane_pair a, lane_pair b) noexcept {
     return {select(m.low, a.low, b.low), select(m.high, a.high, b.high)};

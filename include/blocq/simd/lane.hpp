@@ -132,6 +132,27 @@ struct batch_lane {
     return batch_lane(simd::bit_cast<float>((bits & ints(0x7fffff)) | ints(0x4b000000))) - magic;
   }
 
+  friend BLOCQ_INLINE batch_lane rounded(batch_lane x) noexcept {
+#if defined(__SSE4_1__)
+    return opaque(xsimd::nearbyint(x.v));
+#else
+    return (x + batch_lane(12582912.0f)) - batch_lane(12582912.0f);
+#endif
+  }
+
+#if defined(__AVX2__) || (defined(__SSE4_1__) && !defined(__AVX__))
+  // By integer instructions, for which processors have more units: positive floats order as their bits do, negative
+  // ones the other way round, and as unsigned integers they lie above the positive ones.
+  friend BLOCQ_INLINE batch_lane at_most(batch_lane x, float highest) noexcept {
+    const ints bound = simd::bit_cast<std::int32_t>(batch(highest));
+    return opaque(simd::bit_cast<float>((xsimd::min)(simd::bit_cast<std::int32_t>(x.v), bound)));
+  }
+  friend BLOCQ_INLINE batch_lane at_least(batch_lane x, float lowest) noexcept {
+    const xsimd::batch<std::uint32_t> bound(to_bits(lowest) | 0x80000000u);
+    return opaque(simd::bit_cast<float>((xsimd::min)(simd::bit_cast<std::uint32_t>(x.v), bound)));
+  }
+#endif
+
   // Integer part of x as a 32-bit integer. Where it does not fit, the low byte is that of INT32_MIN.
   static BLOCQ_INLINE ints truncated(batch_lane x) noexcept {
 #if defined(__SSE2__)
