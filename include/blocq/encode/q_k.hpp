@@ -9,6 +9,8 @@
 #include <blocq/encode/search.hpp>
 #include <blocq/format/q_k.hpp>
 
+#include <cstring>
+
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
@@ -39,8 +41,7 @@ void requantize(const float* p, std::size_t groups, const float* step, const flo
     std::uint8_t fresh[lane_traits<L>::size * N];
     scatter(q, fresh, N, count);
     for (std::size_t g = 0; g < count; ++g)
-      if (lane(step[first + g]) != lane(0.0f))
-        for (std::size_t i = 0; i < N; ++i) code[(first + g) * N + i] = fresh[g * N + i];
+      if (lane(step[first + g]) != lane(0.0f)) std::memcpy(code + (first + g) * N, fresh + g * N, N);
   });
 }
 
@@ -100,14 +101,15 @@ void encode_affine_batch(const float* p, const float* importance, std::size_t bl
   float scale[all], minimum[all], energy[all], weight[all];
   std::uint8_t code[all * N], scales[all], minimums[all];
   if (importance != nullptr) energy_of_groups<L>(p, blocks, groups, energy);
-  for_each_tile<L, N>(p, blocks * groups, [&](std::size_t first, std::size_t count, const L(&x)[N]) {
-    L w[N], q[N];
-    affine_fit<L> fit;
+  using T = lane_pair<L>;
+  for_each_tile<T, N>(p, blocks * groups, [&](std::size_t first, std::size_t count, const T(&x)[N]) {
+    T w[N], q[N];
+    affine_fit<T> fit;
     if (importance != nullptr) {
       group_weights(importance, energy, absolute ? 1.0f : 2.0f, first, count, x, w, weight);
       fit = fit_affine<false>(x, w, highest, {-0.9f, 0.05f, 36}, q);
     } else {
-      const L average = absolute ? L(0.0f) : sqrt(sum_of_squares(x) / L(N));
+      const T average = absolute ? T(0.0f) : sqrt(sum_of_squares(x) / T(N));
       for (std::size_t i = 0; i < N; ++i) w[i] = average + abs(x[i]);
       fit = fit_affine<absolute>(x, w, highest, steps, q);
     }

@@ -58,28 +58,30 @@ template <class L, class B>
 void encode_affine(const float* p, std::size_t blocks, const encode_context& c, B* out) noexcept {
   constexpr float highest = element_t<B>::highest;
   constexpr float largest_float = 3.40282347e38f;
-  for_each_tile<L, 32>(p, blocks, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
-    L d, m, code[32];
-    if (c.weights != nullptr) {
-      L w[32];
-      row_weights(c, first, count, x, w);
-      const affine_fit<L> fit = fit_affine<false>(x, w, highest, {-0.9f, 0.05f, 36}, code);
-      d = fit.scale;
-      m = -fit.minimum;
-    } else {
-      L largest = -largest_float;
-      m = largest_float;
-      for (const L& v : x) {
-        m = min_of(v, m);
-        largest = max_of(v, largest);
-      }
-      d = (largest - m) / L(highest);
-      const L inverse = reciprocal(d);
-      for (int i = 0; i < 32; ++i) code[i] = min_of(L(highest), to_u8((x[i] - m) * inverse + L(0.5f)));
-    }
+  const auto store = [&]<class T>(std::size_t first, std::size_t count, T d, T m, const T(&code)[32]) {
     store_f16(d, &B::d, out + first, count);
     store_f16(m, &B::m, out + first, count);
     store_codes(code, out + first, count);
+  };
+  if (c.weights != nullptr) {
+    using T = lane_pair<L>;
+    for_each_tile<T, 32>(p, blocks, [&](std::size_t first, std::size_t count, const T(&x)[32]) {
+      T w[32], code[32];
+      row_weights(c, first, count, x, w);
+      const affine_fit<T> fit = fit_affine<false>(x, w, highest, {-0.9f, 0.05f, 36}, code);
+      store(first, count, fit.scale, -fit.minimum, code);
+    });
+    return;
+  }
+  for_each_tile<L, 32>(p, blocks, [&](std::size_t first, std::size_t count, const L(&x)[32]) {
+    L m = largest_float, largest = -largest_float, code[32];
+    for (const L& v : x) {
+      m = min_of(v, m);
+      largest = max_of(v, largest);
+    }
+    const L d = (largest - m) / L(highest), inverse = reciprocal(d);
+    for (int i = 0; i < 32; ++i) code[i] = min_of(L(highest), to_u8((x[i] - m) * inverse + L(0.5f)));
+    store(first, count, d, m, code);
   });
 }
 

@@ -11,7 +11,7 @@
 #ifndef BLOCQ_ENCODE_SEARCH_HPP
 #define BLOCQ_ENCODE_SEARCH_HPP
 
-#include <blocq/core/lane.hpp>
+#include <blocq/core/lane_pair.hpp>
 
 #include <cstddef>
 
@@ -27,9 +27,8 @@ struct peak {
   L value = 0.0f;
 
   BLOCQ_INLINE void add(L x) noexcept {
-    const auto larger = abs(x) > magnitude;
-    magnitude = select(larger, abs(x), magnitude);
-    value = select(larger, x, value);
+    value = select(abs(x) > magnitude, x, value);
+    magnitude = max_of(abs(x), magnitude);
   }
 };
 
@@ -66,13 +65,11 @@ void importance_weights(const L (&x)[N], L sigma2, L (&w)[N]) noexcept {
   for (std::size_t i = 0; i < N; ++i) w[i] = w[i] * sqrt(sigma2 + x[i] * x[i]);
 }
 
-// The integer nearest to x, ties to even, kept in lowest .. highest. Ordinary says that no |x| is above 2^21, so that
-// the bounds can be kept before the last step: rounding is monotone.
+// The integer nearest to x, ties to even, kept in lowest .. highest. Ordinary says that no |x| is above 2^21.
 template <bool Ordinary, class L>
 BLOCQ_INLINE L level_of(L x, float lowest, float highest) noexcept {
-  if constexpr (!Ordinary) return clamp_to(nearest_int(x), lowest, highest);
-  constexpr float magic = 12582912.0f;
-  return min_of(max_of(x + L(magic), L(magic + lowest)), L(magic + highest)) - L(magic);
+  if constexpr (Ordinary) return at_least(at_most(rounded(x), highest), lowest);
+  return clamp_to(nearest_int(x), lowest, highest);
 }
 
 // For codes q: the sums of w * x * q and of w * q * q. Their quotient is the scale that fits these codes best.
@@ -89,43 +86,60 @@ struct moments {
 };
 
 // x ~ scale * q with q in -half .. half - 1; code = q + half. The extreme element of x gets -half, and 18 neighbouring
-// scales are tried. Problems below `negligible` get scale 0 and code 0.
+// scales are tried: step k puts it on -half - k / 10. Problems below `negligible` get scale 0 and code 0.
 template <class L, std::size_t N>
 L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noexcept {
   const peak<L> extreme = find_peak(x);
   const auto live = extreme.magnitude >= L(negligible);
   auto finite = live;
-  L wx[N];
+  L wx[N], kept[N];
   for (std::size_t i = 0; i < N; ++i) {
     wx[i] = w[i] * x[i];
     finite = finite & (abs(x[i]) <= L(3.40282347e38f));
   }
-  // Then every level is within half + 1, and where a lane is not live it does not count.
-  const bool ordinary = all(finite | ~live);
+  const bool ordinary = all(finite | ~live);  // where a lane is not live it does not count
+
+  // Levels are kept in their bounds by keeping x in bounds that serve all steps up to `last` down to the last below 1
+  // or -9: step `last` puts these bounds 0.01 inside of where the levels -half and half - 1 end, the others put them on
+  // the same levels, and rounding is monotone. Up to step 0 only x of the other sign than the extreme can get too far.
+  const auto keep_for_steps_up_to = [&](int last) {
+    const float reach = half + 0.1f * static_cast<float>(last);
+    const L own = extreme.value * L(last > 0 ? (half + 0.49f) / reach : 1.0f);
+    const L opposite = extreme.value * L((0.51f - half) / reach);
+    const L lowest = min_of(own, opposite), highest = max_of(own, opposite);
+    for (std::size_t i = 0; i < N; ++i) kept[i] = min_of(highest, max_of(lowest, x[i]));
+  };
   const auto measure = [&](L inverse) {
     moments<L> m;
     if (ordinary)
-      for (std::size_t i = 0; i < N; ++i) m.add(w[i], wx[i], level_of<true>(inverse * x[i], -half, half - 1.0f));
+      for (std::size_t i = 0; i < N; ++i) m.add(w[i], wx[i], rounded(inverse * kept[i]));
     else
       for (std::size_t i = 0; i < N; ++i) m.add(w[i], wx[i], level_of<false>(inverse * x[i], -half, half - 1.0f));
     return m;
   };
 
+  keep_for_steps_up_to(0);
   L inverse = L(-half) / extreme.value;
   moments<L> m = measure(inverse);
   L scale = m.scale(m.qq != L(0.0f)), best = scale * m.xq;
   for (int step = -9; step <= 9; ++step) {
-    if (step == 0) continue;
+    if (step == 0) {
+      keep_for_steps_up_to(9);
+      continue;
+    }
     const L candidate = -(L(half) + L(0.1f) * L(static_cast<float>(step))) / extreme.value;
     m = measure(candidate);
     const auto better = (m.qq > L(0.0f)) & (m.xq * m.xq > best * m.qq);
-    if (!any(better)) continue;
     inverse = select(better, candidate, inverse);
     scale = select(better, m.xq / m.qq, scale);
     best = select(better, scale * m.xq, best);
   }
-  for (std::size_t i = 0; i < N; ++i)
-    code[i] = select(live, level_of<false>(inverse * x[i], -half, half - 1.0f) + L(half), L(0.0f));
+  if (ordinary)
+    for (std::size_t i = 0; i < N; ++i) code[i] = level_of<true>(inverse * x[i], -half, half - 1.0f) + L(half);
+  else
+    for (std::size_t i = 0; i < N; ++i) code[i] = level_of<false>(inverse * x[i], -half, half - 1.0f) + L(half);
+  if (!all(live))
+    for (L& q : code) q = select(live, q, L(0.0f));
   return select(live, scale, L(0.0f));
 }
 
@@ -210,82 +224,153 @@ L fit_positive(const L (&x)[N], const L (&w)[N], float highest, L (&code)[N]) no
   return select(dead, L(0.0f), m.scale(m.qq > L(0.0f)));
 }
 
+template <class L>
+struct affine_fit {
+  L scale, minimum;
+};
+
+// A search for fit_affine. A candidate takes three steps, each of which has to wait for the sums of the one before; two
+// searches take them in turns, so that each has something to do meanwhile.
+template <bool Absolute, class L, std::size_t N>
+class affine_search {
+ public:
+  affine_search(const L (&x)[N], const L (&w)[N], float highest) noexcept : x_(x), w_(w), highest_(highest) {
+    lowest_ = largest_ = x[0];
+    sum_w_ = w[0];
+    sum_x_ = w[0] * x[0];
+    for (std::size_t i = 1; i < N; ++i) {
+      lowest_ = min_of(x[i], lowest_);
+      largest_ = max_of(x[i], largest_);
+      sum_w_ += w[i];
+      sum_x_ += w[i] * x[i];
+    }
+    least_ = lowest_;
+    lowest_ = select(lowest_ > L(0.0f), L(0.0f), lowest_);
+    live_ = largest_ != lowest_;
+    finite_ = abs(sum_x_) <= L(3.40282347e38f);
+    inverse_ = L(highest) / (largest_ - lowest_);
+    origin_ = lowest_;
+    scale_ = L(1.0f) / inverse_;
+    fill<true>(inverse_, origin_);
+    best_ = error(scale_, lowest_);
+  }
+
+  // The codes for the reciprocal scale that puts the largest x on `level`, which passes the highest by less than half a
+  // step unless it is Above.
+  template <bool Above>
+  BLOCQ_INLINE void propose(L level) noexcept {
+    candidate_ = level / (largest_ - lowest_);
+    fill<Above>(candidate_, lowest_);
+  }
+  // The scale and the minimum that fit these codes best.
+  BLOCQ_INLINE void solve() noexcept {
+    const L determinant = sum_w_ * sum_qq_ - sum_q_ * sum_q_;
+    solved_ = live_ & (determinant > L(0.0f));
+    next_scale_ = (sum_w_ * sum_xq_ - sum_x_ * sum_q_) / determinant;
+    next_lowest_ = (sum_qq_ * sum_x_ - sum_q_ * sum_xq_) / determinant;
+    const auto above = next_lowest_ > L(0.0f);
+    next_scale_ = select(above, sum_xq_ / sum_qq_, next_scale_);
+    next_lowest_ = select(above, L(0.0f), next_lowest_);
+  }
+  BLOCQ_INLINE void judge() noexcept {
+    const L e = error(next_scale_, next_lowest_);
+    const auto better = solved_ & (e < best_);
+    inverse_ = select(better, candidate_, inverse_);
+    origin_ = select(better, lowest_, origin_);
+    scale_ = select(better, next_scale_, scale_);
+    lowest_ = select(better, next_lowest_, lowest_);
+    best_ = select(better, e, best_);
+  }
+  affine_fit<L> finish(L (&code)[N]) noexcept {
+    fill<true>(inverse_, origin_);
+    for (std::size_t i = 0; i < N; ++i) code[i] = select(live_, code_[i], L(0.0f));
+    return {select(live_, scale_, L(0.0f)), -lowest_};
+  }
+
+ private:
+  // Codes and the sums of w * q, w * q * q and w * q * x.
+  template <bool Above>
+  BLOCQ_INLINE void fill(L inverse, L from) noexcept {
+    const L reach = inverse * max_of(largest_ - from, from - least_);  // the largest magnitude that is rounded
+    const L move = -from;
+    L sum_q = 0.0f, sum_qq = 0.0f, sum_xq = 0.0f;
+    const auto add = [&](std::size_t i, L code) BLOCQ_INLINE_LAMBDA {
+      const L wq = w_[i] * code;
+      code_[i] = code;
+      sum_q += wq;
+      sum_qq += wq * code;
+      sum_xq += wq * x_[i];
+    };
+    if (all((finite_ & (reach >= L(0.0f)) & (reach <= L(2097152.0f))) | ~live_))
+      for (std::size_t i = 0; i < N; ++i) {
+        const L level = at_least(rounded(inverse * (x_[i] + move)), 0.0f);
+        add(i, Above ? at_most(level, highest_) : level);
+      }
+    else
+      for (std::size_t i = 0; i < N; ++i) add(i, clamp_to(nearest_int(inverse * (x_[i] + move)), 0.0f, highest_));
+    sum_q_ = sum_q;
+    sum_qq_ = sum_qq;
+    sum_xq_ = sum_xq;
+  }
+  L error(L scale, L from) const noexcept {
+    L sum = 0.0f;
+    for (std::size_t i = 0; i < N; ++i) {
+      const L difference = scale * code_[i] + from - x_[i];
+      sum += w_[i] * (Absolute ? abs(difference) : difference * difference);
+    }
+    return sum;
+  }
+
+  const L (&x_)[N];
+  const L (&w_)[N];
+  const float highest_;
+  L code_[N], lowest_, largest_, least_, sum_w_, sum_x_, sum_q_, sum_qq_, sum_xq_;
+  L candidate_, next_scale_, next_lowest_;
+  L inverse_, origin_, scale_, best_;  // the winner's codes are those of inverse_ and origin_
+  mask_t<L> live_ = mask_t<L>(false), finite_ = mask_t<L>(false), solved_ = mask_t<L>(false);
+};
+
 // The reciprocal scales that fit_affine tries: (first + step * i + highest) / range for i = 0 .. last.
 struct affine_steps {
   float first, step;
   int last;
 };
 
-template <class L>
-struct affine_fit {
-  L scale, minimum;
-};
+template <class... Search>
+void take_turns(float highest, affine_steps steps, Search&... search) noexcept {
+  for (int i = 0; i <= steps.last; ++i) {
+    const lane level = lane(steps.first) + lane(steps.step) * lane(static_cast<float>(i)) + lane(highest);
+    if (level < lane(highest + 0.49f))
+      (search.template propose<false>(level.v), ...);
+    else
+      (search.template propose<true>(level.v), ...);
+    (search.solve(), ...);
+    (search.judge(), ...);
+  }
+}
 
 // x ~ scale * code - minimum with code in 0 .. highest and minimum >= 0. Each candidate's codes are followed by the
 // least-squares scale and minimum for them; the error is the weighted sum of squares, or of magnitudes (Absolute).
 // An accepted minimum is where the next candidates start from.
 template <bool Absolute, class L, std::size_t N>
 affine_fit<L> fit_affine(const L (&x)[N], const L (&w)[N], float highest, affine_steps steps, L (&code)[N]) noexcept {
-  L lowest = x[0], largest = x[0], sum_w = w[0], sum_x = w[0] * x[0];
-  for (std::size_t i = 1; i < N; ++i) {
-    lowest = min_of(x[i], lowest);
-    largest = max_of(x[i], largest);
-    sum_w += w[i];
-    sum_x += w[i] * x[i];
+  affine_search<Absolute, L, N> search(x, w, highest);
+  take_turns(highest, steps, search);
+  return search.finish(code);
+}
+template <bool Absolute, class L, std::size_t N>
+affine_fit<lane_pair<L>> fit_affine(const lane_pair<L> (&x)[N], const lane_pair<L> (&w)[N], float highest,
+                                    affine_steps steps, lane_pair<L> (&code)[N]) noexcept {
+  L low_x[N], low_w[N], low_code[N], high_x[N], high_w[N], high_code[N];
+  for (std::size_t i = 0; i < N; ++i) {
+    low_x[i] = x[i].low, low_w[i] = w[i].low;
+    high_x[i] = x[i].high, high_w[i] = w[i].high;
   }
-  const L least = lowest;
-  lowest = select(lowest > L(0.0f), L(0.0f), lowest);
-  const auto live = largest != lowest;
-  const auto fill = [&](L inverse, L from) {
-    const L reach = inverse * max_of(largest - from, from - least);  // the largest magnitude that is rounded
-    const auto ordinary = (abs(reach) <= L(2097152.0f)) & (abs(sum_x) <= L(3.40282347e38f));
-    if (all(ordinary | ~live))
-      for (std::size_t i = 0; i < N; ++i) code[i] = level_of<true>(inverse * (x[i] - from), 0.0f, highest);
-    else
-      for (std::size_t i = 0; i < N; ++i) code[i] = level_of<false>(inverse * (x[i] - from), 0.0f, highest);
-  };
-  const auto error = [&](L scale, L from, const L(&q)[N]) {
-    L sum = 0.0f;
-    for (std::size_t i = 0; i < N; ++i) {
-      const L difference = scale * q[i] + from - x[i];
-      sum += w[i] * (Absolute ? abs(difference) : difference * difference);
-    }
-    return sum;
-  };
-
-  // The winner: its codes are those of `inverse` and `origin`, its fit is `scale` and `lowest`.
-  L inverse = L(highest) / (largest - lowest), origin = lowest, scale = L(1.0f) / inverse;
-  fill(inverse, origin);
-  L best = error(scale, lowest, code);
-  for (int i = 0; i <= steps.last; ++i) {
-    const L candidate = (L(steps.first) + L(steps.step) * L(static_cast<float>(i)) + L(highest)) / (largest - lowest);
-    L sum_q = 0.0f, sum_qq = 0.0f, sum_xq = 0.0f;
-    fill(candidate, lowest);
-    for (std::size_t j = 0; j < N; ++j) {
-      const L wq = w[j] * code[j];
-      sum_q += wq;
-      sum_qq += wq * code[j];
-      sum_xq += wq * x[j];
-    }
-    const L determinant = sum_w * sum_qq - sum_q * sum_q;
-    auto better = live & (determinant > L(0.0f));
-    if (!any(better)) continue;
-    L s = (sum_w * sum_xq - sum_x * sum_q) / determinant;
-    L from = (sum_qq * sum_x - sum_q * sum_xq) / determinant;
-    const auto above = from > L(0.0f);
-    s = select(above, sum_xq / sum_qq, s);
-    from = select(above, L(0.0f), from);
-    const L e = error(s, from, code);
-    better = better & (e < best);
-    inverse = select(better, candidate, inverse);
-    origin = select(better, lowest, origin);
-    scale = select(better, s, scale);
-    lowest = select(better, from, lowest);
-    best = select(better, e, best);
-  }
-  fill(inverse, origin);
-  for (L& q : code) q = select(live, q, L(0.0f));
-  return {select(live, scale, L(0.0f)), -lowest};
+  affine_search<Absolute, L, N> low(low_x, low_w, highest), high(high_x, high_w, highest);
+  take_turns(highest, steps, low, high);
+  const affine_fit<L> l = low.finish(low_code), h = high.finish(high_code);
+  for (std::size_t i = 0; i < N; ++i) code[i] = {low_code[i], high_code[i]};
+  return {{l.scale, h.scale}, {l.minimum, h.minimum}};
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::detail

@@ -101,16 +101,17 @@ inline constexpr bool requires_importance = requires {
 constexpr float largest_weight = 0x1p64f;
 BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
 
-// True if the weights can be handed to an encoder as they are, with some weight in every block.
+// True if the weights can be handed to an encoder as they are, with some weight in every block. As bits, all that is
+// not usable lies above the largest weight, but for a negative zero.
 template <class B>
 bool clean_importance(std::span<const float> weights) noexcept {
   for (std::size_t i = 0; i < weights.size(); i += block_size<B>) {
-    bool some = false;
+    std::uint32_t highest = 0;
     for (std::size_t j = i; j < i + block_size<B>; ++j) {
-      if (!usable_weight(weights[j]) || weights[j] > largest_weight) return false;
-      some |= weights[j] > 0.0f;
+      const std::uint32_t bits = to_bits(weights[j]) != 0x80000000u ? to_bits(weights[j]) : 0;
+      highest = bits > highest ? bits : highest;
     }
-    if (!some) return false;
+    if (highest == 0 || highest > to_bits(largest_weight)) return false;
   }
   return true;
 }
@@ -162,13 +163,13 @@ status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept
 }
 
 // A row whose weights are context.weights. Blocks that do not hold are encoded again without weights: perhaps these are
-// to blame, because their sums left the range of a float.
+// to blame, because their sums left the range of a float. True if none was found.
 template <class B>
-void encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_context context, B* out) noexcept {
+bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_context context, B* out) noexcept {
   const float* const weights = context.weights;
   if (clean) {
     encode_with_native_lanes(x, blocks, context, out);
-    if (check_blocks(x, out, blocks)) return;
+    if (check_blocks(x, out, blocks)) return true;
   }
   for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
     if (!clean) {
@@ -183,6 +184,7 @@ void encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_
     encode_with_native_lanes(x, 1, context, &plain);
     if (holds(plain, peak)) out[i] = plain;
   }
+  return false;
 }
 
 // Betters every block of x that has finite values. The first is block `first` of a matrix; `importance` is empty or has
@@ -243,19 +245,23 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   for (std::size_t first = 0; first < blocks.size(); first += step) {
     const std::size_t count = blocks.size() - first < step ? blocks.size() - first : step;
     const float* const x = src.data() + first * block_size<B>;
+    bool holding = false;
     if (weighted) {
       const std::size_t row = first / step, left = blocks.size() / step - row;
       if (block_size<B> == 32 && row % rows_at_once == 0)
         detail::mean_squares(x, left < rows_at_once ? left : rows_at_once, columns, mean_square);
       context.weights = options.importance.data();
       context.row_mean_square = mean_square[row % rows_at_once];
-      detail::encode_weighted_row(x, count, clean, context, out + first);
+      holding = detail::encode_weighted_row(x, count, clean, context, out + first);
     } else {
       detail::encode_with_native_lanes(x, count, context, out + first);
     }
     if constexpr (requires { improve<native_lane>(x, x, *out); })
-      if (options.quality == quality_level::best)
+      if (options.quality == quality_level::best) {
         detail::improve_blocks(x, first, count, options.importance, out + first);
+        holding = false;
+      }
+    if (holding) continue;
     const status s = detail::check_blocks(x, out + first, count);
     if (outcome && !s) outcome = {s.code, first + s.at};
   }
