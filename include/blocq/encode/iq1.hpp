@@ -36,16 +36,14 @@ void rank_values(const L (&x)[N], L (&rank)[N]) noexcept {
     }
 }
 
-// to[rank[i]] = from[i]
+// to[rank[i]] = from[i], the last of equal ranks, which only NaNs have; lane k's ranks are ranks[k].
 template <class L, std::size_t N>
-void sort_by_rank(const L (&from)[N], const L (&rank)[N], std::size_t count, L (&to)[N]) noexcept {
+void sort_by_rank(const L (&from)[N], const std::uint8_t (&ranks)[lane_traits<L>::size][N], L (&to)[N]) noexcept {
   constexpr std::size_t lanes = lane_traits<L>::size;
-  float value[lanes], place[lanes], sorted[N][lanes] = {};
-  for (std::size_t i = 0; i < N; ++i) {
-    scatter(from[i], value, 1, lanes);
-    scatter(rank[i], place, 1, lanes);
-    for (std::size_t k = 0; k < count; ++k) sorted[static_cast<std::size_t>(place[k])][k] = value[k];
-  }
+  float values[lanes][N], sorted[N][lanes] = {};
+  scatter(from, values[0], N, lanes);
+  for (std::size_t k = 0; k < lanes; ++k)
+    for (std::size_t i = 0; i < N; ++i) sorted[ranks[k][i]][k] = values[k][i];
   for (std::size_t i = 0; i < N; ++i) gather(to[i], sorted[i], 1, lanes);
 }
 
@@ -63,25 +61,62 @@ template <class L>
 struct split {
   L best = -3.40282347e38f, scale = 0.0f, low = -1.0f, high = -1.0f, shifts = 0.0f;
 
-  BLOCQ_INLINE void consider(L xq, L qq, L i, L j, float k) noexcept {
-    const auto better = (qq > L(0.0f)) & (xq * xq > best * qq);
-    if (!any(better)) return;
-    scale = select(better, xq / qq, scale);
-    best = select(better, scale * xq, best);
-    low = select(better, i, low);
-    high = select(better, j, high);
-    shifts = select(better, L(k), shifts);
+  // Candidates that share i and j, one for each k. Mostly none of them is better, which takes one branch to know.
+  template <std::size_t K>
+  BLOCQ_INLINE void consider(const moments<L> (&m)[K], int i, int j, const float (&k)[K]) noexcept {
+    auto some = m[0].xq * m[0].xq > best * m[0].qq;
+    for (std::size_t n = 1; n < K; ++n) some = some | (m[n].xq * m[n].xq > best * m[n].qq);
+    if (!any(some)) return;
+    for (std::size_t n = 0; n < K; ++n) {
+      const L xq = m[n].xq, qq = m[n].qq;
+      const auto better = (qq > L(0.0f)) & (xq * xq > best * qq);
+      if (!any(better)) continue;
+      scale = select(better, xq / qq, scale);
+      best = select(better, scale * xq, best);
+      low = select(better, L(static_cast<float>(i)), low);
+      high = select(better, L(static_cast<float>(j)), high);
+      shifts = select(better, L(k[n]), shifts);
+    }
   }
 };
 
+// The best of all splits i <= j of N sorted elements with weights of the sum `weight` and magnitudes up to `largest`;
+// sums_of(i, j, m) makes the moments for each k.
+//
+// Whatever is less than the best by more than rounding errors has no influence on what wins, so the search starts from
+// what a few likely splits achieve, less 2^-12 of it, and finds little that is better. That holds as long as no product
+// leaves the range of normal floats; qq is never less than weight / 128.
+template <int N, class L, std::size_t K, class F>
+split<L> best_split(L weight, L largest, const float (&k)[K], F&& sums_of) noexcept {
+  moments<L> m[K];
+  L bound = 0.0f;
+  for (int i = N / 8; i <= N / 2; i += N / 16)
+    for (int j = N - i - N / 16; j <= N - i + N / 16; j += N / 16) {
+      sums_of(i, j, m);
+      for (const auto& [xq, qq] : m) bound = max_of(xq / qq * xq, bound);
+    }
+  split<L> winner;
+  const auto ordinary = (weight >= L(0x1p-30f)) & (weight <= L(0x1p30f)) & (largest <= L(0x1p20f)) &
+                        (bound >= L(0x1p-60f)) & (bound <= L(0x1p80f));
+  winner.best = select(ordinary, bound * L(1.0f - 0x1p-12f), winner.best);
+  for (int i = 0; i <= N; ++i)
+    for (int j = i; j <= N; ++j) {
+      sums_of(i, j, m);
+      winner.consider(m, i, j, k);
+    }
+  return winner;
+}
+
 // iq1_s: one shift for the group.
 template <class L>
-split<L> find_split(const L (&x)[32], const L (&w)[32], const L (&rank)[32], std::size_t count) noexcept {
+split<L> find_split(const L (&x)[32], const L (&w)[32], const L (&rank)[32], L largest) noexcept {
   L wx[32], sorted[32], sum_x[33], sum_w[33];
+  std::uint8_t ranks[lane_traits<L>::size][32];
+  scatter(rank, ranks[0], 32, lane_traits<L>::size);
   for (int i = 0; i < 32; ++i) wx[i] = w[i] * x[i];
-  sort_by_rank(wx, rank, count, sorted);
+  sort_by_rank(wx, ranks, sorted);
   prefix_sums(sorted, sum_x);
-  sort_by_rank(w, rank, count, sorted);
+  sort_by_rank(w, ranks, sorted);
   prefix_sums(sorted, sum_w);
 
   // What the elements below split i and those from split i on contribute, for each shift.
@@ -95,51 +130,57 @@ split<L> find_split(const L (&x)[32], const L (&w)[32], const L (&rank)[32], std
       high_w[s][i] = (sum_w[32] - sum_w[i]) * highest * highest;
     }
   }
-  split<L> winner;
-  for (int i = 0; i <= 32; ++i)
-    for (int j = i; j <= 32; ++j)
-      for (int s = 0; s < 2; ++s) {
-        const L middle = impl::iq1_shifted[s][1];
-        const L xq = low_x[s][i] + (sum_x[j] - sum_x[i]) * middle + high_x[s][j];
-        const L qq = low_w[s][i] + (sum_w[j] - sum_w[i]) * middle * middle + high_w[s][j];
-        winner.consider(xq, qq, L(static_cast<float>(i)), L(static_cast<float>(j)), s == 0 ? 0.0f : 3.0f);
-      }
-  return winner;
+  return best_split<32>(sum_w[32], largest, {0.0f, 3.0f}, [&](int i, int j, moments<L>(&m)[2]) BLOCQ_INLINE_LAMBDA {
+    for (int s = 0; s < 2; ++s) {
+      const L middle = impl::iq1_shifted[s][1];
+      m[s].xq = low_x[s][i] + (sum_x[j] - sum_x[i]) * middle + high_x[s][j];
+      m[s].qq = low_w[s][i] + (sum_w[j] - sum_w[i]) * middle * middle + high_w[s][j];
+    }
+  });
 }
 
 // iq1_m: a shift for each half of the group. Here the sums over the levels come from one prefix sum for each split,
 // multiplied by the difference between levels.
 template <class L>
-split<L> find_split(const L (&x)[16], const L (&w)[16], const L (&rank)[16], std::size_t count) noexcept {
+split<L> find_split(const L (&x)[16], const L (&w)[16], const L (&rank)[16], L largest) noexcept {
   L sum_x[2][17], sum_w[2][17];
+  std::uint8_t ranks[lane_traits<L>::size][16];
+  scatter(rank, ranks[0], 16, lane_traits<L>::size);
   for (int half = 0; half < 2; ++half) {
     L own_wx[16], own_w[16], sorted[16];
     for (int i = 0; i < 16; ++i) {
       own_wx[i] = i / 8 == half ? w[i] * x[i] : L(0.0f);
       own_w[i] = i / 8 == half ? w[i] : L(0.0f);
     }
-    sort_by_rank(own_wx, rank, count, sorted);
+    sort_by_rank(own_wx, ranks, sorted);
     prefix_sums(sorted, sum_x[half]);
-    sort_by_rank(own_w, rank, count, sorted);
+    sort_by_rank(own_w, ranks, sorted);
     prefix_sums(sorted, sum_w[half]);
   }
-  split<L> winner;
-  for (int i = 0; i <= 16; ++i)
-    for (int j = i; j <= 16; ++j) {
-      L xq[2][2], qq[2][2];  // of each half, for each shift
-      for (int half = 0; half < 2; ++half)
-        for (int s = 0; s < 2; ++s) {
-          const float(&v)[4] = impl::iq1_shifted[s];
-          const L all_x = sum_x[half][16], all_w = sum_w[half][16];
-          xq[half][s] = all_x * L(v[2]) - (sum_x[half][i] + sum_x[half][j]);
-          qq[half][s] = all_w * L(v[2]) * L(v[2]) + sum_w[half][i] * L(v[0] * v[0] - v[1] * v[1]) +
-                        sum_w[half][j] * L(v[1] * v[1] - v[2] * v[2]);
-        }
-      for (int k = 0; k < 4; ++k)
-        winner.consider(xq[0][k / 2] + xq[1][k % 2], qq[0][k / 2] + qq[1][k % 2], L(static_cast<float>(i)),
-                        L(static_cast<float>(j)), static_cast<float>(k));
+  // What the elements of each half contribute, for each shift: all of them, those below a split, those below the other.
+  L all_x[2][2], low_w[2][2][17], high_w[2][2][17];
+  for (int half = 0; half < 2; ++half)
+    for (int s = 0; s < 2; ++s) {
+      const float(&v)[4] = impl::iq1_shifted[s];
+      const L all_w = sum_w[half][16] * L(v[2]) * L(v[2]);
+      all_x[half][s] = sum_x[half][16] * L(v[2]);
+      for (int i = 0; i <= 16; ++i) {
+        low_w[half][s][i] = all_w + sum_w[half][i] * L(v[0] * v[0] - v[1] * v[1]);
+        high_w[half][s][i] = sum_w[half][i] * L(v[1] * v[1] - v[2] * v[2]);
+      }
     }
-  return winner;
+  const L weight = sum_w[0][16] + sum_w[1][16];
+  return best_split<16>(weight, largest, {0.0f, 1.0f, 2.0f, 3.0f},
+                        [&](int i, int j, moments<L>(&m)[4]) BLOCQ_INLINE_LAMBDA {
+                          moments<L> of[2][2];  // of each half, for each shift
+                          for (int half = 0; half < 2; ++half)
+                            for (int s = 0; s < 2; ++s) {
+                              of[half][s].xq = all_x[half][s] - (sum_x[half][i] + sum_x[half][j]);
+                              of[half][s].qq = low_w[half][s][i] + high_w[half][s][j];
+                            }
+                          for (int k = 0; k < 4; ++k)
+                            m[k] = {of[0][k / 2].xq + of[1][k % 2].xq, of[0][k / 2].qq + of[1][k % 2].qq};
+                        });
 }
 
 // What a group becomes: its scale (not negative, 0 if nothing is to be stored), packed points and shifts as in split.
@@ -159,7 +200,7 @@ void fit_shifted_points(const L (&x)[N], const L (&w)[N], float zero_below, std:
   L largest = abs(x[0]), rank[N];
   for (std::size_t i = 1; i < N; ++i) largest = max_of(largest, abs(x[i]));
   rank_values(x, rank);
-  const split<L> found = find_split(x, w, rank, count);
+  const split<L> found = find_split(x, w, rank, largest);
   const auto live = (found.low >= L(0.0f)) & (largest >= L(zero_below));
   const auto mirrored = found.scale < L(0.0f);
   const L scale = select(mirrored, -found.scale, found.scale);
