@@ -89,14 +89,15 @@ struct moments {
 // scales are tried: step k puts it on -half - k / 10. Problems below `negligible` get scale 0 and code 0.
 template <class L, std::size_t N>
 L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noexcept {
-  const peak<L> extreme = find_peak(x);
-  const auto live = extreme.magnitude >= L(negligible);
-  auto finite = live;
+  peak<L> extreme;
+  mask_t<L> finite(true);
   L wx[N], kept[N];
   for (std::size_t i = 0; i < N; ++i) {
-    wx[i] = w[i] * x[i];
+    extreme.add(x[i]);
     finite = finite & (abs(x[i]) <= L(3.40282347e38f));
+    wx[i] = w[i] * x[i];
   }
+  const auto live = extreme.magnitude >= L(negligible);
   const bool ordinary = all(finite | ~live);  // where a lane is not live it does not count
 
   // Levels are kept in their bounds by keeping x in bounds that serve all steps up to `last` down to the last below 1
@@ -251,7 +252,7 @@ class affine_search {
     inverse_ = L(highest) / (largest_ - lowest_);
     origin_ = lowest_;
     scale_ = L(1.0f) / inverse_;
-    fill<true>(inverse_, origin_);
+    each_code<true>(inverse_, origin_, [&](std::size_t i, L code) BLOCQ_INLINE_LAMBDA { code_[i] = code; });
     best_ = error(scale_, lowest_);
   }
 
@@ -260,7 +261,17 @@ class affine_search {
   template <bool Above>
   BLOCQ_INLINE void propose(L level) noexcept {
     candidate_ = level / (largest_ - lowest_);
-    fill<Above>(candidate_, lowest_);
+    L q = 0.0f, qq = 0.0f, xq = 0.0f;
+    each_code<Above>(candidate_, lowest_, [&](std::size_t i, L code) BLOCQ_INLINE_LAMBDA {
+      const L wq = w_[i] * code;
+      code_[i] = code;
+      q += wq;
+      qq += wq * code;
+      xq += wq * x_[i];
+    });
+    sum_q_ = q;
+    sum_qq_ = qq;
+    sum_xq_ = xq;
   }
   // The scale and the minimum that fit these codes best.
   BLOCQ_INLINE void solve() noexcept {
@@ -282,35 +293,25 @@ class affine_search {
     best_ = select(better, e, best_);
   }
   affine_fit<L> finish(L (&code)[N]) noexcept {
-    fill<true>(inverse_, origin_);
-    for (std::size_t i = 0; i < N; ++i) code[i] = select(live_, code_[i], L(0.0f));
+    each_code<true>(inverse_, origin_, [&](std::size_t i, L q) BLOCQ_INLINE_LAMBDA { code[i] = q; });
+    if (!all(live_))
+      for (L& q : code) q = select(live_, q, L(0.0f));
     return {select(live_, scale_, L(0.0f)), -lowest_};
   }
 
  private:
-  // Codes and the sums of w * q, w * q * q and w * q * x.
-  template <bool Above>
-  BLOCQ_INLINE void fill(L inverse, L from) noexcept {
+  // Calls f(i, code of x[i]).
+  template <bool Above, class F>
+  BLOCQ_INLINE void each_code(L inverse, L from, F&& f) noexcept {
     const L reach = inverse * max_of(largest_ - from, from - least_);  // the largest magnitude that is rounded
     const L move = -from;
-    L sum_q = 0.0f, sum_qq = 0.0f, sum_xq = 0.0f;
-    const auto add = [&](std::size_t i, L code) BLOCQ_INLINE_LAMBDA {
-      const L wq = w_[i] * code;
-      code_[i] = code;
-      sum_q += wq;
-      sum_qq += wq * code;
-      sum_xq += wq * x_[i];
-    };
     if (all((finite_ & (reach >= L(0.0f)) & (reach <= L(2097152.0f))) | ~live_))
       for (std::size_t i = 0; i < N; ++i) {
         const L level = at_least(rounded(inverse * (x_[i] + move)), 0.0f);
-        add(i, Above ? at_most(level, highest_) : level);
+        f(i, Above ? at_most(level, highest_) : level);
       }
     else
-      for (std::size_t i = 0; i < N; ++i) add(i, clamp_to(nearest_int(inverse * (x_[i] + move)), 0.0f, highest_));
-    sum_q_ = sum_q;
-    sum_qq_ = sum_qq;
-    sum_xq_ = sum_xq;
+      for (std::size_t i = 0; i < N; ++i) f(i, clamp_to(nearest_int(inverse * (x_[i] + move)), 0.0f, highest_));
   }
   L error(L scale, L from) const noexcept {
     L sum = 0.0f;
