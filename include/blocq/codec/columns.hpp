@@ -204,13 +204,11 @@ template <class B>
 inline constexpr bool groups_in_columns = std::is_same_v<B, q2_k> || std::is_same_v<B, q3_k> ||
                                           std::is_same_v<B, q4_k> || std::is_same_v<B, q5_k> || std::is_same_v<B, q6_k>;
 
+// From the 16 bytes that end with a block's scales, in columns.
 template <class B>
-requires groups_in_columns<B> BLOCQ_INLINE group_columns column_groups(const B* const (&rows)[8])
-noexcept {
-  constexpr int before = 16 - static_cast<int>(sizeof rows[0]->scales);  // what is read begins inside the block
-  vec::bytes v[4];
-  vec::load_columns(
-      [&](int r) BLOCQ_INLINE_LAMBDA { return reinterpret_cast<const std::uint8_t*>(rows[r]->scales) - before; }, v);
+inline constexpr int bytes_before_scales = 16 - static_cast<int>(sizeof std::declval<B>().scales);
+template <class B>
+BLOCQ_INLINE group_columns unpack_groups(const vec::bytes (&v)[4]) noexcept {
   const auto upper = [](vec::bytes x, int shift)
                          BLOCQ_INLINE_LAMBDA { return vec::shift_left(vec::field<2>(x, shift), 4); };
   group_columns g;
@@ -228,6 +226,18 @@ noexcept {
     g.min[1] = vec::field<4>(v[3], 4) | upper(v[2], 6);
   }
   return g;
+}
+
+template <class B>
+requires groups_in_columns<B> BLOCQ_INLINE group_columns column_groups(const B* const (&rows)[8])
+noexcept {
+  vec::bytes v[4];
+  vec::load_columns(
+      [&](int r) BLOCQ_INLINE_LAMBDA {
+        return reinterpret_cast<const std::uint8_t*>(rows[r]->scales) - bytes_before_scales<B>;
+      },
+      v);
+  return unpack_groups<B>(v);
 }
 
 }  // namespace detail
