@@ -12,6 +12,7 @@
 #include <blocq/op/dot.hpp>
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
+#include <blocq/op/interleave.hpp>
 #include <blocq/op/parallel.hpp>
 #include <blocq/op/quantize.hpp>
 

@@ -4,6 +4,7 @@
 
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
+#include <blocq/op/interleave.hpp>
 #include <blocq/op/quantize.hpp>
 
 #include <atomic>
@@ -19,17 +20,23 @@ BLOCQ_INLINE std::size_t first_row(std::size_t rows, std::size_t i, std::size_t 
   const std::size_t row = (panels / n * i + (panels % n * i) / n) * together;
   return row < rows ? row : rows;
 }
+// Rows [first, last) of the weights, which may lie eight in a row.
+template <class B>
+BLOCQ_INLINE matrix_view<const B> rows_of(matrix_view<const B> weights, std::size_t first, std::size_t last) noexcept {
+  constexpr std::size_t n = rows_in_row<B>;
+  return weights.row_range(first / n, (last + n - 1) / n);
+}
 }  // namespace detail
 
 // An executor runs f(0) to f(n - 1), in any order and on any threads, and returns when all of them have:
 //   auto run = [&](std::size_t n, auto&& f) { pool.parallel_for(n, f); };
-// Every byte of the result is the one that the call without an executor gives, whatever `parts` is.
+// Every byte of the result is the one that the call without an executor gives, whatever `parts` is. Weights may be
+// interleaved.
 template <class B, class X, class Executor>
 void gemv(matrix_view<const B> weights, const X& x, std::span<float> y, std::size_t parts, Executor&& run) {
   run(parts, [&](std::size_t i) {
-    const std::size_t first = detail::first_row(weights.rows, i, parts),
-                      last = detail::first_row(weights.rows, i + 1, parts);
-    gemv(weights.row_range(first, last), x, y.subspan(first, last - first));
+    const std::size_t first = detail::first_row(y.size(), i, parts), last = detail::first_row(y.size(), i + 1, parts);
+    gemv(detail::rows_of(weights, first, last), x, y.subspan(first, last - first));
   });
 }
 
@@ -68,9 +75,8 @@ template <class B, class X, class Executor>
 void gemm(matrix_view<const B> weights, matrix_view<const X> x, matrix_view<float> y, std::span<std::byte> scratch,
           std::size_t parts, Executor&& run) {
   run(parts, [&](std::size_t i) {
-    const std::size_t first = detail::first_row(weights.rows, i, parts),
-                      last = detail::first_row(weights.rows, i + 1, parts);
-    gemm(weights.row_range(first, last), x, matrix_view<float>{y.data + first, y.rows, last - first, y.stride},
+    const std::size_t first = detail::first_row(y.cols, i, parts), last = detail::first_row(y.cols, i + 1, parts);
+    gemm(detail::rows_of(weights, first, last), x, matrix_view<float>{y.data + first, y.rows, last - first, y.stride},
          scratch.subspan(scratch.size() / parts * i, scratch.size() / parts));
   });
 }
