@@ -73,11 +73,13 @@ std::vector<entry> dequantize_entries();
 std::vector<entry> dot_entries();
 std::vector<entry> gemm_entries();
 std::vector<entry> gemv_entries();
+std::vector<entry> interleaved_entries();
 std::vector<entry> quantize_entries();
 
 inline std::vector<entry> all() {
   std::vector<entry> entries;
-  for (auto* make : {quantize_entries, activation_entries, dequantize_entries, dot_entries, gemv_entries, gemm_entries})
+  for (auto* make : {quantize_entries, activation_entries, dequantize_entries, dot_entries, gemv_entries, gemm_entries,
+                     interleaved_entries})
     for (entry& e : make()) entries.push_back(std::move(e));
   return entries;
 }
