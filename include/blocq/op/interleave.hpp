@@ -578,7 +578,8 @@ void multiply_panels(matrix_view<const interleaved<B>> weights, const operand_ro
                      matrix_view<float> y, std::byte* scratch) noexcept {
   using A = integer_operand_t<B>;
   constexpr kernel K = kernel_for<B>;
-  constexpr std::size_t per_column = packed_x<K>::size;
+  constexpr std::size_t per_column = packed_x<K>::size, blocks_per_slab = slab_chunks * 32 / block_size<B>,
+                        slab_bytes = blocks_per_slab * sizeof(interleaved<B>);
   const std::size_t n = y.rows, k = weights.cols * block_size<B>, chunks = k / 32, slabs = (chunks + 7) / 8;
   scratch_pieces pieces(scratch);
   auto* const panels = pieces.take<panel<K>>(panels_at_once);
@@ -601,16 +602,22 @@ void multiply_panels(matrix_view<const interleaved<B>> weights, const operand_ro
     std::memset(sums, 0, n * panel_rows * count * sizeof(float));
     for (std::size_t slab = 0; slab < slabs; ++slab) {
       const std::size_t c = slab * slab_chunks, some = chunks - c < slab_chunks ? chunks - c : slab_chunks;
-      for (std::size_t p = 0; p < count; ++p)
+      for (std::size_t p = 0; p < count; ++p) {
         for (std::size_t h = 0; h < 2; ++h) {
           const std::size_t g = m + 2 * p + h;
-          expand_lanes<B>(&weights.row(g < weights.rows ? g : weights.rows - 1)[c * 32 / block_size<B>], some, 8 * h,
-                          panels[p]);
+          const auto* const w = weights.row(g < weights.rows ? g : weights.rows - 1).data() + slab * blocks_per_slab;
+          expand_lanes<B>(w, some, 8 * h, panels[p]);
+          for (std::size_t r = 0; r < 8; ++r)  // an eighth of the next slab each
+            next[p].at[8 * h + r] = reinterpret_cast<const std::byte*>(w + blocks_per_slab) + r * slab_bytes / 8;
         }
+        next[p].bytes = slab + 1 < slabs ? slab_bytes / 8 : 0;
+      }
       for_groups<tile_columns>(n, [&](std::size_t first, auto T) {
-        for (std::size_t p = 0; p < count; ++p)
+        for (std::size_t p = 0; p < count; ++p) {
           multiply<K, T>(panels[p], packed + (slab * n + first) * per_column, some, sums + (p * n + first) * panel_rows,
                          next[p]);
+          next[p].bytes = 0;
+        }
       });
     }
     for (std::size_t p = 0; p < count; ++p) {
