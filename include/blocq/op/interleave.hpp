@@ -526,7 +526,7 @@ void multiply_piecewise(matrix_view<const interleaved<B>> weights, const operand
       if (minus_128[j]) multiply_row_by_row(weights, x, row + j, y.row(row + j));
 }
 
-// Eight of the sixteen rows of a panel, from row `half` on.
+// Eight of the rows of a panel, from row `half` on.
 template <class B>
 void expand_lanes(const interleaved<B>* w, std::size_t chunks, std::size_t half, panel<kernel_for<B>>& to) noexcept {
   constexpr kernel K = kernel_for<B>;
@@ -579,7 +579,7 @@ void multiply_panels(matrix_view<const interleaved<B>> weights, const operand_ro
   using A = integer_operand_t<B>;
   constexpr kernel K = kernel_for<B>;
   constexpr std::size_t per_column = packed_x<K>::size, blocks_per_slab = slab_chunks * 32 / block_size<B>,
-                        slab_bytes = blocks_per_slab * sizeof(interleaved<B>);
+                        slab_bytes = blocks_per_slab * sizeof(interleaved<B>), per_panel = panel_rows / 8;
   const std::size_t n = y.rows, k = weights.cols * block_size<B>, chunks = k / 32, slabs = (chunks + 7) / 8;
   scratch_pieces pieces(scratch);
   auto* const panels = pieces.take<panel<K>>(panels_at_once);
@@ -597,14 +597,15 @@ void multiply_panels(matrix_view<const interleaved<B>> weights, const operand_ro
   });
 
   row_bytes next[panels_at_once];
-  for (std::size_t m = 0; m < weights.rows; m += 2 * panels_at_once) {
-    const std::size_t left = (weights.rows - m + 1) / 2, count = left < panels_at_once ? left : panels_at_once;
+  for (std::size_t m = 0; m < weights.rows; m += per_panel * panels_at_once) {
+    const std::size_t left = (weights.rows - m + per_panel - 1) / per_panel,
+                      count = left < panels_at_once ? left : panels_at_once;
     std::memset(sums, 0, n * panel_rows * count * sizeof(float));
     for (std::size_t slab = 0; slab < slabs; ++slab) {
       const std::size_t c = slab * slab_chunks, some = chunks - c < slab_chunks ? chunks - c : slab_chunks;
       for (std::size_t p = 0; p < count; ++p) {
-        for (std::size_t h = 0; h < 2; ++h) {
-          const std::size_t g = m + 2 * p + h;
+        for (std::size_t h = 0; h < per_panel; ++h) {
+          const std::size_t g = m + per_panel * p + h;
           const auto* const w = weights.row(g < weights.rows ? g : weights.rows - 1).data() + slab * blocks_per_slab;
           expand_lanes<B>(w, some, 8 * h, panels[p]);
           for (std::size_t r = 0; r < 8; ++r)  // an eighth of the next slab each
@@ -621,7 +622,7 @@ void multiply_panels(matrix_view<const interleaved<B>> weights, const operand_ro
       });
     }
     for (std::size_t p = 0; p < count; ++p) {
-      const std::size_t at = (m + 2 * p) * 8, rows = y.cols - at < panel_rows ? y.cols - at : panel_rows;
+      const std::size_t at = (m + per_panel * p) * 8, rows = y.cols - at < panel_rows ? y.cols - at : panel_rows;
       for (std::size_t i = 0; i < n; ++i)
         std::memcpy(&y.row(i)[at], sums + (p * n + i) * panel_rows, rows * sizeof(float));
     }
