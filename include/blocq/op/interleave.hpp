@@ -541,7 +541,7 @@ void expand_lanes(const interleaved<B>* w, std::size_t chunks, std::size_t half,
         put(to.steps[c * 16 + 2 * step], vec::widen_even(v));
         put(to.steps[c * 16 + 2 * step + 1], vec::widen_odd(v));
       } else {
-        vec::store_bytes(&to.steps[c * 8 + step][half], v);
+        vec::store_bytes(&to.steps[c * 8 + step][half], full_bytes<B> ? v ^ vec::fill_bytes(vec::dot4_bias) : v);
       }
     });
     const group_columns scales = block.groups();
