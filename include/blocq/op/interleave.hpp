@@ -487,8 +487,8 @@ void multiply_row_by_row(matrix_view<const interleaved<B>> weights, const operan
 }
 
 // Super-blocks of all rows of X together that are multiplied at a time, which bounds the memory that they take; and
-// rows of X that are multiplied without a panel.
-inline constexpr std::size_t piece_slabs = 64, lane_columns = 4;
+// rows of X that are multiplied without a panel, which four products in one instruction make better for three.
+inline constexpr std::size_t piece_slabs = 64, lane_columns = wide::has_dot4 ? 2 : 4;
 
 // T rows of X from `row` on.
 template <class B, std::size_t T>
