@@ -432,6 +432,7 @@ BLOCQ_NOINLINE void multiply_lanes(const interleaved<B>* w, const lane_operand<B
           d[0] = block.scale();
         each_index<per_block>([&](std::size_t chunk) BLOCQ_INLINE_LAMBDA {
           vec::floats products[T];
+          each([&](auto j) BLOCQ_INLINE_LAMBDA { products[j] = vec::fill_floats(0.0f); });
           each_index<groups>([&](std::size_t half) BLOCQ_INLINE_LAMBDA {
             const std::size_t group = chunk * groups + half;
             vec::ints whole[T];
