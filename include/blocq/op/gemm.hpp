@@ -86,13 +86,15 @@ struct operand_rows {
   }
 };
 
-template <integer_format B>
-void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t k,
-                       const operand_rows<integer_operand_t<B>>& x, matrix_view<float> y, std::byte* scratch) noexcept {
+// expand(m, slab, chunks, panel, next) fills a panel with rows m to m + panel_rows - 1 of the weights, and says in
+// `next` where the slab after it lies, if there is one; multiply_row(i) is for a row of X that has a -128.
+template <integer_format B, class Expand, class MultiplyRow>
+void multiply_panels(std::size_t k, const operand_rows<integer_operand_t<B>>& x, matrix_view<float> y,
+                     std::byte* scratch, Expand&& expand_panel, MultiplyRow&& multiply_row) noexcept {
   using A = integer_operand_t<B>;
   constexpr kernel K = kernel_for<B>;
-  constexpr std::size_t per_column = packed_x<K>::size, blocks_per_slab = slab_chunks * 32 / block_size<B>;
-  const std::size_t chunks = (k + 31) / 32, slabs = (chunks + slab_chunks - 1) / slab_chunks;
+  constexpr std::size_t per_column = packed_x<K>::size;
+  const std::size_t n = y.rows, chunks = (k + 31) / 32, slabs = (chunks + slab_chunks - 1) / slab_chunks;
   scratch_pieces pieces(scratch);
   auto* const panels = pieces.take<panel<K>>(panels_at_once);
   auto* const sums = pieces.take<float>(n * panel_rows * panels_at_once);
@@ -109,21 +111,15 @@ void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t 
   });
 
   row_bytes next[panels_at_once];
-  for (std::size_t m = 0; m < weights.rows; m += panel_rows * panels_at_once) {
-    const std::size_t left = (weights.rows - m + panel_rows - 1) / panel_rows;
+  for (std::size_t m = 0; m < y.cols; m += panel_rows * panels_at_once) {
+    const std::size_t left = (y.cols - m + panel_rows - 1) / panel_rows;
     const std::size_t count = left < panels_at_once ? left : panels_at_once;
     std::memset(sums, 0, n * panel_rows * count * sizeof(float));
     for (std::size_t slab = 0; slab < slabs; ++slab) {
       const std::size_t c = slab * slab_chunks, some = chunks - c < slab_chunks ? chunks - c : slab_chunks;
       for (std::size_t p = 0; p < count; ++p) {
-        const B* rows[panel_rows];
-        for (std::size_t r = 0; r < panel_rows; ++r) {
-          const std::size_t at = m + p * panel_rows + r;
-          rows[r] = weights.row(at < weights.rows ? at : weights.rows - 1).data();
-          next[p].at[r] = reinterpret_cast<const std::byte*>(rows[r] + (slab + 1) * blocks_per_slab);
-        }
-        next[p].bytes = slab + 1 < slabs ? blocks_per_slab * sizeof(B) : 0;
-        expand<B>(rows, c, some, panels[p]);
+        expand_panel(m + p * panel_rows, slab, some, panels[p], next[p]);
+        if (slab + 1 == slabs) next[p].bytes = 0;
       }
       for_groups<tile_columns>(n, [&](std::size_t first, auto T) {
         for (std::size_t p = 0; p < count; ++p) {
@@ -134,7 +130,7 @@ void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t 
       });
     }
     for (std::size_t p = 0; p < count; ++p) {
-      const std::size_t at = m + p * panel_rows, rows = weights.rows - at < panel_rows ? weights.rows - at : panel_rows;
+      const std::size_t at = m + p * panel_rows, rows = y.cols - at < panel_rows ? y.cols - at : panel_rows;
       for (std::size_t i = 0; i < n; ++i)
         std::memcpy(&y.row(i)[at], sums + (p * n + i) * panel_rows, rows * sizeof(float));
     }
@@ -142,10 +138,29 @@ void multiply_integers(matrix_view<const B> weights, std::size_t n, std::size_t 
   if constexpr (minus_128_may_wrap<B>)
     for (std::size_t i = 0; i < n; ++i) {
       const auto blocks = x.get(i, operand);
-      if (has_minus_128(blocks))
+      if (has_minus_128(blocks)) multiply_row(i, blocks);
+    }
+}
+
+template <integer_format B>
+void multiply_integers(matrix_view<const B> weights, std::size_t k, const operand_rows<integer_operand_t<B>>& x,
+                       matrix_view<float> y, std::byte* scratch) noexcept {
+  constexpr std::size_t blocks_per_slab = slab_chunks * 32 / block_size<B>;
+  multiply_panels<B>(
+      k, x, y, scratch,
+      [&](std::size_t m, std::size_t slab, std::size_t chunks, panel<kernel_for<B>>& to, row_bytes& next) {
+        const B* rows[panel_rows];
+        for (std::size_t r = 0; r < panel_rows; ++r) {
+          rows[r] = weights.row(m + r < weights.rows ? m + r : weights.rows - 1).data();
+          next.at[r] = reinterpret_cast<const std::byte*>(rows[r] + (slab + 1) * blocks_per_slab);
+        }
+        next.bytes = blocks_per_slab * sizeof(B);
+        expand<B>(rows, slab * slab_chunks, chunks, to);
+      },
+      [&](std::size_t i, std::span<const integer_operand_t<B>> blocks) {
         for (std::size_t m = 0; m < weights.rows; ++m)
           y.row(i)[m] = dot_blocks(weights.row(m).data(), blocks.data(), weights.cols);
-    }
+      });
 }
 
 // ---- floats ----
@@ -270,7 +285,7 @@ void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<
   BLOCQ_ASSERT(scratch.size() >= gemm_scratch<B>(x.rows, x.cols));
   const fp_environment modes;
   if constexpr (integer_format<B>) {
-    detail::multiply_integers(weights, x.rows, x.cols, {x, {}}, y, scratch.data());
+    detail::multiply_integers(weights, x.cols, {x, {}}, y, scratch.data());
   } else {
     detail::multiply_floats(weights, x, y, scratch.data());
   }
@@ -285,7 +300,7 @@ void gemm(matrix_view<const B> weights, matrix_view<const integer_operand_t<B>> 
   BLOCQ_ASSERT(k == weights.cols * block_size<B> && y.rows == x.rows && y.cols == weights.rows);
   BLOCQ_ASSERT(scratch.size() >= gemm_scratch<B>(x.rows, k));
   const fp_environment modes;
-  detail::multiply_integers(weights, x.rows, k, {{}, x}, y, scratch.data());
+  detail::multiply_integers(weights, k, {{}, x}, y, scratch.data());
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA

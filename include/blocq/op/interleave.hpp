@@ -577,60 +577,21 @@ void expand_lanes(const interleaved<B>* w, std::size_t chunks, std::size_t half,
 template <class B>
 void multiply_panels(matrix_view<const interleaved<B>> weights, const operand_rows<integer_operand_t<B>>& x,
                      matrix_view<float> y, std::byte* scratch) noexcept {
-  using A = integer_operand_t<B>;
-  constexpr kernel K = kernel_for<B>;
-  constexpr std::size_t per_column = packed_x<K>::size, blocks_per_slab = slab_chunks * 32 / block_size<B>,
-                        slab_bytes = blocks_per_slab * sizeof(interleaved<B>), per_panel = panel_rows / 8;
-  const std::size_t n = y.rows, k = weights.cols * block_size<B>, chunks = k / 32, slabs = (chunks + 7) / 8;
-  scratch_pieces pieces(scratch);
-  auto* const panels = pieces.take<panel<K>>(panels_at_once);
-  auto* const sums = pieces.take<float>(n * panel_rows * panels_at_once);
-  auto* const packed = pieces.take<std::uint32_t>(packed_dwords<B>(n, k));
-  A* const operand = pieces.take<A>(blocks_for<A>(k));
-
-  for_groups<tile_columns>(n, [&](std::size_t first, auto T) {
-    for (std::size_t j = 0; j < T; ++j) {
-      const auto blocks = x.get(first + j, operand);
-      for (std::size_t c = 0; c < chunks; ++c)
-        pack_chunk<B>(blocks[c * 32 / block_size<A>], c * 32 % block_size<A> / 32, c % slab_chunks, j, T,
-                      packed + (c / slab_chunks * n + first) * per_column);
-    }
-  });
-
-  row_bytes next[panels_at_once];
-  for (std::size_t m = 0; m < weights.rows; m += per_panel * panels_at_once) {
-    const std::size_t left = (weights.rows - m + per_panel - 1) / per_panel,
-                      count = left < panels_at_once ? left : panels_at_once;
-    std::memset(sums, 0, n * panel_rows * count * sizeof(float));
-    for (std::size_t slab = 0; slab < slabs; ++slab) {
-      const std::size_t c = slab * slab_chunks, some = chunks - c < slab_chunks ? chunks - c : slab_chunks;
-      for (std::size_t p = 0; p < count; ++p) {
-        for (std::size_t h = 0; h < per_panel; ++h) {
-          const std::size_t g = m + per_panel * p + h;
+  constexpr std::size_t blocks_per_slab = slab_chunks * 32 / block_size<B>,
+                        eighth = blocks_per_slab * sizeof(interleaved<B>) / 8;
+  multiply_panels<B>(
+      weights.cols * block_size<B>, x, y, scratch,
+      [&](std::size_t m, std::size_t slab, std::size_t chunks, panel<kernel_for<B>>& to, row_bytes& next) {
+        for (std::size_t half = 0; half < panel_rows; half += 8) {
+          const std::size_t g = (m + half) / 8;
           const auto* const w = weights.row(g < weights.rows ? g : weights.rows - 1).data() + slab * blocks_per_slab;
-          expand_lanes<B>(w, some, 8 * h, panels[p]);
-          for (std::size_t r = 0; r < 8; ++r)  // an eighth of the next slab each
-            next[p].at[8 * h + r] = reinterpret_cast<const std::byte*>(w + blocks_per_slab) + r * slab_bytes / 8;
+          expand_lanes<B>(w, chunks, half, to);
+          for (std::size_t r = 0; r < 8; ++r)
+            next.at[half + r] = reinterpret_cast<const std::byte*>(w + blocks_per_slab) + r * eighth;
         }
-        next[p].bytes = slab + 1 < slabs ? slab_bytes / 8 : 0;
-      }
-      for_groups<tile_columns>(n, [&](std::size_t first, auto T) {
-        for (std::size_t p = 0; p < count; ++p) {
-          multiply<K, T>(panels[p], packed + (slab * n + first) * per_column, some, sums + (p * n + first) * panel_rows,
-                         next[p]);
-          next[p].bytes = 0;
-        }
-      });
-    }
-    for (std::size_t p = 0; p < count; ++p) {
-      const std::size_t at = (m + per_panel * p) * 8, rows = y.cols - at < panel_rows ? y.cols - at : panel_rows;
-      for (std::size_t i = 0; i < n; ++i)
-        std::memcpy(&y.row(i)[at], sums + (p * n + i) * panel_rows, rows * sizeof(float));
-    }
-  }
-  if constexpr (minus_128_may_wrap<B>)
-    for (std::size_t i = 0; i < n; ++i)
-      if (has_minus_128(x.get(i, operand))) multiply_row_by_row(weights, x, i, y.row(i));
+        next.bytes = eighth;
+      },
+      [&](std::size_t i, auto) { multiply_row_by_row(weights, x, i, y.row(i)); });
 }
 
 template <class B>
