@@ -39,21 +39,6 @@ std::vector<double> decoded(const std::vector<B>& blocks) {
   return {y.begin(), y.end()};
 }
 
-// What the minimum of a row is multiplied by differs from the sum of the decoded operand where q8_1 rounds it.
-template <class B, class A>
-double rounding_of_sums(const B* w, const A* x, std::size_t blocks) {
-  double difference = 0;
-  if constexpr (requires { x->s; })
-    for (std::size_t i = 0; i < blocks; ++i) {
-      double sum = 0;
-      for (const std::int8_t q : x[i].qs) sum += q;
-      difference +=
-          static_cast<double>(blocq::f16_to_f32(w[i].m)) *
-          (static_cast<double>(blocq::f16_to_f32(x[i].s)) - sum * static_cast<double>(blocq::f16_to_f32(x[i].d)));
-    }
-  return difference;
-}
-
 // What gemm quantizes X to; q8_0 stands in where it does not.
 template <class B>
 using operand = std::conditional_t<blocq::integer_format<B>, blocq::integer_operand_t<B>, blocq::q8_0>;
@@ -139,16 +124,7 @@ TEST_CASE_TEMPLATE("gemm is exact for activations of -128 against the lowest wei
       std::memset(b.qs, std::is_same_v<B, blocq::q8_0> ? 0x80 : 0, sizeof b.qs);
     if constexpr (std::is_same_v<B, blocq::q5_0>) std::memset(b.qh, 0, sizeof b.qh);
   }
-  std::vector<A> x(k / blocq::block_size<A>);
-  for (A& a : x) {
-    std::memset(a.qs, -128, sizeof a.qs);
-    if constexpr (requires { a.bsums; }) {
-      store(a.d, blocq::to_bits(0.5f));
-      for (auto& sum : a.bsums) store(sum, static_cast<std::int16_t>(-2048));
-    } else {
-      store(a.d, blocq::f32_to_f16(0.5f));
-    }
-  }
+  const auto x = lowest_activations<A>(k / blocq::block_size<A>);
   const auto wd = decoded(w);
   double want = 0, magnitude = 0;
   for (const double v : wd) {

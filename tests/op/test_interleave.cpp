@@ -4,6 +4,7 @@
 #include <blocq/op/gemv.hpp>
 #include <blocq/op/interleave.hpp>
 #include <blocq/op/parallel.hpp>
+#include <fenced.hpp>
 #include <random_blocks.hpp>
 
 #include <cmath>
@@ -66,13 +67,7 @@ double worst_error(const matrix<B>& w, const A* x, std::span<const float> y) {
       want += wd[i] * xd[i];
       magnitude += std::abs(wd[i] * xd[i]);
     }
-    if constexpr (requires { x->s; })
-      for (std::size_t i = 0; i < cols; ++i) {
-        double sum = 0;
-        for (const std::int8_t q : x[i].qs) sum += q;
-        want += static_cast<double>(blocq::f16_to_f32(w.direct.row(m)[i].m)) *
-                (static_cast<double>(blocq::f16_to_f32(x[i].s)) - sum * static_cast<double>(blocq::f16_to_f32(x[i].d)));
-      }
+    want += rounding_of_sums(w.direct.row(m).data(), x, cols);
     worst = std::max(worst, std::abs(static_cast<double>(y[m]) - want) / (magnitude + 1e-300));
   }
   return worst;
@@ -195,17 +190,7 @@ TEST_CASE("activations of -128 against the lowest weights, and against any") {
       if (lowest)
         for (B& b : blocks) set_lowest(b);
       const matrix<B> w(blocks, rows, cols);
-      std::vector<A> x(5 * x_blocks);
-      for (A& a : x) {
-        std::memset(a.qs, -128, sizeof a.qs);
-        if constexpr (requires { a.bsums; }) {
-          store(a.d, blocq::to_bits(0.5f));
-          for (auto& sum : a.bsums) store(sum, static_cast<std::int16_t>(-2048));
-        } else {
-          store(a.d, blocq::f32_to_f16(0.5f));
-          if constexpr (requires { a.s; }) store(a.s, blocq::f32_to_f16(-2048.0f));
-        }
-      }
+      const auto x = lowest_activations<A>(5 * x_blocks);
       std::vector<std::byte> scratch(blocq::gemm_scratch<blocq::interleaved<B>>(5, 512));
       for (const std::size_t n : {1u, 4u, 5u}) {
         std::vector<float> y(n * rows);
@@ -219,6 +204,33 @@ TEST_CASE("activations of -128 against the lowest weights, and against any") {
     }
   });
 }
+
+#ifdef BLOCQ_TEST_HAS_FENCED
+TEST_CASE("kernels stay within interleaved weights, operands and results") {
+  for_interleavable([&]<class B> {
+    using A = blocq::integer_operand_t<B>;
+    constexpr std::size_t rows = 11, unit = blocq::block_size<A> > blocq::block_size<B> ? 256 / blocq::block_size<B> : 1;
+    for (const std::size_t cols : {unit, 3 * unit, 9 * unit})
+      for (const bool behind : {true, false}) {
+        const std::size_t k = cols * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
+        std::vector<blocq::interleaved<B>> lanes(blocq::interleaved_blocks(rows, cols));
+        const auto blocks = random_blocks<B>(rows * cols, next);
+        blocq::interleave(blocq::matrix_view<const B>{blocks.data(), rows, cols, cols}, lanes);
+        const fenced<blocq::interleaved<B>> w(std::span<const blocq::interleaved<B>>(lanes), behind);
+        const blocq::matrix_view<const blocq::interleaved<B>> weights{w.items.data(), (rows + 7) / 8, cols, cols};
+        for (const std::size_t n : {1u, 3u, 5u}) {
+          const fenced<A> x(std::span<const A>(random_blocks<A>(n * x_blocks, next)), behind);
+          fenced<float> y(n * rows, behind), vector(rows, behind);
+          fenced<std::byte> scratch(blocq::gemm_scratch<blocq::interleaved<B>>(n, k), behind);
+          blocq::gemm(weights, blocq::matrix_view<const A>{x.items.data(), n, x_blocks, x_blocks},
+                      blocq::matrix_view<float>{y.items.data(), n, rows, rows}, scratch.items);
+          blocq::gemv(weights, x.items.first(x_blocks), vector.items);
+          if (n == 1) CHECK(std::equal(vector.items.begin(), vector.items.end(), y.items.begin()));
+        }
+      }
+  });
+}
+#endif
 
 TEST_CASE_TEMPLATE("scales at the ends of their range", B, blocq::mxfp4, blocq::mxfp4_ocp, blocq::mxint8, blocq::q4_0,
                    blocq::q8_0) {
