@@ -25,7 +25,7 @@ NAME(float8_e5m2, "e5m2");
 NAME(float8_e8m0fnu, "e8m0");
 
 struct conversion {
-  std::uint32_t input;
+  le32 input;
   std::uint8_t special, saturated, pad[2];
 };
 
@@ -52,14 +52,15 @@ TEST_CASE_TEMPLATE("golden conversions", T, float4_e2m1fn, float6_e2m3fn, float6
   REQUIRE(cases.size() > 100);
   int deviations = 0;
   for (const conversion& c : cases) {
+    const std::uint32_t input = load(c.input);
     std::uint8_t special = c.special, saturated = c.saturated;
     // Two policies are not those of the tables: a NaN in a type without one is +0 instead of minus the sign's zero,
     // and overflow::saturate takes an infinity to the highest number, as it takes every other magnitude above it.
-    const std::uint8_t sign = static_cast<std::uint8_t>(c.input >> 31 << (T::bits - 1));
-    if ((c.input & 0x7fffffffu) > 0x7f800000u && T::nan_code == 0) special = saturated = 0;
-    if ((c.input & 0x7fffffffu) == 0x7f800000u) saturated = static_cast<std::uint8_t>(sign | T::max_code);
+    const std::uint8_t sign = static_cast<std::uint8_t>(input >> 31 << (T::bits - 1));
+    if ((input & 0x7fffffffu) > 0x7f800000u && T::nan_code == 0) special = saturated = 0;
+    if ((input & 0x7fffffffu) == 0x7f800000u) saturated = static_cast<std::uint8_t>(sign | T::max_code);
     deviations += special != c.special || saturated != c.saturated;
-    const float x = from_bits(c.input);
+    const float x = from_bits(input);
     CHECK_MESSAGE(T::from_float(x).code == saturated, x);
     CHECK_MESSAGE(T::template from_float<overflow::special>(x).code == special, x);
   }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <blocq/gguf/reader.hpp>
 #include <gguf_builder.hpp>
+#include <golden.hpp>
 
 #include <utility>
 
@@ -19,7 +20,8 @@ struct owned {
 };
 template <class T>
 owned scalar(value_type type, T x) {
-  return {std::string(reinterpret_cast<const char*>(&x), sizeof x), type};
+  const auto bytes = golden::in_file(x);
+  return {std::string(bytes.begin(), bytes.end()), type};
 }
 }  // namespace
 

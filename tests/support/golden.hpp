@@ -3,6 +3,9 @@
 #ifndef BLOCQ_TESTS_GOLDEN_HPP
 #define BLOCQ_TESTS_GOLDEN_HPP
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
@@ -12,6 +15,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace golden {
@@ -22,6 +26,14 @@ inline std::string text(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
+// The bytes of a number, or of a block, as files hold them: numbers are little-endian.
+template <class T>
+std::array<unsigned char, sizeof(T)> in_file(const T& value) {
+  auto bytes = std::bit_cast<std::array<unsigned char, sizeof(T)>>(value);
+  if constexpr (std::endian::native == std::endian::big && std::is_arithmetic_v<T>) std::reverse(bytes.begin(), bytes.end());
+  return bytes;
+}
+
 // `count` objects from byte `offset` on; all that follow if count is 0.
 template <class T>
 std::vector<T> array(const std::string& file, std::size_t offset = 0, std::size_t count = 0) {
@@ -30,6 +42,7 @@ std::vector<T> array(const std::string& file, std::size_t offset = 0, std::size_
   if (offset + count * sizeof(T) > bytes.size()) throw std::runtime_error("golden file too short: " + file);
   std::vector<T> values(count);
   std::memcpy(values.data(), bytes.data() + offset, count * sizeof(T));
+  for (T& v : values) v = std::bit_cast<T>(in_file(v));
   return values;
 }
 
@@ -75,7 +88,8 @@ inline std::vector<float> input(const std::string& name) {
 template <class T>
 std::uint64_t fnv1a(std::span<const T> values) {
   std::uint64_t h = 0xcbf29ce484222325u;
-  for (const auto byte : std::as_bytes(values)) h = (h ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3u;
+  for (const T& v : values)
+    for (const unsigned char byte : in_file(v)) h = (h ^ byte) * 0x100000001b3u;
   return h;
 }
 
