@@ -43,7 +43,7 @@ gguf::writer everything_written(gguf::write_options options, std::uint32_t align
   const bool bools[] = {true, false, true};
   w.add("bool", true).add_array("bools", std::span<const bool>(bools));
   add_number<unsigned long long>(w, "u64", ~std::uint64_t{4});
-  add_number<long>(w, "i64", -5);
+  add_number<std::int64_t>(w, "i64", -5);
   add_number(w, "f64", -2.25, __builtin_bit_cast(double, std::uint64_t{7}));
   const std::string_view strings[] = {"one", "", "\xc3\xa9\x01"};
   w.add_array("strings", std::span<const std::string_view>(strings));
