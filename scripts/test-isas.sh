@@ -32,8 +32,8 @@ out=$(cd "$out" && pwd)
 # How: native, native if the processor has the flags named, an emulator, bochs, or node.
 arm="aarch64-linux-gnu-g++ -static"
 isas=(
-  "scalar           | native                           | g++ -DBLOCQ_NO_XSIMD                      |"
-  "sse2             | native                           | g++ -march=x86-64                         | simd"
+  "scalar           | native                           | g++ -DBLOCQ_NO_SIMD                       |"
+  "sse2             | native                           | g++ -march=x86-64                         | simd codec"
   "nehalem          | qemu-x86_64 -cpu Nehalem         | g++ -march=nehalem -static                | simd codec op"
   "haswell          | native avx2 fma f16c             | g++ -march=haswell                        | simd codec"
   "haswell-qemu     | qemu-x86_64 -cpu Haswell         | g++ -march=haswell -static                | simd"
@@ -196,7 +196,7 @@ test_isa() {  # sets `verdict` and `tested`
 
 model=$out/model${quick:+.quick}
 if [ ! -s "$model.txt" ] || [ -n "$(find include tests/isa tests/support -newer "$model.txt" -type f -print -quit)" ]; then
-  command=(g++ -DBLOCQ_NO_XSIMD ${quick:+-DBLOCQ_ISA_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
+  command=(g++ -DBLOCQ_NO_SIMD ${quick:+-DBLOCQ_ISA_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
   build "$model" tests/isa/isa.cpp
   "$model" >"$model.txt"
 fi

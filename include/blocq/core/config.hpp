@@ -53,8 +53,10 @@
 #define BLOCQ_TAG_MATH
 #endif
 
-// With and without xsimd the same operation is another function.
-#if defined(BLOCQ_NO_XSIMD) || !__has_include(<xsimd/xsimd.hpp>)
+// With and without xsimd, and as the portable model that BLOCQ_NO_SIMD asks for, the same operation is another function.
+#if defined(BLOCQ_NO_SIMD)
+#define BLOCQ_TAG_XSIMD _portable
+#elif defined(BLOCQ_NO_XSIMD) || !__has_include(<xsimd/xsimd.hpp>)
 #define BLOCQ_TAG_XSIMD _scalar
 #else
 #define BLOCQ_TAG_XSIMD

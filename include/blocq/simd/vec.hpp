@@ -1,9 +1,11 @@
-// The vectors and primitives of this translation unit's instruction set: blocq::simd::native.
+// The vectors and primitives of this translation unit's instruction set: blocq::simd::native. With BLOCQ_NO_SIMD, the
+// portable model.
 #ifndef BLOCQ_SIMD_VEC_HPP
 #define BLOCQ_SIMD_VEC_HPP
 
 #include <blocq/simd/primitive/common.hpp>
-#if defined(__AVX2__)
+#if defined(BLOCQ_NO_SIMD)
+#elif defined(__AVX2__)
 #include <blocq/simd/primitive/avx2.hpp>
 #elif defined(__GNUC__)
 #include <blocq/simd/primitive/halves.hpp>
@@ -14,7 +16,9 @@
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
 
-#if defined(__AVX2__)
+#if defined(BLOCQ_NO_SIMD)
+namespace native = common;
+#elif defined(__AVX2__)
 namespace native = avx2;
 #elif defined(BLOCQ_HAS_HALVES)
 namespace native = halves;

@@ -3,7 +3,9 @@
 #ifndef BLOCQ_SIMD_WIDE_HPP
 #define BLOCQ_SIMD_WIDE_HPP
 
+#ifndef BLOCQ_NO_SIMD
 #include <blocq/simd/primitive/avx512.hpp>
+#endif
 #include <blocq/simd/vec.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {

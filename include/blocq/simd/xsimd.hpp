@@ -1,12 +1,12 @@
 // The only door to xsimd: whether it can be used here, and what was renamed between its versions 8.1 and 14.
-// BLOCQ_HAS_XSIMD is 1 if xsimd is found and usable; define BLOCQ_NO_XSIMD to build the scalar library on purpose.
+// BLOCQ_HAS_XSIMD is 1 if xsimd is found and usable; define BLOCQ_NO_XSIMD to leave it out on purpose.
 #ifndef BLOCQ_SIMD_XSIMD_HPP
 #define BLOCQ_SIMD_XSIMD_HPP
 
 #include <blocq/core/config.hpp>
 
 #define BLOCQ_HAS_XSIMD 0
-#if !defined(BLOCQ_NO_XSIMD) && __has_include(<xsimd/xsimd.hpp>) && (defined(__SSE2__) || defined(__aarch64__))
+#if !defined(BLOCQ_NO_XSIMD) && !defined(BLOCQ_NO_SIMD) && __has_include(<xsimd/xsimd.hpp>) && (defined(__SSE2__) || defined(__aarch64__))
 #include <xsimd/config/xsimd_config.hpp>
 // clang rejects the `throw` in the headers of xsimd 8 when exceptions are off.
 #if !(defined(__clang__) && !defined(__cpp_exceptions) && XSIMD_VERSION_MAJOR < 9)

@@ -6,6 +6,7 @@
 
 #include <blocq/core/lane.hpp>
 #include <blocq/simd/primitive/neon64.hpp>
+#include <blocq/simd/primitive/sse2.hpp>
 #include <blocq/simd/primitive/ssse3.hpp>
 #include <blocq/simd/primitive/wasm.hpp>
 #include <blocq/simd/transpose.hpp>
@@ -60,6 +61,19 @@ BLOCQ_INLINE u8x16 sixes(u8x16 a) noexcept {
 BLOCQ_INLINE f32x4 select(i32x4 mask, f32x4 a, f32x4 b) noexcept {
   return as<f32x4>((mask & as<i32x4>(a)) | (~mask & as<i32x4>(b)));
 }
+
+#ifndef BLOCQ_HAS_HALVES_MADD
+// Bytes are shifted into words, the even ones and the odd ones.
+BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept {
+  const auto a = as<u16x8>(u);
+  const auto b = as<i16x8>(s);
+  return as<i16x8>(a & fill_u16(255)) * ((b << 8) >> 8) + as<i16x8>(a >> 8) * (b >> 8);
+}
+BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
+  const auto x = as<i16x8>(a), y = as<i16x8>(b);
+  return ((x << 8) >> 8) * ((y << 8) >> 8) + (x >> 8) * (y >> 8);
+}
+#endif
 
 #ifndef BLOCQ_HAS_HALVES_F16
 BLOCQ_INLINE f32x4 f16_to_floats(u16x8 codes, int h) noexcept {

@@ -20,6 +20,7 @@
 #include <arm_neon.h>
 
 #define BLOCQ_HAS_HALVES 1
+#define BLOCQ_HAS_HALVES_MADD 1
 #define BLOCQ_HAS_HALVES_F16 1
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {

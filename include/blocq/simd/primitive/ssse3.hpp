@@ -18,6 +18,7 @@
 #include <smmintrin.h>
 
 #define BLOCQ_HAS_HALVES 1
+#define BLOCQ_HAS_HALVES_MADD 1
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 

@@ -1,6 +1,6 @@
 // Vectors of 16 bytes in the language extension of g++ and clang++, in which + - * & | ^ << >> == and conversions are
-// the machine's instructions: what halves.hpp and the few functions that have to name instructions (ssse3.hpp,
-// neon64.hpp, wasm.hpp) are made of.
+// the machine's instructions: what halves.hpp and the few functions that have to name instructions (sse2.hpp,
+// ssse3.hpp, neon64.hpp, wasm.hpp) are made of.
 #ifndef BLOCQ_SIMD_PRIMITIVE_VECTOR16_HPP
 #define BLOCQ_SIMD_PRIMITIVE_VECTOR16_HPP
 

@@ -4,7 +4,7 @@
 //   & | ^ + -          v128.and, i8x16.add, ...
 //   >> << on words     i16x8.shr_u, i16x8.shl
 //   lookup             i8x16.swizzle
-//   maddubs, maddss    i16x8.mul, twice, after shifts that bring the bytes into words
+//   maddubs, maddss    i16x8.shl, i16x8.shr_s, i16x8.mul, twice
 //   madd2              i32x4.dot_i16x8_s
 //   convert            i16x8.extend_low_i8x16_s, ...
 //   ints *             i32x4.mul
@@ -24,15 +24,6 @@ namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 // table[index % 16] for indices below 128.
 BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
   return as<u8x16>(wasm_i8x16_swizzle(as<v128_t>(table), as<v128_t>(index & 15)));
-}
-BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept {
-  const auto a = as<u16x8>(u);
-  const auto b = as<i16x8>(s);
-  return as<i16x8>(a & fill_u16(255)) * ((b << 8) >> 8) + as<i16x8>(a >> 8) * (b >> 8);
-}
-BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
-  const auto x = as<i16x8>(a), y = as<i16x8>(b);
-  return ((x << 8) >> 8) * ((y << 8) >> 8) + (x >> 8) * (y >> 8);
 }
 BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
   return as<i32x4>(wasm_i32x4_dot_i16x8(as<v128_t>(a), as<v128_t>(b)));
