@@ -18,7 +18,7 @@ beyond_baseline() {
 compile() {  # UNIT FLAG...
   local unit=$1
   shift
-  "${compiler[@]}" -I"$tree" -I"$work" "$@" -DUNIT=$unit -c tests/odr/unit.cpp -o "$work/$unit.o"
+  "${compiler[@]}" -I"$tree" -I"$work" "$@" -DBLOCQ_TEST_FEW -DUNIT=$unit -c tests/odr/unit.cpp -o "$work/$unit.o"
   functions "$work/$unit.o" >"$work/$unit.functions"
 }
 share() {  # OBJECT OBJECT: the weak functions that both define; none may be the library's

@@ -29,7 +29,7 @@ extern "C" std::uint64_t BLOCQ_TEST_PASTE(hash_, UNIT)() {
     const auto* bytes = reinterpret_cast<const unsigned char*>(array);
     for (std::size_t i = 0; i < sizeof array; ++i) hash = (hash ^ bytes[i]) * 0x100000001b3u;
   };
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(formats{}, [&]<class B> {
     if constexpr (blocq::encodable_format<B>) {
       static B blocks[1024 / blocq::block_size<B>];
       const blocq::quantize_options variants[] = {{}, {.importance = weights}};

@@ -240,11 +240,11 @@ BLOCQ_INLINE V as_written(V a) noexcept {
   return {opaque(a.low), opaque(a.high)};
 }
 BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
-  for (int i = 0; i < 4; ++i) {
-    a.low[i] = impl::quotient(a.low[i], b.low[i]);
-    a.high[i] = impl::quotient(a.high[i], b.high[i]);
-  }
-  return a;
+  const auto four = [](f32x4 x, f32x4 y) {
+    const auto one = [&](int i) { return impl::quotient(x[i], y[i]); };
+    return f32x4{one(0), one(1), one(2), one(3)};
+  };
+  return {four(a.low, b.low), four(a.high, b.high)};
 }
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
   return {a.low * b.low + c.low, a.high * b.high + c.high};
