@@ -2,10 +2,13 @@
 #ifndef BLOCQ_TESTS_ATTENTION_HPP
 #define BLOCQ_TESTS_ATTENTION_HPP
 
+#include <allocations.hpp>
 #include <random.hpp>
 
 #include <cmath>
 #include <cstddef>
+#include <new>
+#include <span>
 #include <vector>
 
 namespace test {
@@ -56,6 +59,53 @@ inline numbers softmax(const numbers& scores, std::size_t width) {
   for (const float s : scores) sum += p.emplace_back(std::exp((s - greatest) / std::sqrt(static_cast<float>(width))));
   for (float& x : p) x /= sum;
   return p;
+}
+
+// What a cache remembers, key after key and value after value.
+template <class Cache>
+numbers contents(const Cache& cache) {
+  const std::size_t width = cache.width();
+  numbers x(2 * cache.size() * width);
+  for (std::size_t t = 0; t < cache.size(); ++t) {
+    cache.key(t, std::span(x).subspan(t * width, width));
+    cache.value(t, std::span(x).subspan((cache.size() + t) * width, width));
+  }
+  return x;
+}
+
+// Appends to a cache of `before` tokens that `make` gives while one allocation after the other fails, until none does:
+// how many failed. -1 if one of them changed the cache, or if what is appended afterwards is not what it would have
+// been.
+template <class Make>
+int fail_each_allocation(Make&& make, const head& h, std::size_t before) {
+  const auto append = [&](auto& cache, std::size_t first) {
+    static_cast<void>(
+        cache.append(std::span(h.keys).subspan(first * h.width), std::span(h.values).subspan(first * h.width)));
+  };
+  auto whole = make();
+  append(whole, 0);
+  for (int n = 0;; ++n) {
+    auto cache = make();
+    static_cast<void>(
+        cache.append(std::span(h.keys).first(before * h.width), std::span(h.values).first(before * h.width)));
+    const numbers remembered = contents(cache);
+    const std::size_t bytes = cache.bytes();
+    bool failed = false;
+    allocations::left = n;
+    try {
+      append(cache, before);
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    }
+    allocations::left = -1;
+    if (failed && (cache.size() != before || cache.bytes() != bytes || contents(cache) != remembered)) return -1;
+    // By fewer than there were to be at first.
+    for (std::size_t t = before; failed && t < h.tokens; ++t)
+      static_cast<void>(cache.append(std::span(h.keys).subspan(t * h.width, h.width),
+                                     std::span(h.values).subspan(t * h.width, h.width)));
+    if (contents(cache) != contents(whole) || cache.bytes() != whole.bytes()) return -1;
+    if (!failed) return n;
+  }
 }
 
 // Relative squared error.

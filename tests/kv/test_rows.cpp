@@ -8,6 +8,14 @@
 
 using test::numbers;
 
+// Not inline: g++ warns where it sees one of a pair and not the other.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (void* const p = allocations::allocate(size)) return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+
 TEST_CASE_TEMPLATE("scores and mixtures are those of the rows that are remembered", B, float, blocq::f16, blocq::q8_0,
                    blocq::q4_0, blocq::mxfp8_e4m3, blocq::nvfp4) {
   constexpr std::size_t width = 192, tokens = 50;
@@ -90,4 +98,20 @@ TEST_CASE("what does not fit is said") {
   CHECK(s.code == blocq::errc::not_finite);
   CHECK(s.at == 5);
   CHECK(cache.size() == 8);
+}
+
+TEST_CASE_TEMPLATE("without memory for more tokens a cache stays as it is", B, float, blocq::q8_0) {
+  test::random_bits next{9};
+  const test::head h(50, 64, next);
+  const auto make = [] { return *blocq::kv::rows<B>::create(64); };
+  for (const std::size_t before : {0u, 4u}) CHECK(test::fail_each_allocation(make, h, before) == 2);
+}
+
+TEST_CASE_TEMPLATE("a cache that grows by single tokens copies them a few times; vectors are taken", B, float,
+                   blocq::q8_0) {
+  const numbers row(64);
+  auto cache = *blocq::kv::rows<B>::create(64);
+  const std::size_t before = allocations::bytes;
+  for (int t = 0; t < 5000; ++t) CHECK(cache.append(row, row));
+  CHECK(allocations::bytes - before < 5 * cache.bytes());
 }

@@ -29,7 +29,7 @@ class rows {
   std::size_t size() const noexcept { return size_; }
   std::size_t width() const noexcept { return width_; }
   // What the tokens take in memory.
-  std::size_t bytes() const noexcept { return (keys_.size() + values_.size()) * sizeof(B); }
+  std::size_t bytes() const noexcept { return 2 * size_ * row_blocks() * sizeof(B); }
 
   void clear() noexcept {
     size_ = 0;
@@ -38,13 +38,16 @@ class rows {
   }
 
   // Appends tokens: as many rows of `width` numbers in `keys` as in `values`. The outcome is that of quantize(), `at`
-  // the first token concerned; the tokens are appended in any case.
+  // the first token concerned; the tokens are appended in any case. Where there is no memory for them (std::bad_alloc)
+  // the cache is as before.
   // Precondition: both are of the same size, a multiple of width.
   status append(std::span<const float> keys, std::span<const float> values) {
     BLOCQ_ASSERT(keys.size() == values.size() && keys.size() % width_ == 0);
-    const std::size_t first = size_;
-    size_ += keys.size() / width_;
-    const status a = append(keys_, keys), b = append(values_, values);
+    const std::size_t first = size_, end = size_ + keys.size() / width_;
+    keys_.resize(end * row_blocks());
+    values_.resize(end * row_blocks());
+    size_ = end;
+    const status a = encode(keys, first, keys_), b = encode(values, first, values_);
     const status& worst = !a && (b || a.at <= b.at) ? a : b;
     return {worst.code, worst ? 0 : first + worst.at / row_blocks()};
   }
@@ -112,13 +115,14 @@ class rows {
   static constexpr std::size_t step = per_block() > 128 ? per_block() : 128;  // numbers at a time, whole blocks
   std::size_t row_blocks() const noexcept { return width_ / per_block(); }
 
-  status append(std::vector<B>& to, std::span<const float> x) {
+  // Tokens to where they belong, from `first` on.
+  status encode(std::span<const float> x, std::size_t first, std::vector<B>& to) const noexcept {
+    const std::span blocks = std::span(to).subspan(first * row_blocks());
     if constexpr (plain) {
-      to.insert(to.end(), x.begin(), x.end());
+      std::copy(x.begin(), x.end(), blocks.begin());
       return {};
     } else {
-      to.resize(size_ * row_blocks());
-      return quantize(x, std::span(to).last(x.size() / per_block()));
+      return quantize(x, blocks);
     }
   }
   void decode(const std::vector<B>& from, std::size_t t, std::span<float> out) const noexcept {
@@ -141,7 +145,7 @@ class rows {
   }
 
   std::size_t width_, size_ = 0;
-  std::vector<B> keys_, values_;  // a row for every token
+  std::vector<B> keys_, values_;  // a row for every token; more after an append that found no memory
 };
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::kv
