@@ -92,6 +92,8 @@ TEST_CASE("what cannot be a cache is refused with a sentence") {
     CHECK(cache::create(64, {64, window}).error().code == blocq::errc::bad_value);
   for (const std::size_t width : {0u, 4u, 65u}) CHECK(cache::create(width).error().code == blocq::errc::ragged);
   CHECK(cache::create(64, {64, 96}).message() == std::string_view("a window of 96 tokens is not whole groups of 64"));
+  for (const std::size_t window : {PTRDIFF_MAX / 16 + std::size_t{1}, SIZE_MAX / 8 + 1})
+    CHECK(cache::create(8, {32, window}).error().code == blocq::errc::too_large);
 }
 
 TEST_CASE_TEMPLATE("windows hold what the paper says, and it makes no difference how tokens come", Cache,
@@ -200,6 +202,22 @@ TEST_CASE_TEMPLATE("whatever goes in, numbers come out", Cache, blocq::kv::kivi<
       CHECK(spoilt == 0);
     }
   }
+}
+
+TEST_CASE_TEMPLATE("without memory for more tokens a cache stays as it is", Cache, blocq::kv::kivi<2>,
+                   blocq::kv::kivi<4>) {
+  test::random_bits next{4};
+  const test::head h(100, 40, next);
+  const auto make = [] { return *Cache::create(40, {32, 32}); };
+  for (const std::size_t before : {0u, 31u, 32u, 70u}) CHECK(test::fail_each_allocation(make, h, before) == 4);
+}
+
+TEST_CASE("a cache that grows by single tokens copies them a few times") {
+  const numbers row(32);
+  auto cache = make<4>(32);
+  const std::size_t before = allocations::bytes;
+  for (int t = 0; t < 5000; ++t) cache.append(row, row);
+  CHECK(allocations::bytes - before < 5 * cache.bytes());
 }
 
 TEST_CASE("keys want scales per channel and values per token") {

@@ -63,7 +63,7 @@ struct half_line {
 
 // Quantizes `count` numbers in binary16, `stride` apart, to codes that begin at `out`, whose bytes are all 0.
 template <int Bits>
-half_line quantize_line(const std::uint16_t* x, std::size_t count, std::size_t stride, std::uint8_t* out) noexcept {
+half_line quantize_line(const le16* x, std::size_t count, std::size_t stride, std::uint8_t* out) noexcept {
   constexpr int top = (1 << Bits) - 1;
   float lowest = f16_to_f32(x[0]), highest = lowest;
   for (std::size_t i = 1; i < count; ++i) {
@@ -82,7 +82,7 @@ half_line quantize_line(const std::uint16_t* x, std::size_t count, std::size_t s
 }
 
 // sum of a[i] * x[i] over n numbers in binary16, n a multiple of 8.
-BLOCQ_INLINE float dot_halves(const float* a, const std::uint16_t* x, std::size_t n) noexcept {
+BLOCQ_INLINE float dot_halves(const float* a, const le16* x, std::size_t n) noexcept {
   vec::floats sum = vec::fill_floats(0.0f);
   for (std::size_t i = 0; i < n; i += 8) sum = vec::fma(vec::load_floats(a + i), vec::load_f16(x + i), sum);
   return vec::sum(sum);
@@ -95,7 +95,8 @@ class kivi {
   static_assert(Bits == 2 || Bits == 4, "kivi<Bits>: 2 or 4");
 
  public:
-  // errc::bad_value if the options are not as they should be, errc::ragged if width is no multiple of 8, or 0.
+  // errc::bad_value if the options are not as they should be, errc::ragged if width is no multiple of 8, or 0,
+  // errc::too_large if no memory could hold the window.
   static result<kivi> create(std::size_t width, const kivi_options& options = {}) {
     if (options.group == 0 || options.group % 32 != 0)
       return error(errc::bad_value) << "a group of " << options.group << " codes is not a multiple of 32";
@@ -104,19 +105,21 @@ class kivi {
                                     << options.group;
     if (width == 0 || width % 8 != 0)
       return error(errc::ragged) << "a width of " << width << " channels is not a multiple of 8";
+    if (width > PTRDIFF_MAX / sizeof(le16) / options.window)
+      return error(errc::too_large) << "a window of " << options.window << " tokens of " << width
+                                    << " channels is more than memory can hold";
     return kivi(width, options);
   }
 
   std::size_t size() const noexcept { return size_; }
   std::size_t width() const noexcept { return width_; }
   // Tokens whose keys, or values, are codes by now; the others are in the window.
-  std::size_t quantized_keys() const noexcept { return size_ - size_ % window_; }
-  std::size_t quantized_values() const noexcept { return size_ > window_ ? size_ - window_ : 0; }
+  std::size_t quantized_keys() const noexcept { return quantized_keys(size_); }
+  std::size_t quantized_values() const noexcept { return quantized_values(size_); }
   // What the tokens take in memory, the windows at their full size included.
   std::size_t bytes() const noexcept {
-    return key_codes_.size() + value_codes_.size() +
-           sizeof(detail::half_line) * (key_lines_.size() + value_lines_.size()) +
-           2 * (recent_keys_.size() + recent_values_.size());
+    return (key_lines(size_) + value_lines(size_)) * (line_bytes() + sizeof(detail::half_line)) +
+           sizeof(le16) * (recent_keys_.size() + recent_values_.size());
   }
 
   void clear() noexcept {
@@ -128,20 +131,26 @@ class kivi {
   }
 
   // Appends tokens: as many rows of `width` numbers in `keys` as in `values`. It makes no difference whether they come
-  // at once or one by one. A NaN counts as 0, what binary16 cannot hold as the largest number that it can.
+  // at once or one by one. A NaN counts as 0, what binary16 cannot hold as the largest number that it can. Where there
+  // is no memory for them (std::bad_alloc) the cache is as before.
   // Precondition: both are of the same size, a multiple of width.
   void append(std::span<const float> keys, std::span<const float> values) {
     BLOCQ_ASSERT(keys.size() == values.size() && keys.size() % width_ == 0);
     const fp_environment modes;
+    const std::size_t end = size_ + keys.size() / width_;
+    key_lines_.resize(key_lines(end));
+    key_codes_.resize(key_lines(end) * line_bytes());
+    value_lines_.resize(value_lines(end));
+    value_codes_.resize(value_lines(end) * line_bytes());
     for (std::size_t at = 0; at < keys.size(); at += width_, ++size_) {
-      std::uint16_t* const key = &recent_keys_[size_ % window_ * width_];
-      std::uint16_t* const value = &recent_values_[size_ % window_ * width_];
-      if (size_ >= window_) quantize_value(value);  // the oldest gives its place to the newest
+      le16* const key = &recent_keys_[size_ % window_ * width_];
+      le16* const value = &recent_values_[size_ % window_ * width_];
+      if (size_ >= window_) quantize_value(size_ - window_);  // the oldest gives its place to the newest
       for (std::size_t d = 0; d < width_; ++d) {
-        key[d] = detail::finite_half(keys[at + d]);
-        value[d] = detail::finite_half(values[at + d]);
+        store(key[d], detail::finite_half(keys[at + d]));
+        store(value[d], detail::finite_half(values[at + d]));
       }
-      if (size_ % window_ == window_ - 1) quantize_keys();
+      if (size_ % window_ == window_ - 1) quantize_keys(size_ + 1 - window_);
     }
   }
 
@@ -222,6 +231,11 @@ class kivi {
 
   std::size_t line_bytes() const noexcept { return group_ * Bits / 8; }
   std::size_t value_groups() const noexcept { return (width_ + group_ - 1) / group_; }
+  // The same for a cache of `tokens`, and lines of codes.
+  std::size_t quantized_keys(std::size_t tokens) const noexcept { return tokens - tokens % window_; }
+  std::size_t quantized_values(std::size_t tokens) const noexcept { return tokens > window_ ? tokens - window_ : 0; }
+  std::size_t key_lines(std::size_t tokens) const noexcept { return quantized_keys(tokens) / group_ * width_; }
+  std::size_t value_lines(std::size_t tokens) const noexcept { return quantized_values(tokens) * value_groups(); }
 
   // Adds 32 codes times a factor.
   BLOCQ_INLINE static void add_codes(const std::uint8_t* codes, float factor, detail::vec::floats (&sum)[4]) noexcept {
@@ -234,26 +248,29 @@ class kivi {
     return f16_to_f32(line.scale) * static_cast<float>(code) + f16_to_f32(line.low);
   }
 
-  void quantize_keys() {
-    for (std::size_t first = 0; first < window_; first += group_)
-      for (std::size_t d = 0; d < width_; ++d) {
-        key_codes_.resize(key_codes_.size() + line_bytes());
-        key_lines_.push_back(detail::quantize_line<Bits>(&recent_keys_[first * width_ + d], group_, width_,
-                                                         &key_codes_[key_codes_.size() - line_bytes()]));
-      }
+  // The keys of the window, whose first token is `first`.
+  void quantize_keys(std::size_t first) noexcept {
+    std::size_t line = key_lines(first);
+    for (std::size_t t = 0; t < window_; t += group_)
+      for (std::size_t d = 0; d < width_; ++d, ++line)
+        key_lines_[line] = detail::quantize_line<Bits>(&recent_keys_[t * width_ + d], group_, width_,
+                                                       &key_codes_[line * line_bytes()]);
   }
-  void quantize_value(const std::uint16_t* value) {
-    for (std::size_t d = 0; d < width_; d += group_) {
-      value_codes_.resize(value_codes_.size() + line_bytes());
-      value_lines_.push_back(detail::quantize_line<Bits>(value + d, (std::min)(group_, width_ - d), 1,
-                                                         &value_codes_[value_codes_.size() - line_bytes()]));
-    }
+  // The value of token t, the oldest in the window.
+  void quantize_value(std::size_t t) noexcept {
+    const le16* const value = &recent_values_[t % window_ * width_];
+    std::size_t line = t * value_groups();
+    for (std::size_t d = 0; d < width_; d += group_, ++line)
+      value_lines_[line] =
+          detail::quantize_line<Bits>(value + d, (std::min)(group_, width_ - d), 1, &value_codes_[line * line_bytes()]);
   }
 
   std::size_t width_, group_, window_, size_ = 0;
-  std::vector<std::uint8_t> key_codes_, value_codes_;       // lines of line_bytes() each:
-  std::vector<detail::half_line> key_lines_, value_lines_;  // [group of tokens][channel], [token][group of channels]
-  std::vector<std::uint16_t> recent_keys_, recent_values_;  // token t in row t % window_
+  // Lines of line_bytes() each, [group of tokens][channel] and [token][group of channels]; after an append that found
+  // no memory there may be further ones, all zeros.
+  std::vector<std::uint8_t> key_codes_, value_codes_;
+  std::vector<detail::half_line> key_lines_, value_lines_;
+  std::vector<le16> recent_keys_, recent_values_;  // token t in row t % window_
 };
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::kv
