@@ -4,6 +4,7 @@
 #include <synthetic.hpp>
 
 #include <cmath>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -86,6 +87,28 @@ TEST_CASE("spqr: a lower threshold means more outliers and a smaller error; four
     part = outliers;
     last = error;
   }
+}
+
+TEST_CASE("spqr: weights that hardly differ, and some too large for half precision") {
+  const problem p(4);
+  test::matrix w{40, 256};
+  for (const float size : {0.5f, -3.0f, 1000.0f}) {
+    for (std::size_t i = 0; i < w.values.size(); ++i)
+      w.values[i] = size * (1.0f + 1e-6f * static_cast<float>((i % 256 * 7 + i / 256) % 16));
+    const auto q = calib::spqr(w.view(), p.moments);
+    REQUIRE_MESSAGE(static_cast<bool>(q), q.message());
+    CHECK(blocq::is_finite(static_cast<float>(q->loss)));
+    for (const float v : values_of(*q)) CHECK(v == doctest::Approx(size).epsilon(1e-4));
+  }
+  for (std::size_t k = 0; k < 256; ++k) w(17, k) = k % 2 == 0 ? 1e6f : -1e6f;
+  const auto scale = calib::spqr(w.view(), p.moments);
+  REQUIRE_FALSE(scale);
+  CHECK(scale.error().code == blocq::errc::scale_range);
+  CHECK(std::string_view(scale.message()).ends_with(": rows from 16"));
+  // An outlier is an entry, which has no more range.
+  test::matrix outlying = p.layer.w;
+  outlying(3, 77) = 1e7f;
+  CHECK(calib::spqr(outlying.view(), p.moments).error().code == blocq::errc::scale_range);
 }
 
 TEST_CASE("spqr: by threads the same; constant and empty rows; a last band that is not full") {

@@ -54,16 +54,24 @@ struct spqr_scale {
   double value(int code) const noexcept { return scale * (static_cast<double>(code) - zero); }
 };
 
-// From the lowest to the highest of x, whichever `use` keeps.
+// From the lowest to the highest of x, whichever `use` keeps; with 0 where binary16 could not hold the zero point, of
+// numbers that hardly differ and are not small.
 template <class Use>
 spqr_scale spqr_fit(const std::array<double, 16>& x, Use&& use) noexcept {
   double low = 1e300, high = -1e300;
   for (std::size_t i = 0; i < 16; ++i)
     if (use(i)) low = (std::min)(low, x[i]), high = (std::max)(high, x[i]);
   if (!(low <= high)) return {};
-  if (low == high) low = (std::min)(low, 0.0), high = (std::max)(high, 0.0);  // reached exactly, as one end
-  const double scale = (std::max)((high - low) / 7.0, 1e-9);
-  return {scale, -low / scale};
+  const auto scale = [&] { return (std::max)((high - low) / 7.0, 1e-9); };
+  if (low == high || std::fabs(low) > 65504.0 * scale())
+    low = (std::min)(low, 0.0), high = (std::max)(high, 0.0);  // what is equal is reached exactly, as one end
+  return {scale(), -low / scale()};
+}
+
+// The nearest binary16; false if that is no number.
+inline bool spqr_half(double x, std::uint16_t& half) noexcept {
+  half = f32_to_f16(static_cast<float>(x));
+  return (half & 0x7c00) != 0x7c00;
 }
 
 // Four binary16 numbers from the bytes of a tile's rows, and back.
@@ -78,18 +86,18 @@ inline std::array<float, 4> spqr_shared(const std::uint64_t* tile) noexcept {
 }
 
 // The 3-bit codes of `count` numbers that share two binary16: x = scale * (code - zero). Numbers that differ by less
-// than binary16 could say become one.
-inline spqr_scale spqr_second_level(const double* x, std::size_t count, int* codes, std::uint16_t (&halves)[2]) {
+// than binary16 could say become one. False if they are too large for it.
+inline bool spqr_second_level(const double* x, std::size_t count, int* codes, std::uint16_t (&halves)[2],
+                              spqr_scale& stored) noexcept {
   double low = x[0], high = x[0];
   for (std::size_t i = 1; i < count; ++i) low = (std::min)(low, x[i]), high = (std::max)(high, x[i]);
   const double span = high - low, size = (std::max)(std::fabs(low), std::fabs(high));
   double scale = span / 7.0, zero = span > 0.0 ? -low / scale : 0.0;
   if (!(span > 1e-3 * size)) scale = size > 0.0 ? 0.5 * (low + high) : 1.0, zero = size > 0.0 ? -1.0 : 0.0;
-  halves[0] = f32_to_f16(static_cast<float>(scale));
-  halves[1] = f32_to_f16(static_cast<float>(zero));
-  const spqr_scale stored{static_cast<double>(f16_to_f32(halves[0])), static_cast<double>(f16_to_f32(halves[1]))};
+  if (!spqr_half(scale, halves[0]) || !spqr_half(zero, halves[1])) return false;
+  stored = {static_cast<double>(f16_to_f32(halves[0])), static_cast<double>(f16_to_f32(halves[1]))};
   for (std::size_t i = 0; i < count; ++i) codes[i] = stored.scale != 0.0 ? stored.code(x[i]) : 0;
-  return stored;
+  return true;
 }
 
 }  // namespace detail
@@ -100,6 +108,7 @@ inline spqr_scale spqr_second_level(const double* x, std::size_t count, int* cod
 //   errc::too_large        more than 65536 columns: entries have 16 bits for them
 //   errc::size_mismatch    w has another number of columns than the inputs
 //   errc::not_finite       naming the row
+//   errc::scale_range      what binary16 would have to hold is too large for it, naming the first of 16 rows
 //   and those of gptq_factorize
 template <class Executor = detail::serial>
 result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const spqr_options& options = {},
@@ -139,6 +148,7 @@ result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const 
   if (options.act_order) out.order.assign(f->order.begin(), f->order.end());
   std::vector<std::vector<std::uint32_t>> sparse(w.rows);
   std::vector<double> losses(bands);
+  std::vector<char> held(bands);  // whether binary16 could hold what it has to
 
   run(bands, [&](std::size_t band) {
     const std::size_t first = band * 16, rows = (std::min<std::size_t>)(16, w.rows - first);
@@ -172,8 +182,10 @@ result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const 
       std::uint64_t* const tile = out.words.data() + (band * groups + g) * 16;
       int scale_codes[16] = {}, zero_codes[16] = {};
       std::uint16_t of_scales[2], of_zeros[2];
-      const auto scale_level = detail::spqr_second_level(scales, rows, scale_codes, of_scales);
-      const auto zero_level = detail::spqr_second_level(zeros, rows, zero_codes, of_zeros);
+      detail::spqr_scale scale_level, zero_level;
+      if (!detail::spqr_second_level(scales, rows, scale_codes, of_scales, scale_level) ||
+          !detail::spqr_second_level(zeros, rows, zero_codes, of_zeros, zero_level))
+        return;
       const std::uint16_t shared[4] = {of_scales[0], of_scales[1], of_zeros[0], of_zeros[1]};
       for (std::size_t p = 0; p < 16; ++p) {
         const unsigned byte = shared[p / 4] >> (p / 2 % 2 * 8) & 0xffu;
@@ -190,7 +202,8 @@ result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const 
           tile[p] |= static_cast<std::uint64_t>(code) << (6 + 3 * i);
           double e = (row[j] - fitted.value(code)) / pivot(j);
           if (e * e > limit) {
-            const std::uint16_t half = f32_to_f16(static_cast<float>(row[j] - fitted.value(code)));
+            std::uint16_t half;
+            if (!detail::spqr_half(row[j] - fitted.value(code), half)) return;
             sparse[first + p].push_back(std::uint32_t{half} << 16 | static_cast<std::uint32_t>(j));
             e = (row[j] - fitted.value(code) - static_cast<double>(f16_to_f32(half))) / pivot(j);
           }
@@ -203,7 +216,10 @@ result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const 
       const auto from = static_cast<index>(16 * g), left = static_cast<index>(n) - from - 16;
       if (left > 0) present.rightCols(left).noalias() -= errors * f->u.block(from, from + 16, 16, left);
     }
+    held[band] = 1;
   });
+  for (std::size_t band = 0; band < bands; ++band)
+    if (held[band] == 0) return error(errc::scale_range) << message(errc::scale_range) << ": rows from " << 16 * band;
 
   for (std::size_t r = 0; r < w.rows; ++r) {
     out.entries.insert(out.entries.end(), sparse[r].begin(), sparse[r].end());
