@@ -4,6 +4,7 @@
 #include <blocq/calib/rtn.hpp>
 #include <random.hpp>
 
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -179,6 +180,11 @@ TEST_CASE("what does not fit is refused") {
   CHECK(with([](integer_matrix& m) { m.group = 48; }) == errc::ragged);
   CHECK(with([](integer_matrix& m) { m.group = 0; }) == errc::ragged);
   CHECK(with([](integer_matrix& m) { m.codes.pop_back(); }) == errc::size_mismatch);
+  CHECK(with([](integer_matrix& m) {
+          m.group = SIZE_MAX - 31;  // a whole row has one scale; sums with it wrap
+          m.scales.clear();
+          m.zeros.clear();
+        }) == errc::size_mismatch);
   CHECK(with([](integer_matrix& m) { m.zeros[3] = 1.5f; }) == errc::bad_value);
   CHECK(with([](integer_matrix& m) { m.zeros[3] = -1.0f; }) == errc::bad_value);
   std::vector<std::uint32_t> order(64);
@@ -201,6 +207,14 @@ TEST_CASE("what does not fit is refused") {
   integer_matrix zero = good;
   zero.zeros[0] = 0.0f;
   CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::bad_value);
+  integer_matrix wide = good;
+  wide.codes[33] = 16;
+  const auto refused = blocq::calib::to_gptq(wide);
+  REQUIRE_FALSE(refused);
+  CHECK(std::string_view(refused.message()) == "code 33 has more than 4 bits");
+  wide.bits = 8;
+  wide.codes[33] = 255;
+  CHECK(blocq::calib::to_gptq(wide));
   zero = random_matrix(4, 31, 64, 32, next);
   CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::ragged);
 }

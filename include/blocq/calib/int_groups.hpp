@@ -47,6 +47,15 @@ inline bool is_whole(float x, int lowest, int highest) noexcept {
   return is_finite(x) && x >= static_cast<float>(lowest) && x <= static_cast<float>(highest) &&
          x == static_cast<float>(static_cast<int>(x));
 }
+// The first code that has more bits than it should; their number if there is none.
+inline std::size_t wide_code(const integer_matrix& m) noexcept {
+  std::size_t i = 0;
+  while (i < m.codes.size() && m.codes[i] >> m.bits == 0) ++i;
+  return i;
+}
+inline error too_wide(std::size_t code, int bits) noexcept {
+  return error(errc::bad_value) << "code " << code << " has more than " << bits << " bits";
+}
 }  // namespace detail
 
 // What a GPTQ checkpoint has of a matrix; int4_tensors of format/int4_layouts.hpp are views of such.
@@ -70,7 +79,7 @@ class int_groups {
     if (m.group == 0 || m.group % 32 != 0 || m.columns % 32 != 0)
       return error(errc::ragged) << m.columns << " columns in groups of " << m.group << " are not multiples of 32";
     if (!impl::is_product(m.codes.size(), m.rows, m.columns) ||
-        !impl::is_product(m.scales.size(), m.rows, (m.columns + m.group - 1) / m.group) ||
+        !impl::is_product(m.scales.size(), m.rows, m.columns / m.group + (m.columns % m.group != 0)) ||
         m.zeros.size() != m.scales.size() || (!order.empty() && order.size() != m.columns))
       return error(errc::size_mismatch) << "the arrays do not have the sizes of " << m.rows << " rows of " << m.columns;
     int_groups g(m.bits, m.rows, m.columns, m.group);
@@ -79,11 +88,8 @@ class int_groups {
         return error(errc::bad_value) << "zero " << i << " is no integer from 0 to 127";
       g.lines_[i] = {m.scales[i], static_cast<std::uint8_t>(m.zeros[i])};
     }
-    for (std::size_t i = 0; i < m.codes.size(); ++i) {
-      if (m.codes[i] >> m.bits != 0)
-        return error(errc::bad_value) << "code " << i << " has more than " << m.bits << " bits";
-      g.set(i, m.codes[i]);
-    }
+    if (const std::size_t i = detail::wide_code(m); i < m.codes.size()) return detail::too_wide(i, m.bits);
+    for (std::size_t i = 0; i < m.codes.size(); ++i) g.set(i, m.codes[i]);
     std::vector<bool> named(order.size());
     for (const std::uint32_t k : order) {
       if (k >= named.size() || named[k]) return error(errc::bad_value) << "the order does not name every input once";
@@ -137,7 +143,7 @@ class int_groups {
         codes_(rows * columns / 32 * chunk_bytes()),
         lines_(rows * groups()) {}
 
-  std::size_t groups() const noexcept { return (columns_ + group_ - 1) / group_; }
+  std::size_t groups() const noexcept { return columns_ / group_ + (columns_ % group_ != 0); }
   std::size_t chunk_bytes() const noexcept { return 4 * static_cast<std::size_t>(bits_); }
 
   // Where bits `from` to from + width - 1 of code i lie: a plane of codes of that width, 32 of them.
@@ -266,8 +272,9 @@ inline result<int_groups> from_int4(int4_layout layout, const int4_shape& s, con
   return detail::pack_in_groups(std::move(m), t.g_idx);
 }
 
-// For a GPTQ checkpoint. errc::bad_value for bits other than 2, 3, 4 and 8 and for a zero below 1 or above 2^bits,
-// which it cannot hold; errc::ragged where rows or columns are not a multiple of 32.
+// For a GPTQ checkpoint. errc::bad_value for bits other than 2, 3, 4 and 8, for a code that needs more and for a zero
+// below 1 or above 2^bits, which it cannot hold; errc::ragged where rows or columns are not a multiple of 32;
+// errc::size_mismatch as int_groups::pack.
 inline result<gptq_tensors> to_gptq(const integer_matrix& m) {
   if (m.bits != 2 && m.bits != 3 && m.bits != 4 && m.bits != 8)
     return error(errc::bad_value) << "GPTQ has no codes of " << m.bits << " bits";
@@ -278,6 +285,7 @@ inline result<gptq_tensors> to_gptq(const integer_matrix& m) {
   if (!impl::is_product(m.codes.size(), m.rows, m.columns) || !impl::is_product(m.scales.size(), m.rows, groups) ||
       m.zeros.size() != m.scales.size())
     return error(errc::size_mismatch) << "the arrays do not have the sizes of " << m.rows << " rows of " << m.columns;
+  if (const std::size_t i = detail::wide_code(m); i < m.codes.size()) return detail::too_wide(i, m.bits);
   gptq_tensors t{m.bits, s, std::vector<le32>(m.columns / 32 * words * m.rows),
                  std::vector<le32>(groups * (m.rows / 32 * words)), std::vector<float>(m.scales.size())};
   for (std::size_t n = 0; n < m.rows; ++n) {
