@@ -88,6 +88,10 @@ TEST_CASE("sums of squares are collected for each layer, column and expert") {
   CHECK(t.collect("a", {x, 3, 2, 2}).code == errc::size_mismatch);
   CHECK(t.collect("a", {x, 2, 3, 3}, 0, 2).code == errc::size_mismatch);
   CHECK(t.find("a")->sums == std::vector<double>{2, 24, 43});
+  CHECK(t.collect("e", {x, 2, 2, 3}, 2, 2).code == errc::bad_value);
+  CHECK(t.collect("n", {x, 2, 2, 3}, 0, 0).code == errc::bad_value);
+  CHECK(t.collect("n", {x, 2, 0, 3}).code == errc::bad_value);
+  CHECK(t.find("n") == nullptr);
 }
 
 TEST_CASE("the sums do not lose small tokens among many") {
@@ -214,6 +218,9 @@ TEST_CASE("GGUF files, byte by byte") {
   }
   CHECK(error_of(build({1}, 0, counts.substr(0, 4)), "no counts that fit 'a.in_sum2'") == errc::bad_value);
   CHECK(error_of(build({1, 2}, 26, counts), "no counts") == errc::bad_value);
+  for (const std::uint32_t bits : {0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u})
+    CHECK(error_of(build({1, 2}, 0, word(2.0f) + word(bits)),
+                   "'a.counts' has a count that is negative or not finite") == errc::bad_value);
   CHECK(error_of(gguf_builder().tensor("a.in_sum2", 0, {1}, "1234").build(), "no counts") == errc::bad_value);
   CHECK(error_of(gguf_builder().tensor("a", 0, {1}, "1234").build(), "*.in_sum2") == errc::bad_value);
   const std::string file = build({1, 2}, 0, counts);

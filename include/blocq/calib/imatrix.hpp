@@ -52,8 +52,8 @@ class importance_table {
   }
 
   // Adds the activations in front of a layer, a row for each token; of a stack of experts, those that reached number
-  // `matrix` of `matrices`. errc::not_finite with the first row concerned, and errc::size_mismatch if the layer has
-  // been seen with another shape; the table is then as before.
+  // `matrix` of `matrices`. errc::not_finite with the first row concerned, errc::size_mismatch if the layer has been
+  // seen with another shape, errc::bad_value if there is no such matrix or no column; the table is then as before.
   status collect(std::string_view name, matrix_view<const float> x, std::size_t matrix = 0, std::size_t matrices = 1);
 
   // Adds what another table has seen. errc::size_mismatch, naming the layer, if a layer has another shape there; this
@@ -61,7 +61,7 @@ class importance_table {
   result<void> merge(const importance_table& other);
 
   // Either form, told by the first bytes. Nothing is allocated for a size that the bytes do not bear out.
-  //   errc::bad_value  counts that do not fit their sums, or no layers at all
+  //   errc::bad_value  counts that do not fit their sums, are negative or not finite, or no layers at all
   //   and the errors of gguf::reader::parse; of a legacy file truncated, too_large, duplicate
   static result<importance_table> read(std::span<const std::byte> file);
 
@@ -96,7 +96,7 @@ inline std::vector<float> layer_importance::weights(std::size_t columns) const {
 
 inline status importance_table::collect(std::string_view name, matrix_view<const float> x, std::size_t matrix,
                                         std::size_t matrices) {
-  BLOCQ_ASSERT(matrix < matrices && x.cols > 0);
+  if (matrix >= matrices || x.cols == 0) return {errc::bad_value, 0};
   for (std::size_t r = 0; r < x.rows; ++r)
     for (const float v : x.row(r))
       if (!is_finite(v)) return {errc::not_finite, r};
@@ -217,6 +217,11 @@ inline result<void> importance_table::read_gguf(const gguf::reader& file) {
     };
     copy(sums, layer.sums);
     copy(*counts, layer.counts);
+    for (const double n : layer.counts)
+      if (!is_finite(static_cast<float>(n)) || n < 0) {
+        error e(errc::bad_value);
+        return e.quote(counts->name.data(), counts->name.size()) << " has a count that is negative or not finite";
+      }
   }
   if (layers_.empty()) return error(errc::bad_value) << "no tensor is named *" << detail::sums_suffix.data();
   if (const gguf::value* names = file.find("imatrix.datasets"); names != nullptr)
