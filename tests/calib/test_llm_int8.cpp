@@ -54,6 +54,15 @@ TEST_CASE("llm.int8: whole numbers up to 127 and outliers in half precision are 
   CHECK(y == std::vector<float>(3, 1.0f));
 }
 
+TEST_CASE("llm.int8: where a scale has hardly any bits codes stay within theirs") {
+  // 190 / 127 of the smallest float is one of it.
+  const float w[] = {blocq::from_bits(190), -blocq::from_bits(190), blocq::from_bits(5), 0};
+  const auto q = calib::to_int8({w, 1, 4, 4}, {});
+  REQUIRE(q);
+  CHECK(q->scales[0] == blocq::from_bits(1));
+  CHECK(q->codes == std::vector<std::int8_t>{127, -127, 5, 0});
+}
+
 TEST_CASE("llm.int8: a few columns in half precision take the error down by a factor") {
   const test::layer l(2, {.rows = 32, .cols = 256, .tokens = 256, .test_tokens = 128});
   calib::gram moments(256);

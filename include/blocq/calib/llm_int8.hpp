@@ -9,6 +9,7 @@
 #include <blocq/core/lane.hpp>
 #include <blocq/core/view.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -34,7 +35,8 @@ struct int8_matrix {
 
 namespace detail {
 
-// The nearest multiples of peak / 127, ties to even; the scale. 0 for what `skip` names.
+// The nearest multiples of peak / 127, ties to even; the scale. 0 for what `skip` names. A subnormal scale has few bits
+// and may be much less than peak / 127: what is beyond 127 times it becomes that.
 template <class Skip>
 float to_int8(std::span<const float> x, Skip&& skip, std::int8_t* codes) noexcept {
   float peak = 0.0f;
@@ -42,8 +44,9 @@ float to_int8(std::span<const float> x, Skip&& skip, std::int8_t* codes) noexcep
     if (!skip(k) && std::fabs(x[k]) > peak) peak = std::fabs(x[k]);
   const lane scale = lane(peak) / lane(127.0f);
   for (std::size_t k = 0; k < x.size(); ++k)
-    codes[k] =
-        skip(k) || !(scale.v > 0.0f) ? std::int8_t{0} : static_cast<std::int8_t>(nearest_int(lane(x[k]) / scale).v);
+    codes[k] = skip(k) || !(scale.v > 0.0f)
+                   ? std::int8_t{0}
+                   : static_cast<std::int8_t>(std::clamp(nearest_int(lane(x[k]) / scale).v, -127.0f, 127.0f));
   return scale.v;
 }
 
