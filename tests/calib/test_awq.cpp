@@ -143,6 +143,21 @@ TEST_CASE("awq: several consumers share a scale; some rows are enough; a dead co
   for (const float v : s->scale) CHECK(v > 0.0f);
 }
 
+TEST_CASE("awq: where no exponent is to be tried nothing is scaled; columns may be none") {
+  const problem p(5);
+  const auto s = calib::awq_scale(p.layer.w.view(), p.moments, calib::integers{.group = 64}, {.exponents = 0});
+  REQUIRE_MESSAGE(static_cast<bool>(s), s.message());
+  CHECK(s->exponent == 0.0f);
+  CHECK(s->scale == std::vector<float>(256, 1.0f));
+  CHECK(s->loss == s->plain);
+
+  calib::gram none(0);
+  REQUIRE(none.add({p.layer.x.values.data(), 2, 0, 0}));
+  const auto empty = calib::awq_scale({p.layer.w.values.data(), 2, 0, 0}, none, calib::integers{.group = 64});
+  REQUIRE_MESSAGE(static_cast<bool>(empty), empty.message());
+  CHECK(empty->scale.empty());
+}
+
 TEST_CASE("awq refuses what does not fit") {
   const problem p(5);
   const calib::integers r{.bits = 3, .group = 64};

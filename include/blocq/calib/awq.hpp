@@ -19,7 +19,7 @@
 namespace blocq::inline v0::inline BLOCQ_ISA::calib {
 
 struct awq_options {
-  int exponents = 20;           // tried: 0, 1 / exponents, ... below 1
+  int exponents = 20;           // tried: 0, 1 / exponents, ... below 1; 0 in any case
   int clips = 10;               // tried: the largest magnitude times 1, 0.95, 0.90, ...
   std::size_t search_rows = 0;  // rows of each matrix that the search for the scale looks at, evenly spread; 0: all
   bool importance = true;       // the encoder of a format that takes importance gets the mean squares of the inputs
@@ -44,6 +44,7 @@ inline std::vector<std::size_t> spread_rows(std::size_t rows, std::size_t wanted
 // mean_magnitude^exponent, the product of the smallest and the largest scaled to 1. A column that is hardly ever
 // anything but 0 counts as a thousandth of the median, or its scale would decide that of all others.
 inline std::vector<float> awq_scale_of(const std::vector<float>& magnitudes, double exponent) {
+  if (magnitudes.empty()) return {};
   std::vector<float> sorted = magnitudes;
   const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
   std::nth_element(sorted.begin(), middle, sorted.end());
@@ -79,8 +80,9 @@ result<awq_scales> awq_scale(std::span<const matrix_view<const float>> consumers
 
   awq_scales best;
   std::vector<float> importance(options.importance ? columns : 0), e(columns);
-  for (int i = 0; i < (std::max)(options.exponents, 1); ++i) {
-    const double exponent = static_cast<double>(i) / options.exponents;
+  const int exponents = (std::max)(options.exponents, 1);
+  for (int i = 0; i < exponents; ++i) {
+    const double exponent = static_cast<double>(i) / exponents;
     const std::vector<float> scale = detail::awq_scale_of(magnitudes, exponent);
     for (std::size_t k = 0; k < importance.size(); ++k) importance[k] = squares[k] / (scale[k] * scale[k]);
     double loss = 0.0;
