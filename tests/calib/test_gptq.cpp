@@ -6,6 +6,7 @@
 #include <blocq/op/dequantize.hpp>
 #include <synthetic.hpp>
 
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -219,6 +220,10 @@ TEST_CASE("second moments: in parts, merged, scaled, and refused") {
   a.divide_columns(two);
   CHECK(a.mean(3, 7) * 4 == doctest::Approx(whole.mean(3, 7)).epsilon(1e-12));
   CHECK(a.peaks()[5] * 2 == whole.peaks()[5]);
+
+  constexpr std::size_t wraps = std::size_t{1} << 4 * sizeof(std::size_t);  // its square is 0
+  CHECK_THROWS_AS(calib::gram{wraps}, std::length_error);
+  CHECK_THROWS_AS(calib::gram{SIZE_MAX}, std::length_error);
 
   CHECK(a.merge(calib::gram(3)).code == blocq::errc::size_mismatch);
   CHECK(a.add({layer.x.values.data(), 2, 128, 128}).code == blocq::errc::size_mismatch);

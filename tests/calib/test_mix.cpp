@@ -167,6 +167,7 @@ TEST_CASE("rows that are not whole blocks") {
     CHECK(fallback_type(id(wanted), 172) == id("f16"));
   }
   CHECK(fallback_type(id("nvfp4"), 96) == id("f16"));
+  for (const int unknown : {-1, 4, 1000}) CHECK(fallback_type(unknown, 256) == id("f16"));
   CHECK(type_for(mix::q3_k_m, describe_tensor("blk.0.attn_v.weight", 160), {}) == id("q5_1"));
   static_assert(type_for(mix::q4_k_m, describe_tensor("blk.0.ffn_down.weight", 256), {.layers = 32}) == 14);
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -17,8 +18,10 @@ namespace blocq::inline v0::inline BLOCQ_ISA::calib {
 
 class gram {
  public:
+  // 8 bytes for each element of the square; std::bad_alloc or std::length_error, as of a vector, if that is more than
+  // memory can hold.
   explicit gram(std::size_t columns)
-      : columns_(columns), products_(columns * columns), magnitudes_(columns), largest_(columns) {}
+      : columns_(columns), products_(squared(columns)), magnitudes_(columns), largest_(columns) {}
 
   std::size_t columns() const noexcept { return columns_; }
   std::size_t count() const noexcept { return count_; }
@@ -121,6 +124,8 @@ class gram {
   }
 
  private:
+  // The largest number, which no vector can hold, where the square would wrap.
+  static constexpr std::size_t squared(std::size_t n) noexcept { return n != 0 && n > SIZE_MAX / n ? SIZE_MAX : n * n; }
   // The products of four tokens, rows [top, bottom) of the square and columns [left, right), no column before its row.
   void add_tile(const double* a, std::size_t top, std::size_t bottom, std::size_t left, std::size_t right) noexcept {
     const double *b = a + columns_, *c = b + columns_, *d = c + columns_;

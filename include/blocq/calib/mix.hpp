@@ -54,7 +54,8 @@ constexpr mix_tensor describe_tensor(std::string_view name, std::size_t columns,
 // of that, fallback_type of it.
 constexpr int type_for(mix m, const mix_tensor& tensor, const mix_model& model) noexcept;
 
-// What a matrix gets whose rows are not whole blocks of a type: one of about the same size in blocks of 32, or F16.
+// What a matrix gets whose rows are not whole blocks of a type: one of about the same size in blocks of 32, or F16. An
+// id that is not known gets F16, too.
 constexpr int fallback_type(int type, std::size_t columns) noexcept;
 
 struct mix_info {
@@ -214,7 +215,8 @@ inline constexpr auto rules = [] {
 }();
 
 constexpr bool whole_blocks(int type, std::size_t columns) noexcept {
-  return columns % gguf::find_type(type)->block == 0;
+  const auto* const known = gguf::find_type(type);
+  return known != nullptr && columns % known->block == 0;
 }
 
 }  // namespace detail
