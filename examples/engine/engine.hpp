@@ -29,13 +29,13 @@ class arena {
  public:
   explicit arena(std::size_t size) : memory_(new std::byte[size]), size_(size) {}
 
+  // Null if there is not as much left.
   template <class T>
   T* take(std::size_t count) {
-    used_ = (used_ + alignof(T) - 1) / alignof(T) * alignof(T);
-    if (count * sizeof(T) > size_ - used_) return nullptr;
-    T* p = reinterpret_cast<T*>(memory_.get() + used_);
-    used_ += count * sizeof(T);
-    return p;
+    const std::size_t at = (used_ + alignof(T) - 1) / alignof(T) * alignof(T);
+    if (at > size_ || count > (size_ - at) / sizeof(T)) return nullptr;
+    used_ = at + count * sizeof(T);
+    return reinterpret_cast<T*>(memory_.get() + at);
   }
   void clear() { used_ = 0; }
 
