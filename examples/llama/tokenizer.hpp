@@ -16,7 +16,7 @@ namespace llama {
 
 class tokenizer {
  public:
-  // Throws std::runtime_error if the file has no vocabulary of this kind.
+  // Throws std::runtime_error if the file has no vocabulary of this kind, or a model with more tokens than that.
   explicit tokenizer(const blocq::gguf::reader& file) {
     if (file.get<std::string_view>("tokenizer.ggml.model").value_or("") != "llama")
       throw std::runtime_error("the file has no tokenizer of the kind 'llama'");
@@ -24,6 +24,10 @@ class tokenizer {
     const auto* scores = file.find("tokenizer.ggml.scores");
     if (tokens == nullptr || scores == nullptr || tokens->size() != scores->size() || tokens->size() == 0)
       throw std::runtime_error("the file's vocabulary is incomplete");
+    // What the model picks can be decoded.
+    if (const auto* rows = file.find_tensor("token_embd.weight"); rows != nullptr && rows->rows() > tokens->size())
+      throw std::runtime_error("the model has " + std::to_string(rows->rows()) + " tokens and the file's vocabulary " +
+                               std::to_string(tokens->size()));
     for (const auto& text : *tokens) text_.emplace_back(text.get<std::string_view>().value_or(""));
     for (const auto& score : *scores) score_.push_back(score.get<float>().value_or(0.0f));
     for (int id = 0; id < size(); ++id) id_.emplace(text_[static_cast<std::size_t>(id)], id);

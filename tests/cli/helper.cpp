@@ -124,15 +124,16 @@ void gguf_importance(const std::string& path, std::string_view name, std::uint64
       .floats(std::string(name) + ".counts", {1, matrices}, std::vector<float>(matrices, count));
 }
 
-// A llama model whose tokens are the bytes. Where `output` is zero it takes every token for equally likely.
-void llama_model(const std::string& path, bool zero_output) {
+// A llama model whose tokens are the bytes. Where `output` is zero it takes every token for equally likely. `unnamed`
+// tokens are in the model only.
+void llama_model(const std::string& path, bool zero_output, std::uint64_t unnamed = 0) {
   std::vector<std::string> tokens{"<unk>", "<s>", "</s>"};
   for (int i = 0; i < 256; ++i) {
     constexpr char hex[] = "0123456789ABCDEF";
     tokens.push_back(std::string("<0x") + hex[i / 16] + hex[i % 16] + '>');
   }
   const std::vector<std::string_view> views(tokens.begin(), tokens.end());
-  const std::uint64_t width = 64, hidden = 96, vocabulary = tokens.size();
+  const std::uint64_t width = 64, hidden = 96, vocabulary = tokens.size() + unnamed;
   file f(path);
   for (const auto& [key, value] : {std::pair{"embedding_length", width},
                                    {"block_count", 2},
@@ -142,7 +143,7 @@ void llama_model(const std::string& path, bool zero_output) {
                                    {"context_length", 64}})
     f.key("llama." + std::string(key), static_cast<std::uint32_t>(value));
   f.key("tokenizer.ggml.model", "llama").array("tokenizer.ggml.tokens", views);
-  f.array("tokenizer.ggml.scores", std::vector<float>(vocabulary));
+  f.array("tokenizer.ggml.scores", std::vector<float>(tokens.size()));
   f.floats("token_embd.weight", {width, vocabulary});
   for (const std::string block : {"blk.0.", "blk.1."}) {
     for (const char* norm : {"attn_norm", "ffn_norm"})
@@ -202,6 +203,7 @@ void write_files(const std::string& dir) {
 
   llama_model(dir + "/llama.gguf", false);
   llama_model(dir + "/uniform.gguf", true);
+  llama_model(dir + "/unnamed.gguf", false, 5);
 
   std::vector<float> weights(512);
   for (std::uint32_t i = 0; i < weights.size(); ++i)

@@ -58,6 +58,8 @@ complains "a width of 16 channels is not whole blocks of 32"
 
 expect 2 perplexity "$F/model.gguf" text
 complains "lack a usable 'llama.embedding_length'"
+expect 2 perplexity "$F/unnamed.gguf" text
+complains "the model has 264 tokens and the file's vocabulary 259"
 echo short >short
 expect 2 perplexity "$F/llama.gguf" short
 complains "fewer tokens than one window"
