@@ -34,8 +34,16 @@ struct peak {
 
 template <class L, std::size_t N>
 peak<L> find_peak(const L (&x)[N]) noexcept {
-  peak<L> p;
-  for (const L& v : x) p.add(v);
+  L lowest = 0.0f, highest = 0.0f;
+  for (const L& v : x) {
+    lowest = min_of(v, lowest);
+    highest = max_of(v, highest);
+  }
+  peak<L> p{max_of(-lowest, highest), select(highest > -lowest, highest, lowest)};
+  if (any((highest == -lowest) & (highest > L(0.0f)))) {  // which of the two came first?
+    p = {};
+    for (const L& v : x) p.add(v);
+  }
   return p;
 }
 
@@ -89,16 +97,12 @@ struct moments {
 // scales are tried: step k puts it on -half - k / 10. Problems below `negligible` get scale 0 and code 0.
 template <class L, std::size_t N>
 L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noexcept {
-  peak<L> extreme;
-  mask_t<L> finite(true);
+  const peak<L> extreme = find_peak(x);
   L wx[N], kept[N];
-  for (std::size_t i = 0; i < N; ++i) {
-    extreme.add(x[i]);
-    finite = finite & (abs(x[i]) <= L(3.40282347e38f));
-    wx[i] = w[i] * x[i];
-  }
+  for (std::size_t i = 0; i < N; ++i) wx[i] = w[i] * x[i];
   const auto live = extreme.magnitude >= L(negligible);
-  const bool ordinary = all(finite | ~live);  // where a lane is not live it does not count
+  const auto finite = [&](L v) { return all((abs(v) <= L(3.40282347e38f)) | ~live); };  // in all lanes that count
+  bool ordinary = finite(extreme.magnitude);
 
   // Levels are kept in their bounds by keeping x in bounds that serve all steps up to `last` down to the last below 1
   // or -9: step `last` puts these bounds 0.01 inside of where the levels -half and half - 1 end, the others put them on
@@ -122,6 +126,10 @@ L fit_symmetric(const L (&x)[N], const L (&w)[N], float half, L (&code)[N]) noex
   keep_for_steps_up_to(0);
   L inverse = L(-half) / extreme.value;
   moments<L> m = measure(inverse);
+  if (ordinary && !finite(m.xq)) {  // a NaN among x
+    ordinary = false;
+    m = measure(inverse);
+  }
   L scale = m.scale(m.qq != L(0.0f)), best = scale * m.xq;
   for (int step = -9; step <= 9; ++step) {
     if (step == 0) {

@@ -9,6 +9,18 @@
 
 namespace blocq::inline v0 {
 
+namespace impl {
+BLOCQ_INLINE constexpr std::uint64_t eight_bytes(const std::uint8_t* p) noexcept {
+  const std::uint32_t low = p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
+  const std::uint32_t high = p[4] | std::uint32_t{p[5]} << 8 | std::uint32_t{p[6]} << 16 | std::uint32_t{p[7]} << 24;
+  return low | std::uint64_t{high} << 32;
+}
+// One bit of each of eight bytes, as a byte: the product moves that of byte j to bit 56 + j.
+BLOCQ_INLINE constexpr std::uint8_t bits_of_bytes(const std::uint8_t* p, int bit) noexcept {
+  return static_cast<std::uint8_t>((eight_bytes(p) >> bit & 0x0101010101010101u) * 0x0102040810204080u >> 56);
+}
+}  // namespace impl
+
 // Bits Lowest to Lowest + Width - 1 of every code of a block, in the byte array Member of its wire struct. A run of
 // Stride consecutive elements shares one bit position in Stride consecutive bytes, the next run takes the next
 // position, and full bytes are followed by the next Stride bytes:
@@ -39,14 +51,19 @@ struct plane {
   }
   template <class B>
   BLOCQ_INLINE static constexpr void pack(const std::uint8_t* codes, int n, B& b) noexcept {
-    std::uint8_t* bytes = b.*Member;
-    for (int i = 0; i < n; bytes += Stride, i += per_byte * Stride)
-      for (int j = 0; j < Stride; ++j) {
-        unsigned byte = 0;
-        for (int slot = 0; slot < per_byte; ++slot)
-          byte |= ((static_cast<unsigned>(codes[i + slot * Stride + j]) >> Lowest) & mask) << (slot * Width);
-        bytes[j] = static_cast<std::uint8_t>(byte);
-      }
+    std::uint8_t bytes[sizeof(b.*Member)] = {};  // a copy, which cannot overlap the codes: that makes vectors of loops
+    if constexpr (Width == 1 && Stride == 1) {
+      for (int i = 0; i < n; i += 8) bytes[i / 8] = impl::bits_of_bytes(codes + i, Lowest);
+    } else {
+      for (int i = 0, k = 0; i < n; k += Stride, i += per_byte * Stride)
+        for (int j = 0; j < Stride; ++j) {
+          unsigned byte = 0;
+          for (int slot = 0; slot < per_byte; ++slot)
+            byte |= ((static_cast<unsigned>(codes[i + slot * Stride + j]) >> Lowest) & mask) << (slot * Width);
+          bytes[k + j] = static_cast<std::uint8_t>(byte);
+        }
+    }
+    for (std::size_t k = 0; k < sizeof bytes; ++k) (b.*Member)[k] = bytes[k];
   }
 };
 
@@ -71,14 +88,11 @@ BLOCQ_INLINE constexpr std::uint64_t join_fields(std::uint64_t fields) noexcept 
   }();
   return (fields & lower) | (fields >> (Distance - Width) & lower << Width);
 }
-BLOCQ_INLINE constexpr std::uint64_t four_bytes(const std::uint8_t* p) noexcept {
-  return p[0] | std::uint32_t{p[1]} << 8 | std::uint32_t{p[2]} << 16 | std::uint32_t{p[3]} << 24;
-}
 template <int Width>
 BLOCQ_INLINE constexpr void pack_dense(const std::uint8_t* codes, int n, std::uint8_t* bytes) noexcept {
   for (int i = 0; i < n; i += 8, bytes += Width) {
-    std::uint64_t eight = four_bytes(codes + i) | four_bytes(codes + i + 4) << 32;
-    eight = join_fields<4 * Width, 32>(join_fields<2 * Width, 16>(join_fields<Width, 8>(eight)));
+    const std::uint64_t eight =
+        join_fields<4 * Width, 32>(join_fields<2 * Width, 16>(join_fields<Width, 8>(eight_bytes(codes + i))));
     for (int k = 0; k < Width; ++k) bytes[k] = static_cast<std::uint8_t>(eight >> (8 * k));
   }
 }
