@@ -32,6 +32,8 @@ BLOCQ_INLINE Float opaque(Float x) noexcept {
   __asm__("" : "+x"(x));
 #elif defined(__GNUC__) && defined(__aarch64__)
   __asm__("" : "+w"(x));
+#elif defined(__wasm__)  // where clang 14 mixes up the memory of several
+  __asm__("" : "+r"(x));
 #elif defined(__GNUC__)
   __asm__("" : "+m"(x));  // through memory, which also ends the excess precision of x87
 #else
@@ -44,10 +46,10 @@ BLOCQ_INLINE Float opaque(Float x) noexcept {
 // Division and square root as instructions: with -ffast-math compilers put approximations in their place.
 BLOCQ_INLINE float quotient(float a, float b) noexcept {
 #if defined(__GNUC__) && defined(__AVX__)
-  __asm__("vdivss %1, %0, %0" : "+x"(a) : "x"(b));
+  __asm__("vdivss {%1, %0, %0|%0, %0, %1}" : "+x"(a) : "x"(b));
   return a;
 #elif defined(__GNUC__) && defined(__SSE2__)
-  __asm__("divss %1, %0" : "+x"(a) : "x"(b));
+  __asm__("divss {%1, %0|%0, %1}" : "+x"(a) : "x"(b));
   return a;
 #else
   return opaque(a / b);

@@ -33,9 +33,11 @@
 #endif
 #if defined(__AVX__)
 #define BLOCQ_LANE_INSTRUCTION(name, a, b) \
-  __asm__("v" name " %2, %1, %0" : "=" BLOCQ_LANE_REGISTER(a) : BLOCQ_LANE_REGISTER(a), BLOCQ_LANE_REGISTER(b))
+  __asm__("v" name " {%2, %1, %0|%0, %1, %2}" \
+          : "=" BLOCQ_LANE_REGISTER(a)        \
+          : BLOCQ_LANE_REGISTER(a), BLOCQ_LANE_REGISTER(b))
 #elif defined(__SSE2__)
-#define BLOCQ_LANE_INSTRUCTION(name, a, b) __asm__(name " %1, %0" : "+x"(a) : "x"(b))
+#define BLOCQ_LANE_INSTRUCTION(name, a, b) __asm__(name " {%1, %0|%0, %1}" : "+x"(a) : "x"(b))
 #endif
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
@@ -81,7 +83,7 @@ struct batch_lane {
   }
   friend BLOCQ_INLINE batch_lane sqrt(batch_lane a) noexcept {
 #if defined(__AVX__)
-    __asm__("vsqrtps %1, %0" : "=" BLOCQ_LANE_REGISTER(a.v.data) : BLOCQ_LANE_REGISTER(a.v.data));
+    __asm__("vsqrtps {%1, %0|%0, %1}" : "=" BLOCQ_LANE_REGISTER(a.v.data) : BLOCQ_LANE_REGISTER(a.v.data));
     return a;
 #elif defined(__SSE2__)
     __asm__("sqrtps %0, %0" : "+x"(a.v.data));

@@ -26,6 +26,12 @@ struct floats {
   float v[8];
 };
 
+// An integer that may have left its range, wrapped; and sums that wrap.
+BLOCQ_INLINE std::int32_t wrapped(std::int64_t x) noexcept { return static_cast<std::int32_t>(x); }
+BLOCQ_INLINE std::int32_t plus(std::int32_t a, std::int32_t b) noexcept { return wrapped(std::int64_t{a} + b); }
+BLOCQ_INLINE std::int16_t plus(std::int16_t a, std::int16_t b) noexcept { return static_cast<std::int16_t>(a + b); }
+BLOCQ_INLINE float plus(float a, float b) noexcept { return a + b; }
+
 // v, computed before anything else is done with it: keeps -ffast-math from another order.
 template <class V>
 BLOCQ_INLINE V as_written(V v) noexcept {
@@ -428,8 +434,7 @@ BLOCQ_INLINE words widen_two(bytes a) noexcept {
 BLOCQ_INLINE ints madd2(words a, words b) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i)
-    r.v[i] =
-        static_cast<std::int32_t>(a.v[2 * i]) * b.v[2 * i] + static_cast<std::int32_t>(a.v[2 * i + 1]) * b.v[2 * i + 1];
+    r.v[i] = plus(std::int32_t{a.v[2 * i]} * b.v[2 * i], std::int32_t{a.v[2 * i + 1]} * b.v[2 * i + 1]);
   return r;
 }
 // Whether there is an instruction for dot4_to. It takes signed bytes a as a + dot4_bias: 128 where its operand is
@@ -439,7 +444,7 @@ inline constexpr int dot4_bias = 128;
 // Adds the products of biased bytes, or of codes of up to 7 bits, and signed bytes, four neighbouring ones to each
 // integer.
 BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
-  for (int i = 0; i < 32; ++i) sum.v[i / 4] += biased.v[i] * static_cast<std::int8_t>(s.v[i]);
+  for (int i = 0; i < 32; ++i) sum.v[i / 4] = plus(sum.v[i / 4], biased.v[i] * static_cast<std::int8_t>(s.v[i]));
 }
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   ints r;
@@ -447,15 +452,15 @@ BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   return r;
 }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept {
-  for (int i = 0; i < 8; ++i) a.v[i] += b.v[i];
+  for (int i = 0; i < 8; ++i) a.v[i] = plus(a.v[i], b.v[i]);
   return a;
 }
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept {
-  for (int i = 0; i < 8; ++i) a.v[i] -= b.v[i];
+  for (int i = 0; i < 8; ++i) a.v[i] = wrapped(std::int64_t{a.v[i]} - b.v[i]);
   return a;
 }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept {
-  for (int i = 0; i < 8; ++i) a.v[i] *= b.v[i];
+  for (int i = 0; i < 8; ++i) a.v[i] = wrapped(std::int64_t{a.v[i]} * b.v[i]);
   return a;
 }
 BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { std::memcpy(p, a.v, 32); }
@@ -473,7 +478,7 @@ BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
   return a.v[0];
 }
 BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
-  for (int i = 1; i < 8; ++i) a.v[0] += a.v[i];
+  for (int i = 1; i < 8; ++i) a.v[0] = plus(a.v[0], a.v[i]);
   return a.v[0];
 }
 // Parts of Bytes bytes, added to their neighbours, part 0 to part 1 and so on: the sums of a, then those of b, within
@@ -485,10 +490,7 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   int to = 0;
   const auto add = [&](const V& x, int from) {
     for (int i = from; i < from + half; i += 2 * part)
-      for (int k = i; k < i + part; ++k) {
-        r.v[to] = x.v[k];
-        r.v[to++] += x.v[k + part];
-      }
+      for (int k = i; k < i + part; ++k) r.v[to++] = plus(x.v[k], x.v[k + part]);
   };
   for (int from = 0; from < 32 / size; from += half) add(a, from), add(b, from);
   return r;

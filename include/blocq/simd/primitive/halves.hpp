@@ -67,11 +67,11 @@ BLOCQ_INLINE f32x4 select(i32x4 mask, f32x4 a, f32x4 b) noexcept {
 BLOCQ_INLINE i16x8 maddubs(u8x16 u, i8x16 s) noexcept {
   const auto a = as<u16x8>(u);
   const auto b = as<i16x8>(s);
-  return as<i16x8>(a & fill_u16(255)) * ((b << 8) >> 8) + as<i16x8>(a >> 8) * (b >> 8);
+  return plus(times(as<i16x8>(a & fill_u16(255)), (b << 8) >> 8), times(as<i16x8>(a >> 8), b >> 8));
 }
 BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
   const auto x = as<i16x8>(a), y = as<i16x8>(b);
-  return ((x << 8) >> 8) * ((y << 8) >> 8) + (x >> 8) * (y >> 8);
+  return plus(times((x << 8) >> 8, (y << 8) >> 8), times(x >> 8, y >> 8));
 }
 #endif
 
@@ -320,9 +320,9 @@ BLOCQ_INLINE words fill_words(int w) noexcept {
   return {v, v};
 }
 BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept { return {fill_words(p[0]).low, fill_words(p[1]).low}; }
-BLOCQ_INLINE words operator+(words a, words b) noexcept { return {a.low + b.low, a.high + b.high}; }
-BLOCQ_INLINE words operator-(words a, words b) noexcept { return {a.low - b.low, a.high - b.high}; }
-BLOCQ_INLINE words operator*(words a, words b) noexcept { return {a.low * b.low, a.high * b.high}; }
+BLOCQ_INLINE words operator+(words a, words b) noexcept { return {plus(a.low, b.low), plus(a.high, b.high)}; }
+BLOCQ_INLINE words operator-(words a, words b) noexcept { return {minus(a.low, b.low), minus(a.high, b.high)}; }
+BLOCQ_INLINE words operator*(words a, words b) noexcept { return {times(a.low, b.low), times(a.high, b.high)}; }
 BLOCQ_INLINE words operator|(words a, words b) noexcept { return {a.low | b.low, a.high | b.high}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE words equal(words a, words b) noexcept { return {a.low == b.low, a.high == b.high}; }
@@ -370,13 +370,14 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   const auto add = [](half x, half y) {
     if constexpr (Bytes == 8) {
       const auto p = as<u64x2>(x), q = as<u64x2>(y);
-      return as<half>(__builtin_shufflevector(p, q, 0, 2)) + as<half>(__builtin_shufflevector(p, q, 1, 3));
+      return plus(as<half>(__builtin_shufflevector(p, q, 0, 2)), as<half>(__builtin_shufflevector(p, q, 1, 3)));
     } else {
       const auto p = as<u32x4>(x), q = as<u32x4>(y);
-      return as<half>(__builtin_shufflevector(p, q, 0, 2, 4, 6)) + as<half>(__builtin_shufflevector(p, q, 1, 3, 5, 7));
+      return plus(as<half>(__builtin_shufflevector(p, q, 0, 2, 4, 6)),
+                  as<half>(__builtin_shufflevector(p, q, 1, 3, 5, 7)));
     }
   };
-  if constexpr (Bytes == 16) return {a.low + a.high, b.low + b.high};
+  if constexpr (Bytes == 16) return {plus(a.low, a.high), plus(b.low, b.high)};
   return {add(a.low, b.low), add(a.high, b.high)};
 }
 
@@ -388,7 +389,7 @@ inline constexpr bool has_dot4 = false;
 inline constexpr int dot4_bias = 128;
 BLOCQ_INLINE i32x4 dot4(i32x4 sum, u8x16 biased, u8x16 s) noexcept {
   const i16x8 x = as<i16x8>(biased), y = as<i16x8>(s);
-  return sum + madd2(x & 0xff, (y << 8) >> 8) + madd2(as<i16x8>(as<u16x8>(x) >> 8), y >> 8);
+  return plus(plus(sum, madd2(x & 0xff, (y << 8) >> 8)), madd2(as<i16x8>(as<u16x8>(x) >> 8), y >> 8));
 }
 #endif
 BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
@@ -399,9 +400,9 @@ BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   const auto v = as<i32x4>(fill_u32(static_cast<std::uint32_t>(x)));
   return {v, v};
 }
-BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {a.low + b.low, a.high + b.high}; }
-BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {a.low - b.low, a.high - b.high}; }
-BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {a.low * b.low, a.high * b.high}; }
+BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {plus(a.low, b.low), plus(a.high, b.high)}; }
+BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {minus(a.low, b.low), minus(a.high, b.high)}; }
+BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {times(a.low, b.low), times(a.high, b.high)}; }
 BLOCQ_INLINE ints operator&(ints a, ints b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE ints operator|(ints a, ints b) noexcept { return {a.low | b.low, a.high | b.high}; }
 BLOCQ_INLINE ints shift_left(ints a, int n) noexcept { return {a.low << n, a.high << n}; }
@@ -429,8 +430,8 @@ BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
   return x > y ? x : y;
 }
 BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
-  const i32x4 four = a.low + a.high;
-  return (four[0] + four[1]) + (four[2] + four[3]);
+  const auto four = as<u32x4>(plus(a.low, a.high));
+  return static_cast<std::int32_t>((four[0] + four[1]) + (four[2] + four[3]));
 }
 BLOCQ_INLINE ints truncate(floats a) noexcept {
   return {__builtin_convertvector(a.low, i32x4), __builtin_convertvector(a.high, i32x4)};
@@ -438,7 +439,7 @@ BLOCQ_INLINE ints truncate(floats a) noexcept {
 // Adding 1.5 * 2^23 rounds to an integer in the low bits.
 BLOCQ_INLINE ints nearest(floats a) noexcept {
   const f32x4 magic = fill_f32(12582912.0f);
-  const auto round = [&](f32x4 v) { return as<i32x4>(opaque(v + magic)) - as<i32x4>(magic); };
+  const auto round = [&](f32x4 v) { return minus(as<i32x4>(opaque(v + magic)), as<i32x4>(magic)); };
   return {round(a.low), round(a.high)};
 }
 BLOCQ_INLINE bytes narrow(const ints (&a)[4]) noexcept {

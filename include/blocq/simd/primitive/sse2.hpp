@@ -36,7 +36,7 @@ BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
 BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
   return as<i32x4>(_mm_madd_epi16(as<__m128i>(a), as<__m128i>(b)));
 }
-// Half of the elements, widened: the first ones if h is 0. Signed ones are shifted down from the upper half of a wider one.
+// Half of the elements, widened: the first ones if h is 0. Signed ones come from the upper half of a wider one.
 BLOCQ_INLINE __m128i zip_bytes(__m128i low, __m128i high, int h) noexcept {
   return h == 0 ? _mm_unpacklo_epi8(low, high) : _mm_unpackhi_epi8(low, high);
 }

@@ -40,6 +40,15 @@ BLOCQ_INLINE u16x8 fill_u16(unsigned w) noexcept { return static_cast<std::uint1
 BLOCQ_INLINE u32x4 fill_u32(std::uint32_t x) noexcept { return x - u32x4{}; }
 BLOCQ_INLINE f32x4 fill_f32(float x) noexcept { return f32x4{x, x, x, x}; }
 
+// Integers wrap; signed ones of the language may not leave their range, those of vectors neither.
+BLOCQ_INLINE i16x8 plus(i16x8 a, i16x8 b) noexcept { return as<i16x8>(as<u16x8>(a) + as<u16x8>(b)); }
+BLOCQ_INLINE i32x4 plus(i32x4 a, i32x4 b) noexcept { return as<i32x4>(as<u32x4>(a) + as<u32x4>(b)); }
+BLOCQ_INLINE f32x4 plus(f32x4 a, f32x4 b) noexcept { return a + b; }
+BLOCQ_INLINE i16x8 minus(i16x8 a, i16x8 b) noexcept { return as<i16x8>(as<u16x8>(a) - as<u16x8>(b)); }
+BLOCQ_INLINE i32x4 minus(i32x4 a, i32x4 b) noexcept { return as<i32x4>(as<u32x4>(a) - as<u32x4>(b)); }
+BLOCQ_INLINE i16x8 times(i16x8 a, i16x8 b) noexcept { return as<i16x8>(as<u16x8>(a) * as<u16x8>(b)); }
+BLOCQ_INLINE i32x4 times(i32x4 a, i32x4 b) noexcept { return as<i32x4>(as<u32x4>(a) * as<u32x4>(b)); }
+
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves
 
 #endif
