@@ -9,6 +9,15 @@
 #include <thread>
 #include <vector>
 
+struct engine_q4 {
+  std::uint16_t scale;
+  std::uint8_t nibbles[16];
+};
+template <>
+struct blocq::format_traits<engine_q4> : blocq::format_traits<blocq::q4_0> {
+  using wire = blocq::q4_0;
+};
+
 namespace {
 
 random_bytes next(29);
@@ -35,9 +44,9 @@ TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads"
   blocq::gemv(weights, activations.row(0), std::span(vector));
   blocq::gemm(weights, activations, blocq::matrix_view<float>{matrix.data(), columns, rows, rows}, scratch);
   const auto run = [](std::size_t n, const auto& f) { run_on_threads(n, f); };
-  for (const std::size_t parts : {1u, 2u, 3u, 8u}) {
+  for (const std::size_t parts : {0u, 1u, 2u, 3u, 8u}) {  // 0 counts as 1
     std::vector<float> y(rows), z(columns * rows);
-    std::vector<std::byte> more(parts * scratch_size);
+    std::vector<std::byte> more((parts != 0 ? parts : 1) * scratch_size);
     blocq::gemv(weights, activations.row(0), std::span(y), parts, run);
     CHECK(y == vector);
     blocq::gemm(weights, activations, blocq::matrix_view<float>{z.data(), columns, rows, rows}, std::span(more), parts,
@@ -57,6 +66,29 @@ TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads"
   }
 }
 
+TEST_CASE("an engine's own struct is multiplied as the format it names") {
+  constexpr std::size_t k = 256, rows = 20, columns = 3, blocks = k / 32;
+  const auto w = random_blocks<blocq::q4_0>(rows * blocks, next);
+  const blocq::matrix_view<const blocq::q4_0> weights{w.data(), rows, blocks, blocks};
+  const blocq::matrix_view<const engine_q4> own{reinterpret_cast<const engine_q4*>(w.data()), rows, blocks, blocks};
+  std::vector<float> x(columns * k), y(columns * rows), z(columns * rows);
+  for (float& v : x) v = next.uniform();
+  const blocq::matrix_view<const float> activations{x.data(), columns, k, k};
+  std::vector<blocq::q8_0> operand(columns * blocks);
+  blocq::quantize_activations(x, operand);
+  const blocq::matrix_view<const blocq::q8_0> quantized{operand.data(), columns, blocks, blocks};
+  std::vector<std::byte> scratch(blocq::gemm_scratch<engine_q4>(columns, k));
+  const auto to = [&](std::vector<float>& v) { return blocq::matrix_view<float>{v.data(), columns, rows, rows}; };
+  blocq::gemm(weights, activations, to(y), scratch);
+  blocq::gemm(own, activations, to(z), scratch);
+  CHECK(y == z);
+  blocq::gemm(own, quantized, to(z), scratch);
+  CHECK(y == z);
+  blocq::gemv(weights, activations.row(0), std::span(y).first(rows));
+  blocq::gemv(own, activations.row(0), std::span(z).first(rows));
+  CHECK(y == z);
+}
+
 TEST_CASE_TEMPLATE("encoded bytes and what is reported do not depend on the number of parts", B, blocq::q4_0,
                    blocq::q4_k, blocq::mxfp4, blocq::nvfp4) {
   constexpr std::size_t k = 512, rows = 21, count = rows * k / blocq::block_size<B>;
@@ -74,7 +106,7 @@ TEST_CASE_TEMPLATE("encoded bytes and what is reported do not depend on the numb
       std::vector<B> whole(count), divided(count);
       const blocq::status expected = blocq::quantize(x, whole, options);
       CHECK(bool(expected) == !odd);
-      for (const std::size_t parts : {1u, 2u, 3u, 7u, 40u}) {
+      for (const std::size_t parts : {0u, 1u, 2u, 3u, 7u, 40u}) {
         const blocq::status s = blocq::quantize(x, divided, options, parts, run);
         CHECK(s.code == expected.code);
         CHECK(s.at == expected.at);

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <blocq/format/all.hpp>
 #include <blocq/op/dequantize.hpp>
+#include <blocq/op/parallel.hpp>
 #include <blocq/op/quantize.hpp>
 #include <modes.hpp>
 #include <random.hpp>
@@ -87,6 +88,23 @@ void for_each_weighted_encoder(F f) {
 }
 
 }  // namespace
+
+TEST_CASE("of two reasons to refuse the first is given, with an executor and without") {
+  const std::vector<float> x(256);
+  std::vector<iq2_xxs> blocks(1);  // cannot be encoded without importance
+  const auto run = [](std::size_t n, const auto& f) {
+    for (std::size_t i = 0; i < n; ++i) f(i);
+  };
+  const auto refused = [&](std::size_t n, std::size_t count, errc code) {
+    const auto src = std::span(x).first(n);
+    const auto dst = std::span(blocks).first(count);
+    CHECK(quantize(src, dst).code == code);
+    CHECK(quantize(src, dst, {}, 2, run).code == code);
+  };
+  refused(255, 1, errc::ragged);
+  refused(256, 0, errc::size_mismatch);
+  refused(256, 1, errc::missing);
+}
 
 TEST_CASE("sizes that do not fit are refused and the destination is left as it was") {
   for_each_encoder([]<class B> {

@@ -521,6 +521,12 @@ float dot_blocks(const mx_block<E, N>* w, const mx_block<F, N>* x, std::size_t b
   return sums.total();
 }
 
+// The same rows as the library's own structs.
+template <class B>
+BLOCQ_INLINE matrix_view<const wire_t<B>> wire_view(matrix_view<const B> m) noexcept {
+  return {reinterpret_cast<const wire_t<B>*>(m.data), m.rows, m.cols, m.stride};
+}
+
 }  // namespace detail
 
 // The dot product of a row of blocks with a row of its operand format (integer_operand_t; q8_k for itself). The

@@ -263,13 +263,14 @@ void multiply_floats(matrix_view<const B> weights, matrix_view<const float> x, m
 template <class B>
 constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
   using namespace detail;
+  using W = wire_t<B>;
   const auto piece = [](std::size_t bytes) { return scratch_pieces::rounded(bytes); };
-  if constexpr (integer_format<B>) {
-    using A = integer_operand_t<B>;
-    return 64 + piece(panels_at_once * sizeof(panel<kernel_for<B>>)) + piece(n * panel_rows * panels_at_once * 4) +
-           piece(packed_dwords<B>(n, k) * 4) + piece(blocks_for<A>(k) * sizeof(A));
+  if constexpr (integer_format<W>) {
+    using A = integer_operand_t<W>;
+    return 64 + piece(panels_at_once * sizeof(panel<kernel_for<W>>)) + piece(n * panel_rows * panels_at_once * 4) +
+           piece(packed_dwords<W>(n, k) * 4) + piece(blocks_for<A>(k) * sizeof(A));
   } else {
-    return 64 + piece(float_rows * float_columns<B> * 4) + piece(n * float_rows * 32) + piece(n * 32);
+    return 64 + piece(float_rows * float_columns<W> * 4) + piece(n * float_rows * 32) + piece(n * 32);
   }
 }
 
@@ -284,23 +285,24 @@ void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<
   BLOCQ_ASSERT(x.cols == weights.cols * block_size<B> && y.rows == x.rows && y.cols == weights.rows);
   BLOCQ_ASSERT(scratch.size() >= gemm_scratch<B>(x.rows, x.cols));
   const fp_environment modes;
-  if constexpr (integer_format<B>) {
-    detail::multiply_integers(weights, x.cols, {x, {}}, y, scratch.data());
+  if constexpr (integer_format<wire_t<B>>) {
+    detail::multiply_integers(detail::wire_view(weights), x.cols, {x, {}}, y, scratch.data());
   } else {
-    detail::multiply_floats(weights, x, y, scratch.data());
+    detail::multiply_floats(detail::wire_view(weights), x, y, scratch.data());
   }
 }
 
 // The same with rows of X that have been quantized already; x.cols counts operand blocks.
-template <integer_format B>
-void gemm(matrix_view<const B> weights, matrix_view<const integer_operand_t<B>> x, matrix_view<float> y,
+template <class B>
+requires integer_format<wire_t<B>>
+void gemm(matrix_view<const B> weights, matrix_view<const integer_operand_t<wire_t<B>>> x, matrix_view<float> y,
           std::span<std::byte> scratch) noexcept {
-  using A = integer_operand_t<B>;
+  using A = integer_operand_t<wire_t<B>>;
   const std::size_t k = x.cols * block_size<A>;
   BLOCQ_ASSERT(k == weights.cols * block_size<B> && y.rows == x.rows && y.cols == weights.rows);
   BLOCQ_ASSERT(scratch.size() >= gemm_scratch<B>(x.rows, k));
   const fp_environment modes;
-  detail::multiply_integers(weights, k, {{}, x}, y, scratch.data());
+  detail::multiply_integers(detail::wire_view(weights), k, {{}, x}, y, scratch.data());
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA

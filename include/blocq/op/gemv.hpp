@@ -42,8 +42,7 @@ void gemv(matrix_view<const B> weights, const X& x, std::span<float> y) noexcept
   const fp_environment modes;
   const std::span row(x);
   using A = std::remove_cv_t<typename decltype(row)::element_type>;
-  const matrix_view<const wire_t<B>> w{reinterpret_cast<const wire_t<B>*>(weights.data), weights.rows, weights.cols,
-                                       weights.stride};
+  const auto w = detail::wire_view(weights);
   if constexpr (std::is_same_v<A, float>) {
     BLOCQ_ASSERT(row.size() == weights.cols * block_size<B>);
     detail::multiply_rows(w, row.data(), y);

@@ -26,6 +26,8 @@ BLOCQ_INLINE matrix_view<const B> rows_of(matrix_view<const B> weights, std::siz
   constexpr std::size_t n = rows_in_row<B>;
   return weights.row_range(first / n, (last + n - 1) / n);
 }
+// No parts are one: systems that do not know how many threads they have say 0.
+BLOCQ_INLINE std::size_t at_least_one(std::size_t parts) noexcept { return parts != 0 ? parts : 1; }
 }  // namespace detail
 
 // An executor runs f(0) to f(n - 1), in any order and on any threads, and returns when all of them have:
@@ -34,6 +36,7 @@ BLOCQ_INLINE matrix_view<const B> rows_of(matrix_view<const B> weights, std::siz
 // interleaved.
 template <class B, class X, class Executor>
 void gemv(matrix_view<const B> weights, const X& x, std::span<float> y, std::size_t parts, Executor&& run) {
+  parts = detail::at_least_one(parts);
   run(parts, [&](std::size_t i) {
     const std::size_t first = detail::first_row(y.size(), i, parts), last = detail::first_row(y.size(), i + 1, parts);
     gemv(detail::rows_of(weights, first, last), x, y.subspan(first, last - first));
@@ -47,11 +50,14 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   const std::span blocks(dst);
   using B = typename decltype(blocks)::element_type;
   constexpr std::size_t size = block_size<B>;
-  if (const status s = quantize(src.first(0), blocks.first(0), options); !s) return s;
   const std::size_t row = options.importance.empty() ? size : options.importance.size(), rows = src.size() / row;
-  if (src.size() % row != 0) return {errc::ragged, 0};
+  if (src.size() % size != 0 || src.size() % row != 0) return {errc::ragged, 0};
+  const status refused = quantize(src.first(0), blocks.first(0), options);
+  if (refused.code == errc::ragged) return refused;
   if (src.size() / size != blocks.size()) return {errc::size_mismatch, 0};
+  if (!refused) return refused;
 
+  parts = detail::at_least_one(parts);
   const std::size_t none = blocks.size();
   std::atomic<std::size_t> reported = none;
   run(parts, [&](std::size_t i) {
@@ -74,6 +80,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
 template <class B, class X, class Executor>
 void gemm(matrix_view<const B> weights, matrix_view<const X> x, matrix_view<float> y, std::span<std::byte> scratch,
           std::size_t parts, Executor&& run) {
+  parts = detail::at_least_one(parts);
   run(parts, [&](std::size_t i) {
     const std::size_t first = detail::first_row(y.cols, i, parts), last = detail::first_row(y.cols, i + 1, parts);
     gemm(detail::rows_of(weights, first, last), x, matrix_view<float>{y.data + first, y.rows, last - first, y.stride},
