@@ -228,6 +228,17 @@ TEST_CASE("a symbolic link stays one") {
   CHECK(write_all(d / "link", "new") == "");
   CHECK(fs::is_symlink(d / "link"));
   CHECK(get(d / "file") == "new");
+
+  fs::create_symlink("second", d / "first");
+  fs::create_symlink(d / "not there yet", d / "second");
+  CHECK(write_all(d / "first", "new") == "");
+  CHECK(fs::is_symlink(d / "first"));
+  CHECK(fs::is_symlink(d / "second"));
+  CHECK(get(d / "not there yet") == "new");
+
+  fs::create_symlink("itself", d / "itself");
+  CHECK(write_all(d / "itself", "new") != "");
+  CHECK(fs::is_symlink(d / "itself"));
 }
 
 TEST_CASE("a full disk is an error, and the target is as it was") {

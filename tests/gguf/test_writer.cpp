@@ -121,6 +121,7 @@ TEST_CASE("a copy keeps padding and what follows the data") {
   const std::string cut = file.substr(0, 150);
   CHECK(gguf::writer::copy(*gguf::reader::parse(bytes_of(cut), {.header_only = true}), out).error().code ==
         errc::missing);
+  CHECK(gguf::writer::copy(*head, out).error().code == errc::missing);
   CHECK(out.bytes.empty());
 }
 

@@ -51,6 +51,33 @@ struct path_text {
   std::string_view view() const noexcept { return c_str(); }
 };
 
+// The file that `path` names behind all symbolic links, whether it is there yet or not.
+inline result<path_text> follow_links(const char* path) noexcept {
+  path_text file;
+#if BLOCQ_POSIX_FILES
+  if (char* real = ::realpath(path, nullptr)) {
+    const bool stored = file.assign(real);
+    std::free(real);
+    if (!stored) return error(errc::no_memory);
+    return file;
+  }
+  if (errno == ELOOP) return file_error("write", path);
+#endif
+  if (!file.assign(path)) return error(errc::no_memory);
+#if BLOCQ_POSIX_FILES
+  char to[4096];
+  for (int links = 0; links < 40; ++links) {  // realpath has looked for circles
+    const ssize_t size = ::readlink(file.c_str(), to, sizeof to);
+    if (size <= 0 || size == sizeof to) break;
+    const std::string_view name(to, static_cast<std::size_t>(size));
+    path_text link = std::move(file);
+    const std::string_view directory = link.view().substr(0, link.view().rfind('/') + 1);  // npos + 1 is 0
+    if (!file.assign(name.front() == '/' ? std::string_view{} : directory, name)) return error(errc::no_memory);
+  }
+#endif
+  return file;
+}
+
 // The n-th candidate for the name of a temporary file in `directory`, which ends with a slash.
 inline bool temporary_name(path_text& name, std::string_view directory, unsigned long process, unsigned n) noexcept {
   char own[64];
@@ -357,18 +384,12 @@ inline void output_file::close() noexcept {
 
 inline result<output_file> output_file::create(const char* path) noexcept {
   output_file file;
-  bool stored = false;
-#if BLOCQ_POSIX_FILES
-  if (char* real = ::realpath(path, nullptr)) {
-    stored = file.target_.assign(real);
-    std::free(real);
-  } else
-#endif
-    stored = file.target_.assign(path);
+  auto followed = detail::follow_links(path);
+  if (!followed) return followed.error();
+  file.target_ = std::move(*followed);
   const std::string_view target = file.target_.view();
   const std::size_t slash = target.rfind('/');
-  stored = stored && file.directory_.assign(target.substr(0, slash + 1));  // npos + 1 is 0
-  if (!stored) return error(errc::no_memory);
+  if (!file.directory_.assign(target.substr(0, slash + 1))) return error(errc::no_memory);  // npos + 1 is 0
   if (auto opened = file.open(); !opened) return opened.error();
   return file;
 }

@@ -320,14 +320,15 @@ inline result<void> writer::emit_padding(std::uint64_t size) noexcept {
 inline result<void> writer::copy(const reader& source, sink_ref sink) noexcept {
   writer w({.version = source.version(), .big_endian = source.big_endian()});
   for (const key_value& kv : source.metadata()) w.add(kv.key, kv.value);
-  for (const tensor_info& t : source.tensors()) w.add_tensor(t.name, t.type, {t.dims, t.n_dims});
+  const auto tensors = source.tensors();
+  for (const tensor_info& t : tensors) w.add_tensor(t.name, t.type, {t.dims, t.n_dims});
   if (auto planned = w.plan(); !planned) return planned;
-  if (w.file_size() > source.file().size())
+  if (w.file_size() > source.file().size() || (!tensors.empty() && source.raw(tensors[0]).empty()))
     return w.fail(errc::missing, "the data of the file to copy are not at hand", {});
   w.original_ = source.file();
   if (auto begun = w.begin(sink); !begun) return begun;
-  for (std::size_t i = 0; i < source.tensors().size(); ++i)
-    if (auto written = w.write(i, source.raw(source.tensors()[i])); !written) return written;
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (auto written = w.write(i, source.raw(tensors[i])); !written) return written;
   if (auto finished = w.finish(); !finished) return finished;
   return w.emit(source.trailing());
 }
