@@ -47,11 +47,8 @@ constexpr std::string_view vectorized_operations() {
                          requires(const float* x, const blocq::encode_context& context, B* out) {
     encode<blocq::native_lane>(x, std::size_t{}, context, out);
   };
-#ifdef __AVX2__
-  constexpr bool chunks = blocq::chunked_format<B>;
-#else
-  constexpr bool chunks = false;
-#endif
+  constexpr bool chunks =
+      blocq::chunked_format<B> && !std::is_same_v<blocq::simd::native::bytes, blocq::simd::common::bytes>;
   return lanes ? (chunks ? "encode decode dot" : "encode") : (chunks ? "decode dot" : "-");
 }
 

@@ -104,8 +104,7 @@ inline nvfp4_tensor_scale fit_nvfp4(std::span<const float> x, nvfp4_tensor_scale
 // Refused, with the destination left as it was: errc::ragged, errc::size_mismatch, errc::bad_value (the tensor scale is
 // not a positive normal number).
 // Reported with the index of the first group concerned, everything else being written: errc::not_finite (a NaN or an
-// infinity in the group: its scale is NaN and its codes are 0) and errc::scale_range (the group overflows when
-// decoded).
+// infinity in the group: its scale is NaN and its codes are 0).
 inline status encode_nvfp4(std::span<const float> x, nvfp4_tensor_scale tensor, std::span<std::uint8_t> codes,
                            std::span<std::uint8_t> scales) noexcept {
   if (x.size() % 16 != 0) return {errc::ragged, 0};
