@@ -47,7 +47,7 @@ std::string xsimd_version() {
   return BLOCQ_BENCH_TEXT(XSIMD_VERSION_MAJOR) "." BLOCQ_BENCH_TEXT(XSIMD_VERSION_MINOR) "." BLOCQ_BENCH_TEXT(
       XSIMD_VERSION_PATCH);
 #else
-  return "none: scalar library";
+  return "none: one block at a time in encoders";
 #endif
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Downloads the prebuilt ggml library that the oracle test and the side-by-side benchmarks compare with, from npm's
-# @node-llama-cpp/linux-x64, and prints the directory that holds libggml-base.so.
+# Downloads the prebuilt ggml libraries that the oracle test and the side-by-side benchmarks compare with, from npm's
+# @node-llama-cpp/linux-x64, and prints the directory that holds them.
 #   fetch-oracle.sh [DIRECTORY]     build/oracle unless named
 #   BLOCQ_ORACLE_DIR=$(scripts/fetch-oracle.sh) ctest --test-dir build/test -R oracle --verbose
 set -euo pipefail
@@ -10,11 +10,11 @@ mkdir -p "${1:-build/oracle}"
 cd "${1:-build/oracle}"
 
 libraries=package/bins/linux-x64
-if [ ! -e $libraries/libggml-base.so ]; then
+if [ ! -e $libraries/libggml-cpu-haswell.so ]; then
   command -v npm >/dev/null || { echo "fetch-oracle: npm is not installed (Debian package npm)" >&2; exit 1; }
   archive=$(npm pack --silent "@node-llama-cpp/linux-x64@$version") ||
     { echo "fetch-oracle: npm could not download the package" >&2; exit 1; }
-  tar xzf "$archive" $libraries/libggml-base.so package/LICENSE
+  tar xzf "$archive" $libraries package/LICENSE
   rm "$archive"
 fi
 echo "$PWD/$libraries"
