@@ -70,6 +70,7 @@ TEST_CASE("codes of all widths come back, and products are those of the rows") {
         for (std::size_t i = 0; i < w.size(); ++i) {
           const std::size_t line = i / columns * groups + i % columns / group;
           different += w[i] != m.scales[line] * (static_cast<float>(m.codes[i]) - m.zeros[line]);
+          different += w[i] != m.value(i / columns, i % columns);
         }
         CHECK(different == 0);
         check_products(*g, next);

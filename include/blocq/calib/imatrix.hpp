@@ -300,7 +300,7 @@ inline result<void> importance_table::write_legacy(gguf::sink_ref sink) const {
   };
   word(static_cast<std::uint32_t>(layers_.size()));
   for (const auto& [name, layer] : layers_) {
-    const double most = *std::max_element(layer.counts.begin(), layer.counts.end()) / chunk_size;
+    const double most = *std::max_element(layer.counts.begin(), layer.counts.end()) / (std::max)(chunk_size, 1u);
     const auto calls = static_cast<std::uint32_t>(std::clamp(std::ceil(most), 1.0, 0x1p30));
     text(name);
     word(calls);

@@ -37,7 +37,8 @@ concept rounding = requires(const R& r, const typename R::run& fitted, typename 
   r.store(to, n, n, fitted, &code);
 };
 
-// Codes and scales of integer groups: value = scale * (code - zero), a scale and a zero for each group of each row.
+// Codes and scales of integer groups: value = scale * (code - zero), a scale and a zero for each group of each row, of
+// which the last may be shorter.
 struct integer_matrix {
   int bits = 0;
   std::size_t rows = 0, columns = 0, group = 0;
@@ -45,8 +46,8 @@ struct integer_matrix {
   std::vector<float> scales = {}, zeros = {};
 
   float value(std::size_t row, std::size_t column) const noexcept {
-    const std::size_t at = row * columns + column, g = at / group;
-    return (lane(scales[g]) * (lane(static_cast<float>(codes[at])) - lane(zeros[g]))).v;
+    const std::size_t groups = columns / group + (columns % group != 0), g = row * groups + column / group;
+    return (lane(scales[g]) * (lane(static_cast<float>(codes[row * columns + column])) - lane(zeros[g]))).v;
   }
 };
 
