@@ -8,6 +8,7 @@
 
 #include <blocq/codec/points.hpp>
 #include <blocq/codec/superblock.hpp>
+#include <blocq/core/view.hpp>
 #include <blocq/op/dequantize.hpp>
 
 #include <array>
