@@ -2,21 +2,13 @@
 #include <doctest/doctest.h>
 #include <blocq/op/activations.hpp>
 #include <blocq/op/parallel.hpp>
+#include <engine_q4.hpp>
 #include <random_blocks.hpp>
 
 #include <cstddef>
 #include <limits>
 #include <thread>
 #include <vector>
-
-struct engine_q4 {
-  std::uint16_t scale;
-  std::uint8_t nibbles[16];
-};
-template <>
-struct blocq::format_traits<engine_q4> : blocq::format_traits<blocq::q4_0> {
-  using wire = blocq::q4_0;
-};
 
 namespace {
 

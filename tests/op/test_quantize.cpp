@@ -5,6 +5,7 @@
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/parallel.hpp>
 #include <blocq/op/quantize.hpp>
+#include <engine_q4.hpp>
 #include <modes.hpp>
 #include <random.hpp>
 
@@ -14,16 +15,6 @@
 #include <string>
 #include <thread>
 #include <vector>
-
-// What an engine might already have: the bytes of q4_0 under other names and with a stricter alignment.
-struct engine_q4 {
-  std::uint16_t scale;
-  std::uint8_t nibbles[16];
-};
-template <>
-struct blocq::format_traits<engine_q4> : blocq::format_traits<blocq::q4_0> {
-  using wire = blocq::q4_0;
-};
 
 using namespace blocq;
 
