@@ -48,7 +48,7 @@ isas=(
   "sve-128          | qemu-aarch64 -cpu max,sve-max-vq=1  | $arm -march=armv8.2-a+sve              |"
   "sve-512          | qemu-aarch64 -cpu max,sve-max-vq=4  | $arm -march=armv8.2-a+sve              |"
   "sve-2048         | qemu-aarch64 -cpu max,sve-max-vq=16 | $arm -march=armv8.2-a+sve              |"
-  "s390x            | qemu-s390x                       | s390x-linux-gnu-g++ -static               | core elem format codec gguf op kv"
+  "s390x            | qemu-s390x                       | s390x-linux-gnu-g++ -static               | core elem format codec gguf op kv/test_kivi.cpp"
   "ppc64le          | qemu-ppc64le                     | powerpc64le-linux-gnu-g++ -static         | core format"
   "riscv64          | qemu-riscv64                     | riscv64-linux-gnu-g++ -static             | core format"
   "i686             | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf"

@@ -8,13 +8,7 @@
 
 using test::numbers;
 
-// Not inline: g++ warns where it sees one of a pair and not the other.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (void* const p = allocations::allocate(size)) return p;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
-[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+BLOCQ_TEST_COUNT_ALLOCATIONS
 
 TEST_CASE_TEMPLATE("scores and mixtures are those of the rows that are remembered", B, float, blocq::f16, blocq::q8_0,
                    blocq::q4_0, blocq::mxfp8_e4m3, blocq::nvfp4) {

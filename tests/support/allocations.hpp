@@ -34,13 +34,22 @@ int fail_each(Code success, Code expected, Attempt&& attempt) {
 
 }  // namespace allocations
 
-#define BLOCQ_TEST_COUNT_ALLOCATIONS                                                                           \
-  void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocations::allocate(size); } \
-  void* operator new(std::size_t size) {                                                                       \
-    if (void* p = allocations::allocate(size)) return p;                                                       \
-    std::abort();                                                                                              \
-  }                                                                                                            \
-  void operator delete(void* p) noexcept { std::free(p); }                                                     \
-  void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#ifdef __cpp_exceptions
+#define BLOCQ_TEST_NO_MEMORY throw std::bad_alloc()
+#else
+#define BLOCQ_TEST_NO_MEMORY std::abort()
+#endif
+// Not inlined: g++ warns where it sees one of a pair and not the other.
+#define BLOCQ_TEST_OPERATOR [[gnu::noinline]]
+#define BLOCQ_TEST_COUNT_ALLOCATIONS                                                                                   \
+  BLOCQ_TEST_OPERATOR void* operator new(std::size_t size, const std::nothrow_t&) noexcept {                           \
+    return allocations::allocate(size);                                                                                \
+  }                                                                                                                    \
+  BLOCQ_TEST_OPERATOR void* operator new(std::size_t size) {                                                           \
+    if (void* const p = allocations::allocate(size)) return p;                                                         \
+    BLOCQ_TEST_NO_MEMORY;                                                                                              \
+  }                                                                                                                    \
+  BLOCQ_TEST_OPERATOR void operator delete(void* p) noexcept { std::free(p); }                                         \
+  BLOCQ_TEST_OPERATOR void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 #endif
