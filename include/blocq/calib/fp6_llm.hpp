@@ -78,7 +78,7 @@ class split_floats {
 
   // y = W * x for rows first to first + y.size() - 1. Preconditions: there are as many, x has columns() numbers.
   void gemv(std::span<const float> x, std::span<float> y, std::size_t first = 0) const noexcept {
-    namespace vec = simd::native;
+    namespace quad = simd::quad;
     BLOCQ_ASSERT(x.size() == columns_ && first + y.size() <= rows());
     const fp_environment modes;
     float rest[32] = {};  // the last numbers of x, filled up
@@ -86,14 +86,14 @@ class split_floats {
     constexpr float unit = from_bits((127u + 15u - static_cast<std::uint32_t>(Element::bias)) << 23);  // small_floats
     for (std::size_t r = 0; r < y.size(); ++r) {
       const std::size_t start = (first + r) * chunks();
-      vec::floats sum[4] = {};
+      quad::floats sum[2] = {};
       for (std::size_t c = 0; c < chunks(); ++c) {
         const float* const in = 32 * c + 32 <= columns_ ? x.data() + 32 * c : rest;
-        vec::floats w[4];
+        quad::floats w[2];
         blocq::detail::small_floats<Element>(codes(start + c), w);
-        for (std::size_t q = 0; q < 4; ++q) sum[q] = vec::fma(w[q], vec::load_floats(in + 8 * q), sum[q]);
+        for (std::size_t h = 0; h < 2; ++h) sum[h] = quad::fma(w[h], quad::load_floats(in + 16 * h), sum[h]);
       }
-      y[r] = vec::sum((sum[0] + sum[1]) + (sum[2] + sum[3])) * (scale(first + r) * unit);
+      y[r] = quad::sum(sum[0] + sum[1]) * (scale(first + r) * unit);
     }
   }
 

@@ -312,12 +312,13 @@ BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
   const vec::ints normal = vec::shift_left(code - number(1), 23) & (number(-1) - zero);
   return vec::as_floats(vec::as_bytes(normal | (zero & number(0x200000)) | (one & number(0x400000))));
 }
-// Seven bits each, as binary16, of which subnormal numbers cost nothing.
-BLOCQ_INLINE vec::floats half_e4m3s(vec::words number, int h) noexcept {
-  return vec::halves_to_floats(vec::move_field<0, 7, 7>(number), h) * vec::fill_floats(0x1p7f);
+// Seven bits each, as binary16 in units of 2^7, where subnormal numbers cost nothing.
+BLOCQ_INLINE vec::words e4m3_fields(vec::words number) noexcept { return vec::move_field<0, 7, 7>(number); }
+BLOCQ_INLINE vec::words half_ue4m3_fields(vec::words code) noexcept {
+  return e4m3_fields(code & (vec::fill_words(-1) - vec::equal(code, vec::fill_words(0x7f))));
 }
-BLOCQ_INLINE vec::floats half_ue4m3s(vec::words code, int h) noexcept {
-  return half_e4m3s(code & (vec::fill_words(-1) - vec::equal(code, vec::fill_words(0x7f))), h);
+BLOCQ_INLINE vec::floats half_e4m3s(vec::words number, int h) noexcept {
+  return vec::halves_to_floats(e4m3_fields(number), h) * vec::fill_floats(0x1p7f);
 }
 
 // Codes as they are stored to what integer kernels multiply: value - values_of<B>.lowest, unsigned; values if they need

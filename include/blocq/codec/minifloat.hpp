@@ -5,12 +5,13 @@
 
 #include <blocq/elem/fixed_point.hpp>
 #include <blocq/elem/minifloat.hpp>
-#include <blocq/simd/vec.hpp>
+#include <blocq/simd/quad.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 namespace vec = simd::native;
+namespace quad = simd::quad;
 
 // The difference of neighbouring numbers next to zero, a power of two, of which all others are multiples.
 template <class Element>
@@ -72,7 +73,7 @@ BLOCQ_INLINE void element_words(vec::bytes codes, vec::words& even, vec::words& 
 // The numbers of 32 codes, times 2^(bias - 15): a binary16 has the same fields, and more bits for each. A NaN remains
 // one.
 template <class Element>
-BLOCQ_INLINE void small_floats(vec::bytes codes, vec::floats (&y)[4]) noexcept {
+BLOCQ_INLINE void small_floats(vec::bytes codes, quad::floats (&y)[2]) noexcept {
   constexpr int magnitude_bits = Element::bits - 1;
   [[maybe_unused]] const vec::bytes all = vec::fill_bytes(Element::magnitude_code), nan = vec::equal(codes & all, all);
   for (int h = 0; h < 2; ++h) {
@@ -86,8 +87,7 @@ BLOCQ_INLINE void small_floats(vec::bytes codes, vec::floats (&y)[4]) noexcept {
              vec::move_field<0, magnitude_bits, 10 - Element::mantissa_bits>(w);
     }
     if constexpr (Element::nan_code == Element::magnitude_code) half = half | vec::widen_half(nan, h);
-    y[2 * h] = vec::halves_to_floats(half, 0);
-    y[2 * h + 1] = vec::halves_to_floats(half, 1);
+    y[h] = quad::halves_to_floats(half);
   }
 }
 

@@ -1,4 +1,4 @@
-// The chunks of a block, read in turn or two at a time.
+// The chunks of a block, read in turn.
 //
 // For the formats with tables of points, signs and shifts that lie scattered over the block are first brought into
 // place for all chunks at once, in vectors. Then a chunk is a few loads from the table.
@@ -118,62 +118,6 @@ struct chunk_reader<B, Prepared> {
     store(i + 16, vec::interleave(low, high, 1));
   }
 };
-
-// Two chunks at once, for the formats that keep elements j and j + stride in one byte (stride 16 or 8): `first` has
-// what the low nibbles say, `second` the high ones. Elements of one group share a half or a quarter of both.
-struct chunk_pair {
-  vec::bytes first, second;
-};
-
-template <class Planes>
-inline constexpr int split_stride = 0;
-template <auto Member, int Stride, class... Others>
-inline constexpr int split_stride<planes<plane<Member, 4, Stride>, Others...>> = Stride <= 16 ? Stride : 0;
-
-template <class B>
-concept paired_format = chunked_format<B> &&(block_size<B> <= 64) && requires {
-  typename format_traits<B>::codes;
-}
-&&(split_stride<typename format_traits<B>::codes> != 0);
-
-// The same bytes of two chunks of activations, h = 0 for `first`.
-template <class B>
-BLOCQ_INLINE vec::bytes load_half_pair(const std::int8_t* a, const std::int8_t* b, int h) noexcept {
-  if constexpr (split_stride<typename format_traits<B>::codes> == 16)
-    return vec::load_two(a + 16 * h, b + 16 * h);
-  else
-    return vec::load_quarters(a + 8 * h, a + 16 + 8 * h, b + 8 * h, b + 16 + 8 * h);
-}
-
-template <auto Member, int Width, int Stride, int Lowest, class B>
-BLOCQ_INLINE chunk_pair plane_pair(plane<Member, Width, Stride, Lowest>, const B& a, const B& b) noexcept {
-  if constexpr (Width == 4) {
-    const vec::bytes both = block_size<B> == 64 ? vec::load_bytes(a.*Member) : vec::load_two(a.*Member, b.*Member);
-    return {vec::field<4>(both, 0), vec::field<4>(both, 4)};
-  } else {
-    static_assert(Width == 1 && Stride == 1);
-    return {vec::spread_bits_of_two(a.*Member, b.*Member, 0, 1 << Lowest),
-            vec::spread_bits_of_two(a.*Member, b.*Member, 1, 1 << Lowest)};
-  }
-}
-template <class B, class Plane, class... Others>
-BLOCQ_INLINE chunk_pair pair_codes(planes<Plane, Others...>, const B& a, const B& b) noexcept {
-  chunk_pair codes = plane_pair(Plane{}, a, b);
-  [[maybe_unused]] const auto add = [&](chunk_pair more) BLOCQ_INLINE_LAMBDA {
-    codes.first = codes.first | more.first;
-    codes.second = codes.second | more.second;
-  };
-  (add(plane_pair(Others{}, a, b)), ...);
-  return codes;
-}
-
-// Blocks a and b of 32 elements, or the two chunks of a block of 64, given twice: unsigned codes, or values if they
-// need all eight bits.
-template <paired_format B>
-BLOCQ_INLINE chunk_pair read_pair(const B& a, const B& b) noexcept {
-  const chunk_pair stored = pair_codes(typename format_traits<B>::codes{}, a, b);
-  return {offset_codes<B>(stored.first), offset_codes<B>(stored.second)};
-}
 
 }  // namespace detail
 

@@ -53,7 +53,8 @@
 #define BLOCQ_TAG_MATH
 #endif
 
-// With and without xsimd, and as the portable model that BLOCQ_NO_SIMD asks for, the same operation is another function.
+// With and without xsimd, and as the portable model that BLOCQ_NO_SIMD asks for, the same operation is another
+// function.
 #if defined(BLOCQ_NO_SIMD)
 #define BLOCQ_TAG_XSIMD _portable
 #elif defined(BLOCQ_NO_XSIMD) || !__has_include(<xsimd/xsimd.hpp>)
@@ -143,6 +144,11 @@
 #else
 #define BLOCQ_TAG_AVX512VBMI
 #endif
+#ifdef __GFNI__
+#define BLOCQ_TAG_GFNI _gfni
+#else
+#define BLOCQ_TAG_GFNI
+#endif
 #ifdef __ARM_FEATURE_DOTPROD
 #define BLOCQ_TAG_DOTPROD _dotprod
 #else
@@ -173,8 +179,8 @@
 
 #define BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
 #define BLOCQ_PASTE_X86(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j)
-#define BLOCQ_PASTE_512_(a, b, c, d, e, f) a##b##c##d##e##f
-#define BLOCQ_PASTE_512(a, b, c, d, e, f) BLOCQ_PASTE_512_(a, b, c, d, e, f)
+#define BLOCQ_PASTE_512_(a, b, c, d, e, f, g) a##b##c##d##e##f##g
+#define BLOCQ_PASTE_512(a, b, c, d, e, f, g) BLOCQ_PASTE_512_(a, b, c, d, e, f, g)
 #define BLOCQ_PASTE_VERSION_(a, b, c) _v##a##_##b##_##c
 #define BLOCQ_PASTE_VERSION(a, b, c) BLOCQ_PASTE_VERSION_(a, b, c)
 #define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
@@ -186,7 +192,7 @@
                   BLOCQ_PASTE_X86(BLOCQ_TAG_SSE3, BLOCQ_TAG_SSSE3, BLOCQ_TAG_SSE41, BLOCQ_TAG_SSE42, BLOCQ_TAG_AVX,  \
                                   BLOCQ_TAG_AVX2, BLOCQ_TAG_FMA, BLOCQ_TAG_F16C, BLOCQ_TAG_BMI2, BLOCQ_TAG_AVXVNNI), \
                   BLOCQ_PASTE_512(BLOCQ_TAG_AVX512F, BLOCQ_TAG_AVX512BW, BLOCQ_TAG_AVX512VL, BLOCQ_TAG_AVX512DQ,     \
-                                  BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI),                                       \
+                                  BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI, BLOCQ_TAG_GFNI),                       \
                   BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH,                 \
                   BLOCQ_TAG_CHECKED,                                                                                 \
                   BLOCQ_PASTE_VERSION(BLOCQ_VERSION_MAJOR, BLOCQ_VERSION_MINOR, BLOCQ_VERSION_PATCH))

@@ -42,7 +42,7 @@ enum class arch : unsigned char {
   avx2,         // AVX2, FMA, F16C, BMI2
   avx_vnni,     // avx2 and AVX-VNNI
   avx512,       // avx2 and AVX-512 F, BW, VL, DQ
-  avx512_vnni,  // avx512 and VNNI, VBMI
+  avx512_vnni,  // avx512 and VNNI, VBMI, GFNI
   dotprod,      // ARMv8.2 with dot products
   i8mm,         // dotprod and the matrix products of 8-bit integers
 };
@@ -106,7 +106,7 @@ inline bool supports(arch a) noexcept {
   constexpr unsigned avx_bits = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;       // FMA, OSXSAVE, AVX, F16C
   constexpr unsigned avx2_bits = 1u << 3 | 1u << 5 | 1u << 8;                    // BMI1, AVX2, BMI2
   constexpr unsigned avx512_bits = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;    // F, DQ, BW, VL
-  constexpr unsigned vnni_bits = 1u << 1 | 1u << 11;                             // VBMI, VNNI
+  constexpr unsigned vnni_bits = 1u << 1 | 1u << 8 | 1u << 11;                   // VBMI, GFNI, VNNI
   const cpuid_registers one = cpuid(1, 0), seven = cpuid(7, 0);
   const bool sse4 = has(one.c, sse4_bits);
   const unsigned saved = has(one.c, avx_bits) ? saved_registers() : 0;

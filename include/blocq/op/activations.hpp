@@ -3,7 +3,7 @@
 #ifndef BLOCQ_OP_ACTIVATIONS_HPP
 #define BLOCQ_OP_ACTIVATIONS_HPP
 
-#include <blocq/codec/floats.hpp>
+#include <blocq/codec/codec.hpp>
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/encode/q_k.hpp>
 #include <blocq/encode/q_legacy.hpp>
@@ -18,9 +18,14 @@ concept activation_format = std::is_same_v<A, q8_0> || std::is_same_v<A, q8_1> |
 
 namespace detail {
 
+BLOCQ_INLINE vec::floats load_eight(const float* p) noexcept { return vec::load_floats(p); }
+BLOCQ_INLINE vec::floats load_eight(const f16* p) noexcept { return vec::load_f16(p); }
+BLOCQ_INLINE vec::floats load_eight(const bf16* p) noexcept { return vec::load_bf16(p); }
+
 // Elements 32 c to 32 c + 31 of a row of numbers.
-BLOCQ_INLINE void chunk_floats(const float* row, std::size_t c, vec::floats (&y)[4]) noexcept {
-  for (std::size_t q = 0; q < 4; ++q) y[q] = vec::load_floats(row + 32 * c + 8 * q);
+template <class X>
+BLOCQ_INLINE void load_chunk(const X* row, std::size_t c, vec::floats (&y)[4]) noexcept {
+  for (std::size_t q = 0; q < 4; ++q) y[q] = load_eight(row + 32 * c + 8 * q);
 }
 
 // The largest magnitude of a block, as bits, and the number that has it: the first one, if both signs do.
@@ -73,7 +78,7 @@ BLOCQ_NOINLINE void encode_rare(const X* x, std::uint32_t peak, A* out) noexcept
   float y[block_size<A>];
   for (std::size_t c = 0; c < block_size<A> / 32; ++c) {
     vec::floats v[4];
-    chunk_floats(x, c, v);
+    load_chunk(x, c, v);
     for (std::size_t q = 0; q < 4; ++q) vec::store_floats(y + 32 * c + 8 * q, v[q]);
   }
   encode(y, 1, encode_context{}, out);
@@ -94,7 +99,7 @@ BLOCQ_INLINE void store_block(const vec::floats (&x)[4], float d, float inverse,
 template <class A, class X>
 BLOCQ_INLINE void encode_one(const X* x, A* out) noexcept {
   vec::floats v[4];
-  chunk_floats(x, 0, v);
+  load_chunk(x, 0, v);
   peak_search search;
   search.add(v);
   const std::uint32_t peak = search.result().bits;
@@ -110,7 +115,7 @@ BLOCQ_INLINE void encode_eight(const X* x, A* out) noexcept {
   vec::bytes largest[8];
   const vec::ints magnitude = vec::fill_ints(0x7fffffff);
   for (std::size_t b = 0; b < 8; ++b) {
-    chunk_floats(x, b, v);
+    load_chunk(x, b, v);
     const auto bits = [&](int q) BLOCQ_INLINE_LAMBDA { return vec::as_ints(vec::as_bytes(v[q])) & magnitude; };
     largest[b] = vec::as_bytes(vec::larger(vec::larger(bits(0), bits(1)), vec::larger(bits(2), bits(3))));
   }
@@ -130,7 +135,7 @@ BLOCQ_INLINE void encode_eight(const X* x, A* out) noexcept {
   vec::store_floats(d, scales);
   vec::store_floats(inverse, vec::quotient(vec::fill_floats(1.0f), scales));
   for (std::size_t b = 0; b < 8; ++b) {
-    chunk_floats(x, b, v);
+    load_chunk(x, b, v);
     store_block(v, d[b], inverse[b], out + b);
   }
 }
@@ -140,7 +145,7 @@ BLOCQ_INLINE void encode_one(const X* x, q8_k* out) noexcept {
   vec::floats v[4];
   peak_search search;
   for (std::size_t c = 0; c < 8; ++c) {
-    chunk_floats(x, c, v);
+    load_chunk(x, c, v);
     search.add(v);
   }
   const extreme peak = search.result();
@@ -148,7 +153,7 @@ BLOCQ_INLINE void encode_one(const X* x, q8_k* out) noexcept {
   const lane inverse = lane(-127.0f) / lane(from_bits(peak.bits | (peak.negative ? 0x80000000u : 0u)));
   store(out->d, to_bits((lane(1.0f) / inverse).v));
   for (std::size_t c = 0; c < 8; ++c) {
-    chunk_floats(x, c, v);
+    load_chunk(x, c, v);
     const vec::bytes codes = codes_of<false>(v, inverse.v);
     vec::store_bytes(out->qs + 32 * c, codes);
     std::int32_t fours[8];

@@ -60,9 +60,9 @@ BLOCQ_NOINLINE void dequantize_blocks(const B* blocks, std::size_t count, float*
   if constexpr (float_chunks<B>) {
     const std::size_t chunks = count * block_size<B> / 32;
     for (std::size_t c = 0; c < chunks; ++c) {
-      vec::floats y[4];
+      quad::floats y[2];
       chunk_floats(blocks, c, y);
-      for (std::size_t q = 0; q < 4; ++q) vec::store_floats(out + 32 * c + 8 * q, y[q]);
+      for (std::size_t h = 0; h < 2; ++h) quad::store_floats(out + 32 * c + 16 * h, y[h]);
     }
     for (std::size_t i = chunks * 32 / block_size<B>; i < count; ++i) decode(blocks[i], out + i * block_size<B>);
   } else {

@@ -142,9 +142,34 @@ void multiply_panels(std::size_t k, const operand_rows<integer_operand_t<B>>& x,
     }
 }
 
+// Columns that are multiplied row by row, straight from the blocks: with no more of them than this, filling panels
+// takes longer than it saves.
+#ifdef BLOCQ_HAS_AVX512
+inline constexpr std::size_t few_columns = 3;
+#else
+inline constexpr std::size_t few_columns = 2;
+#endif
+inline constexpr std::size_t columns_at_once = 2;
+
+template <integer_format B>
+void multiply_few(matrix_view<const B> weights, std::size_t k, const operand_rows<integer_operand_t<B>>& x,
+                  matrix_view<float> y, std::byte* scratch) noexcept {
+  using A = integer_operand_t<B>;
+  scratch_pieces pieces(scratch);
+  auto* const room = pieces.take<prepared_row<B, A>>(columns_at_once);
+  A* const operand = pieces.take<A>(columns_at_once * blocks_for<A>(k));
+  for_groups<columns_at_once>(y.rows, [&](std::size_t first, auto T) {
+    const A* rows[columns_at_once];
+    for (std::size_t t = 0; t < T; ++t) rows[t] = x.get(first + t, operand + t * blocks_for<A>(k)).data();
+    multiply_rows<decltype(T)::value>(
+        weights, [&](std::size_t t) { return rows[t]; }, room, y.row_range(first, first + T));
+  });
+}
+
 template <integer_format B>
 void multiply_integers(matrix_view<const B> weights, std::size_t k, const operand_rows<integer_operand_t<B>>& x,
                        matrix_view<float> y, std::byte* scratch) noexcept {
+  if (y.rows <= few_columns) return multiply_few(weights, k, x, y, scratch);
   constexpr std::size_t blocks_per_slab = slab_chunks * 32 / block_size<B>;
   multiply_panels<B>(
       k, x, y, scratch,
@@ -166,10 +191,6 @@ void multiply_integers(matrix_view<const B> weights, std::size_t k, const operan
 // ---- floats ----
 
 inline constexpr std::size_t float_rows = 24;
-
-BLOCQ_INLINE vec::floats load_eight(const float* p) noexcept { return vec::load_floats(p); }
-BLOCQ_INLINE vec::floats load_eight(const f16* p) noexcept { return vec::load_f16(p); }
-BLOCQ_INLINE vec::floats load_eight(const bf16* p) noexcept { return vec::load_bf16(p); }
 
 // Adds R rows of weights times T rows of X, eight columns in eight lanes, to sums[8 (24 j + r)].
 template <std::size_t R, std::size_t T, class W>
@@ -204,9 +225,9 @@ template <class B>
 void decode_columns(const B* row, std::size_t first, std::size_t columns, float* y) noexcept {
   if constexpr (float_chunks<B> && block_size<B> % 32 == 0) {
     for (std::size_t i = 0; i < columns; i += 32) {
-      vec::floats v[4];
+      quad::floats v[2];
       chunk_floats(row, (first + i) / 32, v);
-      for (std::size_t q = 0; q < 4; ++q) vec::store_floats(y + i + 8 * q, v[q]);
+      for (std::size_t h = 0; h < 2; ++h) quad::store_floats(y + i + 16 * h, v[h]);
     }
   } else {
     for (std::size_t i = 0; i < columns; i += block_size<B>) decode(row[(first + i) / block_size<B>], y + i);
@@ -267,6 +288,9 @@ constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
   const auto piece = [](std::size_t bytes) { return scratch_pieces::rounded(bytes); };
   if constexpr (integer_format<W>) {
     using A = integer_operand_t<W>;
+    if (n <= few_columns)
+      return 64 + piece(columns_at_once * sizeof(prepared_row<W, A>)) +
+             piece(columns_at_once * blocks_for<A>(k) * sizeof(A));
     return 64 + piece(panels_at_once * sizeof(panel<kernel_for<W>>)) + piece(n * panel_rows * panels_at_once * 4) +
            piece(packed_dwords<W>(n, k) * 4) + piece(blocks_for<A>(k) * sizeof(A));
   } else {

@@ -6,7 +6,7 @@
 #ifndef BLOCQ_NO_SIMD
 #include <blocq/simd/primitive/avx512.hpp>
 #endif
-#include <blocq/simd/vec.hpp>
+#include <blocq/simd/pairs.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
 
@@ -18,10 +18,8 @@ namespace one = native;
 
 namespace wide {
 
-template <class V>
-struct two {
-  V low, high;
-};
+using namespace pairs;
+
 using bytes = two<one::bytes>;
 using words = two<one::words>;
 using ints = two<one::ints>;
@@ -53,41 +51,6 @@ BLOCQ_INLINE void store_floats(float* p, floats a) noexcept {
   one::store_floats(p, a.low);
   one::store_floats(p + rows / 2, a.high);
 }
-template <class V>
-BLOCQ_INLINE two<V> operator+(two<V> a, two<V> b) noexcept {
-  return {a.low + b.low, a.high + b.high};
-}
-template <class V>
-BLOCQ_INLINE two<V> operator-(two<V> a, two<V> b) noexcept {
-  return {a.low - b.low, a.high - b.high};
-}
-template <class V>
-BLOCQ_INLINE two<V> operator*(two<V> a, two<V> b) noexcept {
-  return {a.low * b.low, a.high * b.high};
-}
-BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
-  return {one::fma(a.low, b.low, c.low), one::fma(a.high, b.high, c.high)};
-}
-template <class V>
-BLOCQ_INLINE void add_to(two<V>& sum, two<V> term) noexcept {
-  one::add_to(sum.low, term.low);
-  one::add_to(sum.high, term.high);
-}
-BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
-  return {one::maddubs(u.low, s.low), one::maddubs(u.high, s.high)};
-}
-BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {one::madd2(a.low, b.low), one::madd2(a.high, b.high)}; }
-BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
-  one::dot4_to(sum.low, biased.low, s.low);
-  one::dot4_to(sum.high, biased.high, s.high);
-}
-// The upper word of every dword.
-BLOCQ_INLINE ints upper_words(bytes a) noexcept { return {one::upper_words(a.low), one::upper_words(a.high)}; }
-BLOCQ_INLINE floats to_floats(ints a) noexcept { return {one::to_floats(a.low), one::to_floats(a.high)}; }
-BLOCQ_INLINE words as_words(bytes a) noexcept { return {one::as_words(a.low), one::as_words(a.high)}; }
-BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {one::as_ints(a.low), one::as_ints(a.high)}; }
-BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {one::as_floats(a.low), one::as_floats(a.high)}; }
-
 }  // namespace wide
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd

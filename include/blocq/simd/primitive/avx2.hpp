@@ -118,6 +118,13 @@ template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
   return {_mm256_and_si256(_mm256_srli_epi16(a.v, shift), _mm256_set1_epi8((1 << Width) - 1))};
 }
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
+  const __m256i moved = To > From   ? _mm256_slli_epi16(a.v, To > From ? To - From : 0)
+                        : To < From ? _mm256_srli_epi16(a.v, To < From ? From - To : 0)
+                                    : a.v;
+  return {_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+}
 BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
   return {_mm256_and_si256(_mm256_slli_epi16(a.v, shift), _mm256_set1_epi8(static_cast<char>(0xff << shift)))};
 }
@@ -226,6 +233,24 @@ BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
   return a * b + c;
 #endif
 }
+BLOCQ_INLINE floats twice(floats a, int h) noexcept {
+  return {h == 0 ? _mm256_unpacklo_ps(a.v, a.v) : _mm256_unpackhi_ps(a.v, a.v)};
+}
+template <int I>
+BLOCQ_INLINE floats spread_two(floats a) noexcept {
+  return {_mm256_permutevar_ps(a.v, _mm256_setr_epi32(I, I, I, I, I + 1, I + 1, I + 1, I + 1))};
+}
+BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
+#ifdef __F16C__
+  // In a general register: stores of two bytes and a load of eight would have to wait for each other.
+  const auto at = [](const le16& h, int shift) { return static_cast<std::uint64_t>(load(h)) << shift; };
+  const auto four = static_cast<long long>(at(a, 0) | at(b, 16) | at(c, 32) | at(d, 48));
+  return {_mm256_cvtph_ps(_mm_set1_epi64x(four))};
+#else
+  const __m128 four = _mm_setr_ps(f16_to_f32(a), f16_to_f32(b), f16_to_f32(c), f16_to_f32(d));
+  return {_mm256_insertf128_ps(_mm256_castps128_ps256(four), four, 1)};
+#endif
+}
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept {
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_set1_ps(low)), _mm_set1_ps(high), 1)};
 }
@@ -289,6 +314,12 @@ BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept {
       _mm256_setr_epi64x(0x0100010001000100, 0x0100010001000100, 0x0302030203020302, 0x0302030203020302);
   return {_mm256_shuffle_epi8(fill_eighths(p).v, choose)};
 }
+template <int A, int B, int C, int D>
+BLOCQ_INLINE words spread_words(words a) noexcept {
+  constexpr auto four = [](int i, int first) { return 0x0100010001000100 + (first + i % 4 * 2) * 0x0101010101010101; };
+  const __m256i quarters = _mm256_permute4x64_epi64(a.v, A / 4 | B / 4 << 2 | C / 4 << 4 | D / 4 << 6);
+  return {_mm256_shuffle_epi8(quarters, _mm256_setr_epi64x(four(A, 0), four(B, 8), four(C, 0), four(D, 8)))};
+}
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm256_add_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm256_sub_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator*(words a, words b) noexcept { return {_mm256_mullo_epi16(a.v, b.v)}; }
@@ -299,6 +330,11 @@ BLOCQ_INLINE words move_field(words a) noexcept {
   const __m256i moved =
       To >= Low ? _mm256_slli_epi16(a.v, To >= Low ? To - Low : 0) : _mm256_srli_epi16(a.v, To >= Low ? 0 : Low - To);
   return {_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(((1u << Width) - 1u) << To)))};
+}
+BLOCQ_INLINE words widen_bytes(const void* p) noexcept { return {_mm256_cvtepu8_epi16(half(p))}; }
+BLOCQ_INLINE words widen_quarters(bytes a, int q) noexcept {
+  const __m256i zero = _mm256_setzero_si256();
+  return {q == 0 ? _mm256_unpacklo_epi8(a.v, zero) : _mm256_unpackhi_epi8(a.v, zero)};
 }
 BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
   return {_mm256_cvtepu8_epi16(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1))};
@@ -360,6 +396,7 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   const __m256 x = _mm256_castsi256_ps(a.v), y = _mm256_castsi256_ps(b.v);
   return V{_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88))} + V{_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd))};
 }
+BLOCQ_INLINE void madd2_to(ints& sum, words a, words b) noexcept { sum = sum + madd2(a, b); }
 BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
 }
@@ -411,6 +448,10 @@ BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
 }
 BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm256_srli_epi16(a.v, n)}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
+BLOCQ_INLINE words little_words(bytes a) noexcept { return {a.v}; }
+BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
+  return {_mm256_blend_epi16(even.v, _mm256_slli_epi32(odd.v, 16), 0xaa)};
+}
 BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
   return {_mm256_permute4x64_epi64(_mm256_packus_epi16(a.v, b.v), 0xd8)};
 }
@@ -462,6 +503,15 @@ BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
 BLOCQ_INLINE floats load_f16(const void* p) noexcept { return halves_to_floats(half(p)); }
 BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half(p)), 16))};
+}
+BLOCQ_INLINE void split_bf16(bytes a, floats& even, floats& odd) noexcept {
+  even = {_mm256_castsi256_ps(_mm256_slli_epi32(a.v, 16))};
+  odd = {_mm256_castsi256_ps(_mm256_and_si256(a.v, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+BLOCQ_INLINE void split_pairs(floats& a, floats& b) noexcept {
+  const auto in_order = [](__m256 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); };
+  const __m256 even = in_order(_mm256_shuffle_ps(a.v, b.v, 0x88)), odd = in_order(_mm256_shuffle_ps(a.v, b.v, 0xdd));
+  a.v = even, b.v = odd;
 }
 BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
   const __m256i x = _mm256_cvtepu16_epi32(h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1));

@@ -1,10 +1,13 @@
-// What wide.hpp needs of AVX-512. Meanings: common.hpp, of sixteen dwords instead of eight. Instructions per vector of
-// 64 bytes (Zen 5; Ice Lake):
+// The primitives in AVX-512. Meanings: common.hpp, of 64 bytes instead of 32; quad.hpp. Instructions per vector (Zen 5;
+// Ice Lake):
 //
 //   maddubs, madd2     vpmaddubsw, vpmaddwd       3 cycles, 2 a cycle; 5, 1 a cycle
 //   dot4_to            vpdpbusd                   4 cycles, 2 a cycle; 5, 1 a cycle
 //   ints *             vpmulld                    3 cycles, 2 a cycle; 10, every second cycle
 //   fill_eighths       an operand in memory, broadcast
+//   load_lanes         a load and three broadcasts under a mask: no shuffle, and few of them cross a line
+//   meet, fours        vpunpck, vpackssdw         1 cycle, 4 a cycle; 1 a cycle
+//   spread_words       vpermw                     2 a cycle; 1 a cycle
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 #define BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 
@@ -14,8 +17,13 @@
 
 #define BLOCQ_HAS_AVX512 1
 
+#include <blocq/simd/primitive/avx2.hpp>
+
+// Where an intrinsic names a register that is undefined on purpose, g++ 12 warns of it. Its form with a mask of ones is
+// the same instruction without such a register.
 #include <immintrin.h>
 
+#include <array>
 #include <cstring>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512 {
@@ -33,7 +41,70 @@ struct floats {
   __m512 v;
 };
 
+template <class V>
+BLOCQ_INLINE V as_written(V v) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+v"(v.v));
+#endif
+  return v;
+}
+
+BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
+BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a))),
+                             _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
+}
+BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const void* d) noexcept {
+  __m512i v = _mm512_castsi128_si512(lane(a));
+  v = _mm512_mask_broadcast_i32x4(v, 0x00f0, lane(b));
+  v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(c));
+  return {_mm512_mask_broadcast_i32x4(v, 0xf000, lane(d))};
+}
+BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept { return {_mm512_maskz_broadcast_i32x4(0xffff, lane(p))}; }
+BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm512_set1_epi8(static_cast<char>(b))}; }
+BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm512_and_si512(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {_mm512_xor_si512(a.v, b.v)}; }
+BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {_mm512_add_epi8(a.v, b.v)}; }
+template <int Width>
+BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
+  return {_mm512_and_si512(_mm512_srli_epi16(a.v, static_cast<unsigned>(shift)), _mm512_set1_epi8((1 << Width) - 1))};
+}
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
+#ifdef __GFNI__
+  if constexpr (From != To) {  // output bit i is the parity of what byte 7 - i of the matrix takes of the input
+    constexpr std::uint64_t matrix = [] {
+      std::uint64_t m = 0;
+      for (int i = 0; i < Width; ++i) m |= std::uint64_t{1} << (8 * (7 - To - i) + From + i);
+      return m;
+    }();
+    return {_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
+  }
+#endif
+  const __m512i moved = To > From   ? _mm512_slli_epi16(a.v, static_cast<unsigned>(To > From ? To - From : 0))
+                        : To < From ? _mm512_srli_epi16(a.v, static_cast<unsigned>(To < From ? From - To : 0))
+                                    : a.v;
+  return {_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+}
+BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept { return {_mm512_shuffle_epi8(table.v, index.v)}; }
+BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
+  const auto all = [](const void* p) {
+    int word;
+    std::memcpy(&word, p, 4);
+    return _mm_set1_epi32(word);
+  };
+  __m512i v = _mm512_castsi128_si512(all(a));
+  v = _mm512_mask_broadcastd_epi32(v, 0x00f0, all(b));
+  v = _mm512_mask_broadcastd_epi32(v, 0x0f00, all(c));
+  v = _mm512_mask_broadcastd_epi32(v, 0xf000, all(d));
+  const __m512i source = _mm512_maskz_broadcast_i32x4(0xffff, _mm_set_epi64x(0x0101010101010101, 0));
+  const __m512i bit = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201ull));
+  const __m512i word = _mm512_shuffle_epi8(v, h == 0 ? source : _mm512_add_epi8(source, _mm512_set1_epi8(2)));
+  return {_mm512_maskz_mov_epi8(_mm512_test_epi8_mask(word, bit), _mm512_set1_epi8(static_cast<char>(set)))};
+}
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
   std::memcpy(&word, p, 4);
@@ -43,15 +114,43 @@ BLOCQ_INLINE words fill_words(int w) noexcept { return {_mm512_set1_epi16(static
 BLOCQ_INLINE ints fill_ints(int x) noexcept { return {_mm512_set1_epi32(x)}; }
 BLOCQ_INLINE floats load_floats(const float* p) noexcept { return {_mm512_loadu_ps(p)}; }
 BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { _mm512_storeu_ps(p, a.v); }
+BLOCQ_INLINE floats fill_floats(float x) noexcept { return {_mm512_set1_ps(x)}; }
+BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm512_add_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words operator|(words a, words b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
+BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm512_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm512_add_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm512_mullo_epi32(a.v, b.v)}; }
+BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm512_add_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm512_sub_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm512_mul_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+BLOCQ_INLINE floats twice(floats a, int h) noexcept {
+  return {h == 0 ? _mm512_maskz_unpacklo_ps(0xffff, a.v, a.v) : _mm512_maskz_unpackhi_ps(0xffff, a.v, a.v)};
+}
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum.v = _mm512_add_epi16(sum.v, term.v); }
 BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum.v = _mm512_add_epi32(sum.v, term.v); }
 BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept { return {_mm512_maddubs_epi16(u.v, s.v)}; }
+BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
+  const __m512i signed_b = _mm512_mask_sub_epi8(b.v, _mm512_movepi8_mask(a.v), _mm512_setzero_si512(), b.v);
+  return {_mm512_maddubs_epi16(_mm512_abs_epi8(a.v), signed_b)};
+}
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {_mm512_madd_epi16(a.v, b.v)}; }
+inline constexpr int dot4_bias = 128;
+BLOCQ_INLINE words widen_quarters(bytes a, int q) noexcept {
+  const __m512i zero = _mm512_setzero_si512();
+  return {q == 0 ? _mm512_unpacklo_epi8(a.v, zero) : _mm512_unpackhi_epi8(a.v, zero)};
+}
+BLOCQ_INLINE words little_words(bytes a) noexcept { return {a.v}; }
+BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
+  return {_mm512_mask_blend_epi16(0xaaaaaaaa, even.v, _mm512_maskz_slli_epi32(0xffff, odd.v, 16))};
+}
+BLOCQ_INLINE void madd2_to(ints& sum, words a, words b) noexcept {
+#ifdef __AVX512VNNI__
+  sum.v = _mm512_dpwssd_epi32(sum.v, a.v, b.v);
+#else
+  sum = sum + madd2(a, b);
+#endif
+}
 #ifdef __AVX512VNNI__
 inline constexpr bool has_dot4 = true;
 BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
@@ -83,9 +182,141 @@ BLOCQ_INLINE floats to_floats(ints a) noexcept {
 BLOCQ_INLINE ints upper_words(bytes a) noexcept { return {_mm512_srai_epi32(a.v, 16)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm512_cvtepi32_ps(a.v)}; }
 #endif
+// 16 signed bytes of half h.
+BLOCQ_INLINE __m128i lane(avx2::bytes a, int h) noexcept {
+  return h == 0 ? _mm256_castsi256_si128(a.v) : _mm256_extracti128_si256(a.v, 1);
+}
+BLOCQ_INLINE floats to_floats(avx2::bytes a, int h) noexcept {
+  return to_floats(ints{_mm512_maskz_cvtepi8_epi32(0xffff, lane(a, h))});
+}
+BLOCQ_INLINE floats lookup16(const float (&table)[16], avx2::bytes index, int h) noexcept {
+  return {
+      _mm512_maskz_permutexvar_ps(0xffff, _mm512_maskz_cvtepu8_epi32(0xffff, lane(index, h)), _mm512_loadu_ps(table))};
+}
+BLOCQ_INLINE bytes as_bytes(words a) noexcept { return {a.v}; }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {_mm512_castsi512_ps(a.v)}; }
+
+BLOCQ_INLINE bytes join(avx2::bytes low, avx2::bytes high) noexcept {
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(low.v), high.v, 1)};
+}
+BLOCQ_INLINE ints join(avx2::ints low, avx2::ints high) noexcept {
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(low.v), high.v, 1)};
+}
+BLOCQ_INLINE floats join(avx2::floats low, avx2::floats high) noexcept {
+  return as_floats(join(avx2::as_bytes(low), avx2::as_bytes(high)));
+}
+BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {_mm512_zextsi256_si512(low.v)}; }
+BLOCQ_INLINE avx2::ints fold(ints a) noexcept {
+  return avx2::ints{_mm512_castsi512_si256(a.v)} + avx2::ints{_mm512_maskz_extracti64x4_epi64(0xff, a.v, 1)};
+}
+BLOCQ_INLINE avx2::floats fold(floats a) noexcept {
+  const __m512i v = _mm512_castps_si512(a.v);
+  return avx2::floats{_mm256_castsi256_ps(_mm512_maskz_extracti64x4_epi64(0xff, v, 0))} +
+         avx2::floats{_mm256_castsi256_ps(_mm512_maskz_extracti64x4_epi64(0xff, v, 1))};
+}
+BLOCQ_INLINE float sum(floats a) noexcept { return avx2::sum(fold(a)); }
+
+template <int Bytes, class V>
+BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
+  static_assert(Bytes == 4 || Bytes == 8);
+  if constexpr (Bytes == 8)
+    return V{_mm512_maskz_unpacklo_epi64(0xff, a.v, b.v)} + V{_mm512_maskz_unpackhi_epi64(0xff, a.v, b.v)};
+  const __m512 x = _mm512_castsi512_ps(a.v), y = _mm512_castsi512_ps(b.v);
+  return V{_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88))} + V{_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd))};
+}
+template <class V>
+BLOCQ_INLINE V meet(V a, V b, V c, V d) noexcept {
+  return add_neighbours<4>(add_neighbours<8>(a, b), add_neighbours<8>(c, d));
+}
+template <class V>
+BLOCQ_INLINE V meet_halves(V a, V b) noexcept {
+  return V{_mm512_maskz_shuffle_i64x2(0xff, a.v, b.v, 0x88)} + V{_mm512_maskz_shuffle_i64x2(0xff, a.v, b.v, 0xdd)};
+}
+BLOCQ_INLINE words fours(words a, words b) noexcept { return add_neighbours<8>(a, b); }
+BLOCQ_INLINE words fours(ints a, ints b) noexcept { return {_mm512_packs_epi32(a.v, b.v)}; }
+template <int... I>
+BLOCQ_INLINE words spread_words(words a) noexcept {
+  static_assert(sizeof...(I) == 8);
+  static constexpr auto index = [] {
+    constexpr short from[8] = {I...};
+    std::array<short, 32> to{};
+    for (std::size_t i = 0; i < 32; ++i) to[i] = from[i / 4];
+    return to;
+  }();
+  return {_mm512_permutexvar_epi16(_mm512_loadu_si512(index.data()), a.v)};
+}
+template <int... I>
+BLOCQ_INLINE words spread_words(avx2::words a) noexcept {
+  return spread_words<I...>(words{_mm512_castsi256_si512(a.v)});
+}
+template <int Lane, int... I>
+BLOCQ_INLINE words spread_lane(words a) noexcept {
+  return spread_words<(8 * Lane + I)...>(a);
+}
+
+// Sixteen numbers of two bytes, Stride bytes apart, from as few loads as have them all, none of which goes beyond the
+// last of them.
+template <std::size_t Stride>
+BLOCQ_INLINE __m256i gather_words(const void* p) noexcept {
+  constexpr std::size_t size = 15 * Stride + 2;
+  __m512i all = _mm512_setzero_si512();
+  const auto from = [&]<std::size_t First>(auto&& next,
+                                           std::integral_constant<std::size_t, First>) BLOCQ_INLINE_LAMBDA {
+    constexpr std::size_t begin = First * Stride + 64 <= size ? First * Stride : (size - 64) / 2 * 2;
+    constexpr std::size_t end = (begin + 62) / Stride + 1 < 16 ? (begin + 62) / Stride + 1 : 16;
+    static constexpr auto index = [] {
+      std::array<short, 32> to{};
+      for (std::size_t i = First; i < end; ++i) to[i] = static_cast<short>((i * Stride - begin) / 2);
+      return to;
+    }();
+    constexpr __mmask32 mask = (1u << end) - (1u << First);
+    all = _mm512_mask_permutexvar_epi16(all, mask, _mm512_loadu_si512(index.data()),
+                                        _mm512_loadu_si512(static_cast<const char*>(p) + begin));
+    if constexpr (end < 16) next(next, std::integral_constant<std::size_t, end>{});
+  };
+  from(from, std::integral_constant<std::size_t, 0>{});
+  return _mm512_castsi512_si256(all);
+}
+BLOCQ_INLINE floats halves_to_floats(avx2::words a) noexcept { return {_mm512_maskz_cvtph_ps(0xffff, a.v)}; }
+template <std::size_t Stride>
+BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+  static_assert(Stride % 2 == 0);
+  return {_mm512_maskz_cvtph_ps(0xffff, gather_words<Stride>(p))};
+}
+template <class At>
+BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
+  const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
+  return {_mm512_maskz_cvtepu8_epi32(
+      0xffff, _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), byte(8), byte(9),
+                            byte(10), byte(11), byte(12), byte(13), byte(14), byte(15)))};
+}
+BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
+  return {_mm512_maskz_broadcast_f32x4(0xffff, _mm256_castps256_ps128(avx2::load_four_halves(a, b, c, d).v))};
+}
+BLOCQ_INLINE floats spread_lanes(floats a) noexcept {
+  const __m512i lane = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+  return {_mm512_maskz_permutexvar_ps(0xffff, lane, a.v)};
+}
+BLOCQ_INLINE floats load_f16(const void* p) noexcept {
+  return {_mm512_maskz_cvtph_ps(0xffff, _mm256_loadu_si256(static_cast<const __m256i*>(p)))};
+}
+// The even elements of 32 numbers in bfloat16, then the odd ones.
+BLOCQ_INLINE void split_bf16(bytes a, floats& even, floats& odd) noexcept {
+  even = {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, a.v, 16))};
+  odd = {_mm512_castsi512_ps(_mm512_and_si512(a.v, _mm512_set1_epi32(static_cast<int>(0xffff0000u))))};
+}
+BLOCQ_INLINE void split_pairs(floats& a, floats& b) noexcept {
+  const __m512i index = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512 even = _mm512_permutex2var_ps(a.v, index, b.v);
+  b.v = _mm512_permutex2var_ps(a.v, _mm512_add_epi32(index, _mm512_set1_epi32(1)), b.v);
+  a.v = even;
+}
+BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(
+      0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(static_cast<const __m256i*>(p))), 16))};
+}
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512
 

@@ -1,5 +1,6 @@
 // The primitives as plain loops: what each of them means, on every machine. An instruction set gives the same
-// functions for its registers (avx2.hpp beside this file); tests hold it to this model.
+// functions for its registers (avx2.hpp beside this file); tests hold it to this model. They are inlined where the
+// compiler likes: forcing it made translation units of the model take minutes.
 //
 // Vectors have fixed sizes: 32 bytes, 16 words, 8 integers or floats. A primitive is verb and unit; where it works
 // within halves of 16 bytes its name says so. Integer arithmetic wraps unless a function says otherwise.
@@ -27,39 +28,39 @@ struct floats {
 };
 
 // An integer that may have left its range, wrapped; and sums that wrap.
-BLOCQ_INLINE std::int32_t wrapped(std::int64_t x) noexcept { return static_cast<std::int32_t>(x); }
-BLOCQ_INLINE std::int32_t plus(std::int32_t a, std::int32_t b) noexcept { return wrapped(std::int64_t{a} + b); }
-BLOCQ_INLINE std::int16_t plus(std::int16_t a, std::int16_t b) noexcept { return static_cast<std::int16_t>(a + b); }
-BLOCQ_INLINE float plus(float a, float b) noexcept { return a + b; }
+inline std::int32_t wrapped(std::int64_t x) noexcept { return static_cast<std::int32_t>(x); }
+inline std::int32_t plus(std::int32_t a, std::int32_t b) noexcept { return wrapped(std::int64_t{a} + b); }
+inline std::int16_t plus(std::int16_t a, std::int16_t b) noexcept { return static_cast<std::int16_t>(a + b); }
+inline float plus(float a, float b) noexcept { return a + b; }
 
 // v, computed before anything else is done with it: keeps -ffast-math from another order.
 template <class V>
-BLOCQ_INLINE V as_written(V v) noexcept {
+inline V as_written(V v) noexcept {
 #ifdef __GNUC__
   __asm__("" : "+m"(v));
 #endif
   return v;
 }
 
-BLOCQ_INLINE bytes load_bytes(const void* p) noexcept {
+inline bytes load_bytes(const void* p) noexcept {
   bytes r;
   std::memcpy(r.v, p, 32);
   return r;
 }
-BLOCQ_INLINE bytes fill_bytes(int b) noexcept {
+inline bytes fill_bytes(int b) noexcept {
   bytes r;
   for (std::uint8_t& v : r.v) v = static_cast<std::uint8_t>(b);
   return r;
 }
 // 16 bytes, twice.
-BLOCQ_INLINE bytes load_halves(const void* p) noexcept {
+inline bytes load_halves(const void* p) noexcept {
   bytes r;
   std::memcpy(r.v, p, 16);
   std::memcpy(r.v + 16, p, 16);
   return r;
 }
 // 8 bytes each from four addresses.
-BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
+inline bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
   bytes r;
   std::memcpy(r.v, a, 8);
   std::memcpy(r.v + 8, b, 8);
@@ -69,89 +70,95 @@ BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, co
 }
 // 4 bytes each from the addresses at(0) to at(7).
 template <class At>
-BLOCQ_INLINE bytes load_eighths(At at) noexcept {
+inline bytes load_eighths(At at) noexcept {
   bytes r;
   for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, at(i), 4);
   return r;
 }
 // 16 bytes of each of eight rows, which begin at at(0) to at(7): eighth r of vector i is eighth i of row r.
 template <class At>
-BLOCQ_INLINE void load_columns(At at, bytes* v) noexcept {
+inline void load_columns(At at, bytes* v) noexcept {
   for (int i = 0; i < 4; ++i)
     for (int r = 0; r < 8; ++r) std::memcpy(v[i].v + 4 * r, static_cast<const std::uint8_t*>(at(r)) + 4 * i, 4);
 }
 // The same 4 bytes eight times.
-BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
+inline bytes fill_eighths(const void* p) noexcept {
   bytes r;
   for (int i = 0; i < 8; ++i) std::memcpy(r.v + 4 * i, p, 4);
   return r;
 }
 // 16 bytes each from two addresses.
-BLOCQ_INLINE bytes load_two(const void* a, const void* b) noexcept {
+inline bytes load_two(const void* a, const void* b) noexcept {
   bytes r;
   std::memcpy(r.v, a, 16);
   std::memcpy(r.v + 16, b, 16);
   return r;
 }
 // 16 bytes at a, then the 4 at b four times.
-BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
+inline bytes half_and_eighths(const void* a, const void* b) noexcept {
   bytes r;
   std::memcpy(r.v, a, 16);
   for (int i = 16; i < 32; i += 4) std::memcpy(r.v + i, b, 4);
   return r;
 }
 // One byte sixteen times, then the other.
-BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
+inline bytes fill_halves(int low, int high) noexcept {
   bytes r;
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(i < 16 ? low : high);
   return r;
 }
-BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, a.v, 32); }
+inline void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, a.v, 32); }
 
-BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept {
+inline bytes operator&(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] & b.v[i]);
   return a;
 }
-BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept {
+inline bytes operator|(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] | b.v[i]);
   return a;
 }
-BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept {
+inline bytes operator^(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] ^ b.v[i]);
   return a;
 }
-BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept {
+inline bytes operator+(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] + b.v[i]);
   return a;
 }
-BLOCQ_INLINE bytes operator-(bytes a, bytes b) noexcept {
+inline bytes operator-(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] - b.v[i]);
   return a;
 }
 
-BLOCQ_INLINE bytes operator*(bytes a, bytes b) noexcept {
+inline bytes operator*(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = static_cast<std::uint8_t>(a.v[i] * b.v[i]);
   return a;
 }
 // byte * 3 / 256
-BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
+inline bytes carry_of_thrice(bytes a) noexcept {
   for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(v * 3 >> 8);
   return a;
 }
 
 // (byte >> shift) & (2^Width - 1), in every byte.
 template <int Width>
-BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
+inline bytes field(bytes a, int shift) noexcept {
   for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>((v >> shift) & ((1 << Width) - 1));
   return a;
 }
+// Bits [From, From + Width) of every byte, moved to bit To; the others are 0.
+template <int Width, int From, int To>
+inline bytes move_bits(bytes a) noexcept {
+  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(((v >> From) & ((1 << Width) - 1)) << To);
+  return a;
+}
 // byte << shift, without what leaves the byte.
-BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
+inline bytes shift_left(bytes a, int shift) noexcept {
   for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(v << shift);
   return a;
 }
 // From 16 bytes: their low nibbles, then their high nibbles.
-BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
+inline bytes split_nibbles(const void* p) noexcept {
   bytes r = load_halves(p);
   for (int i = 0; i < 16; ++i) {
     r.v[i] = static_cast<std::uint8_t>(r.v[i] & 15);
@@ -161,14 +168,14 @@ BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
 }
 // From 16 bytes: the two nibbles of each, low before high or high before low.
 template <bool HighFirst = false>
-BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
+inline bytes spread_nibbles(const void* p) noexcept {
   const bytes a = load_halves(p);
   bytes r;
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>((a.v[i / 2] >> ((i % 2 != HighFirst) * 4)) & 15);
   return r;
 }
 // From 8 bytes: the four fields of two bits of each, lowest first.
-BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
+inline bytes spread_pairs(const void* p) noexcept {
   std::uint8_t a[8];
   std::memcpy(a, p, 8);
   bytes r;
@@ -176,7 +183,7 @@ BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
   return r;
 }
 // From 4 bytes: byte i is `set` if bit i of them is set and 0 if not, bit 0 first.
-BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
+inline bytes spread_bits(const void* p, int set) noexcept {
   std::uint8_t a[4];
   std::memcpy(a, p, 4);
   bytes r;
@@ -185,7 +192,7 @@ BLOCQ_INLINE bytes spread_bits(const void* p, int set) noexcept {
 }
 // In every eighth: byte i is `set` if bit First + i of its 4 bytes is set and 0 if not. First is a multiple of 4.
 template <int First>
-BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
+inline bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   bytes r;
   for (int i = 0; i < 32; ++i) {
     const int bit = First + i % 4;
@@ -194,7 +201,7 @@ BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   return r;
 }
 // The same as spread_bits for bits 16h to 16h + 15 of 4 bytes at a, then of those at b.
-BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
+inline bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   const bytes first = spread_bits(a, set), second = spread_bits(b, set);
   bytes r;
   std::memcpy(r.v, first.v + 16 * h, 16);
@@ -202,7 +209,7 @@ BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int s
   return r;
 }
 // From 24 bytes: 32 fields of six bits, lowest first.
-BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
+inline bytes spread_sixes(const void* p) noexcept {
   std::uint8_t a[25] = {};
   std::memcpy(a, p, 24);
   bytes r;
@@ -213,83 +220,101 @@ BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
   return r;
 }
 // Swaps the second and the third quarter (of 8 bytes each).
-BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
+inline bytes swap_middle_quarters(bytes a) noexcept {
   bytes r = a;
   std::memcpy(r.v + 8, a.v + 16, 8);
   std::memcpy(r.v + 16, a.v + 8, 8);
   return r;
 }
 // table[index % 16] for indices below 128; table is given twice (load_halves).
-BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
+inline bytes lookup16(bytes table, bytes index) noexcept {
   for (std::uint8_t& v : index.v) v = table.v[v & 15];
   return index;
 }
 // 255 where they are equal, 0 elsewhere.
-BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept {
+inline bytes equal(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = a.v[i] == b.v[i] ? 255 : 0;
   return a;
 }
 // Negated where the mask byte is 255, unchanged where it is 0.
-BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
+inline bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 
 // True if any bit is set.
-BLOCQ_INLINE bool any(bytes mask) noexcept {
+inline bool any(bytes mask) noexcept {
   unsigned bits = 0;
   for (const std::uint8_t v : mask.v) bits |= v;
   return bits != 0;
 }
 // Each of 4 bytes eight times.
-BLOCQ_INLINE bytes spread_bytes(const void* p) noexcept {
+inline bytes spread_bytes(const void* p) noexcept {
   bytes r;
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<const std::uint8_t*>(p)[i / 8];
   return r;
 }
 
 // Byte i negated if bit i of the 4 bytes at p is set.
-BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept { return negate_where(a, spread_bits(p, 255)); }
+inline bytes negate_by_bits(bytes a, const void* p) noexcept { return negate_where(a, spread_bits(p, 255)); }
 // Bytes 8q to 8q + 7 as signed numbers.
-BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
+inline floats to_floats(bytes a, int q) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(static_cast<std::int8_t>(a.v[8 * q + i]));
   return r;
 }
 
-BLOCQ_INLINE floats load_floats(const float* p) noexcept {
+inline floats load_floats(const float* p) noexcept {
   floats r;
   std::memcpy(r.v, p, 32);
   return r;
 }
-BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { std::memcpy(p, a.v, 32); }
-BLOCQ_INLINE floats fill_floats(float x) noexcept {
+inline void store_floats(float* p, floats a) noexcept { std::memcpy(p, a.v, 32); }
+inline floats fill_floats(float x) noexcept {
   floats r;
   for (float& v : r.v) v = x;
   return r;
 }
-BLOCQ_INLINE floats operator*(floats a, floats b) noexcept {
+inline floats operator*(floats a, floats b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] *= b.v[i];
   return a;
 }
-BLOCQ_INLINE floats operator+(floats a, floats b) noexcept {
+inline floats operator+(floats a, floats b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] += b.v[i];
   return a;
 }
-BLOCQ_INLINE floats operator-(floats a, floats b) noexcept {
+inline floats operator-(floats a, floats b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] -= b.v[i];
   return a;
 }
 
 // a / b, correctly rounded whatever the compiler's flags.
-BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
+inline floats quotient(floats a, floats b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] = impl::quotient(a.v[i], b.v[i]);
   return a;
 }
 // a * b + c; whether the product is rounded first is the machine's choice.
-BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
+inline floats fma(floats a, floats b, floats c) noexcept { return a * b + c; }
+// Elements 2 h and 2 h + 1 of each half, twice each.
+inline floats twice(floats a, int h) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = a.v[i / 4 * 4 + 2 * h + i % 4 / 2];
+  return r;
+}
+// Element I of the first half four times, then element I + 1 of the second one.
+template <int I>
+inline floats spread_two(floats a) noexcept {
+  floats r;
+  for (int i = 0; i < 8; ++i) r.v[i] = a.v[i / 4 * 5 + I];
+  return r;
+}
+// Four binary16 numbers, in each half.
+inline floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
+  const float f[4] = {f16_to_f32(a), f16_to_f32(b), f16_to_f32(c), f16_to_f32(d)};
+  return {{f[0], f[1], f[2], f[3], f[0], f[1], f[2], f[3]}};
+}
 // `low` four times, then `high` four times.
-BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {{low, low, low, low, high, high, high, high}}; }
+inline floats fill_two(float low, float high) noexcept { return {{low, low, low, low, high, high, high, high}}; }
 // Eight binary16 numbers, little-endian, that lie at the addresses at(0) to at(7).
 template <class At>
-BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
+inline floats load_halves_as_floats(At at) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) {
     le16 h;
@@ -300,66 +325,74 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
 }
 // The same, Stride bytes apart.
 template <std::size_t Stride>
-BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+inline floats load_halves_as_floats(const void* p) noexcept {
   return load_halves_as_floats(
       [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
 }
 // The sum of all elements: halves, then quarters, then eighths are added to each other.
-BLOCQ_INLINE float sum(floats a) noexcept {
+inline float sum(floats a) noexcept {
   for (int n = 4; n > 0; n /= 2)
     for (int i = 0; i < n; ++i) a.v[i] += a.v[i + n];
   return a.v[0];
 }
 
-BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
+inline words load_words(const std::int16_t* p) noexcept {
   words r;
   std::memcpy(r.v, p, 32);
   return r;
 }
 // 16 words as they lie in a file.
-BLOCQ_INLINE words load_little_words(const void* p) noexcept {
+inline words load_little_words(const void* p) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(load(static_cast<const le16*>(p)[i]));
   return r;
 }
-BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, a.v, 32); }
+inline void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, a.v, 32); }
 // Signed bytes as words, the lowest first: the eight of `low`, then those of `high`; or those of `a`, each twice.
-BLOCQ_INLINE words widen(std::uint64_t low, std::uint64_t high) noexcept {
+inline words widen(std::uint64_t low, std::uint64_t high) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>((i < 8 ? low : high) >> (i % 8 * 8) & 255u);
   return r;
 }
-BLOCQ_INLINE words widen_twice(std::uint64_t a) noexcept {
+inline words widen_twice(std::uint64_t a) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a >> (i / 2 * 8) & 255u);
   return r;
 }
-BLOCQ_INLINE words fill_words(int w) noexcept {
+inline words fill_words(int w) noexcept {
   words r;
   for (std::int16_t& v : r.v) v = static_cast<std::int16_t>(w);
   return r;
 }
 // p[0] eight times, then p[1] eight times.
-BLOCQ_INLINE words fill_two(const std::int16_t* p) noexcept {
+inline words fill_two(const std::int16_t* p) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = p[i / 8];
   return r;
 }
-BLOCQ_INLINE words operator+(words a, words b) noexcept {
+// Words A and B four times each, then C and D.
+template <int A, int B, int C, int D>
+inline words spread_words(words a) noexcept {
+  constexpr int from[4] = {A, B, C, D};
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = a.v[from[i / 4]];
+  return r;
+}
+inline words operator+(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] + b.v[i]);
   return a;
 }
-BLOCQ_INLINE words operator-(words a, words b) noexcept {
+inline words operator-(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] - b.v[i]);
   return a;
 }
-BLOCQ_INLINE words operator*(words a, words b) noexcept {
+inline words operator*(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] * b.v[i]);
   return a;
 }
 // Bytes of up to 7 bits times signed bytes, two neighbouring products in each word. The caller keeps the sums within 16
 // bits.
-BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
+inline words maddubs(bytes u, bytes s) noexcept {
   words r;
   for (int i = 0; i < 16; ++i)
     r.v[i] = static_cast<std::int16_t>(u.v[2 * i] * static_cast<std::int8_t>(s.v[2 * i]) +
@@ -367,7 +400,7 @@ BLOCQ_INLINE words maddubs(bytes u, bytes s) noexcept {
   return r;
 }
 // The same of signed bytes, where b is not -128.
-BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
+inline words maddss(bytes a, bytes b) noexcept {
   const auto product = [&](int i) { return static_cast<std::int8_t>(a.v[i]) * static_cast<std::int8_t>(b.v[i]); };
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(product(2 * i) + product(2 * i + 1));
@@ -375,67 +408,84 @@ BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
 }
 // Bits [Low, Low + Width) of every word, moved to bit To; the others are 0.
 template <int Low, int Width, int To>
-BLOCQ_INLINE words move_field(words a) noexcept {
+inline words move_field(words a) noexcept {
   for (std::int16_t& v : a.v)
     v = static_cast<std::int16_t>(((static_cast<unsigned>(v) >> Low) & ((1u << Width) - 1u)) << To);
   return a;
 }
-BLOCQ_INLINE words operator|(words a, words b) noexcept {
+inline words operator|(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] | b.v[i]);
   return a;
 }
 // All bits set where they are equal, none elsewhere.
-BLOCQ_INLINE words equal(words a, words b) noexcept {
+inline words equal(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] == b.v[i] ? -1 : 0;
   return a;
 }
+// 16 unsigned bytes as words.
+inline words widen_bytes(const void* p) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<const std::uint8_t*>(p)[i];
+  return r;
+}
+// The first or the last eight bytes of each half (of 16) as unsigned words.
+inline words widen_quarters(bytes a, int q) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = a.v[i / 8 * 16 + 8 * q + i % 8];
+  return r;
+}
 // Half h as unsigned words.
-BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
+inline words widen_codes(bytes a, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = a.v[16 * h + i];
   return r;
 }
 // Half h (16 bytes) as signed words.
-BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
+inline words widen_half(bytes a, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[16 * h + i]);
   return r;
 }
 // Bytes 0, 2, 4, ... or 1, 3, 5, ... as signed words.
-BLOCQ_INLINE words widen_even(bytes a) noexcept {
+inline words widen_even(bytes a) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[2 * i]);
   return r;
 }
-BLOCQ_INLINE words widen_odd(bytes a) noexcept {
+inline words widen_odd(bytes a) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[2 * i + 1]);
   return r;
 }
 // Half h in both halves; or its even words, each twice, in the first half and its odd ones in the second.
-BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
+inline words repeat_half(words a, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8];
   return r;
 }
-BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
+inline words even_and_odd_twice(words a, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8 / 2 * 2 + i / 8];
   return r;
 }
 // Of every eighth, bytes First and Second as signed words.
 template <int First, int Second>
-BLOCQ_INLINE words widen_two(bytes a) noexcept {
+inline words widen_two(bytes a) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[i / 2 * 4 + (i % 2 == 0 ? First : Second)]);
   return r;
 }
 // Products of words, two neighbouring ones in each integer.
-BLOCQ_INLINE ints madd2(words a, words b) noexcept {
+inline ints madd2(words a, words b) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i)
     r.v[i] = plus(std::int32_t{a.v[2 * i]} * b.v[2 * i], std::int32_t{a.v[2 * i + 1]} * b.v[2 * i + 1]);
   return r;
+}
+// Adds what madd2 gives.
+inline void madd2_to(ints& sum, words a, words b) noexcept {
+  const ints products = madd2(a, b);
+  for (int i = 0; i < 8; ++i) sum.v[i] = plus(sum.v[i], products.v[i]);
 }
 // Whether there is an instruction for dot4_to. It takes signed bytes a as a + dot4_bias: 128 where its operand is
 // unsigned, 0 where it is not.
@@ -443,48 +493,48 @@ inline constexpr bool has_dot4 = false;
 inline constexpr int dot4_bias = 128;
 // Adds the products of biased bytes, or of codes of up to 7 bits, and signed bytes, four neighbouring ones to each
 // integer.
-BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
+inline void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
   for (int i = 0; i < 32; ++i) sum.v[i / 4] = plus(sum.v[i / 4], biased.v[i] * static_cast<std::int8_t>(s.v[i]));
 }
-BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
+inline ints fill_ints(std::int32_t x) noexcept {
   ints r;
   for (std::int32_t& v : r.v) v = x;
   return r;
 }
-BLOCQ_INLINE ints operator+(ints a, ints b) noexcept {
+inline ints operator+(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] = plus(a.v[i], b.v[i]);
   return a;
 }
-BLOCQ_INLINE ints operator-(ints a, ints b) noexcept {
+inline ints operator-(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] = wrapped(std::int64_t{a.v[i]} - b.v[i]);
   return a;
 }
-BLOCQ_INLINE ints operator*(ints a, ints b) noexcept {
+inline ints operator*(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] = wrapped(std::int64_t{a.v[i]} * b.v[i]);
   return a;
 }
-BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { std::memcpy(p, a.v, 32); }
-BLOCQ_INLINE ints larger(ints a, ints b) noexcept {
+inline void store_ints(std::int32_t* p, ints a) noexcept { std::memcpy(p, a.v, 32); }
+inline ints larger(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
   return a;
 }
-BLOCQ_INLINE ints larger_unsigned(ints a, ints b) noexcept {
+inline ints larger_unsigned(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i)
     a.v[i] = static_cast<std::uint32_t>(a.v[i]) > static_cast<std::uint32_t>(b.v[i]) ? a.v[i] : b.v[i];
   return a;
 }
-BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
+inline std::int32_t largest(ints a) noexcept {
   for (int i = 1; i < 8; ++i) a.v[0] = a.v[0] > a.v[i] ? a.v[0] : a.v[i];
   return a.v[0];
 }
-BLOCQ_INLINE std::int32_t sum(ints a) noexcept {
+inline std::int32_t sum(ints a) noexcept {
   for (int i = 1; i < 8; ++i) a.v[0] = plus(a.v[0], a.v[i]);
   return a.v[0];
 }
 // Parts of Bytes bytes, added to their neighbours, part 0 to part 1 and so on: the sums of a, then those of b, within
 // each half; or, of parts of 16 bytes, the sum of a in the first half and that of b in the other.
 template <int Bytes, class V>
-BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
+inline V add_neighbours(V a, V b) noexcept {
   constexpr int size = static_cast<int>(sizeof(a.v[0])), part = Bytes / size, half = Bytes == 16 ? 2 * part : 16 / size;
   V r;
   int to = 0;
@@ -496,114 +546,122 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   return r;
 }
 // To integers that fit: towards zero, or to the nearest, halves to even.
-BLOCQ_INLINE ints truncate(floats a) noexcept {
+inline ints truncate(floats a) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(a.v[i]);
   return r;
 }
-BLOCQ_INLINE ints nearest(floats a) noexcept {
+inline ints nearest(floats a) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(nearest_int(lane(a.v[i])).v);
   return r;
 }
-BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
+inline floats copy_sign(floats magnitude, floats sign) noexcept {
   for (int i = 0; i < 8; ++i) magnitude.v[i] = from_bits(to_bits(magnitude.v[i]) | (to_bits(sign.v[i]) & 0x80000000u));
   return magnitude;
 }
 // Integers that fit as signed bytes, in order.
-BLOCQ_INLINE bytes narrow(const ints (&a)[4]) noexcept {
+inline bytes narrow(const ints (&a)[4]) noexcept {
   bytes r;
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(a[i / 8].v[i % 8]);
   return r;
 }
-BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
-BLOCQ_INLINE ints operator&(ints a, ints b) noexcept {
+inline std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
+inline ints operator&(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] &= b.v[i];
   return a;
 }
-BLOCQ_INLINE ints operator|(ints a, ints b) noexcept {
+inline ints operator|(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] |= b.v[i];
   return a;
 }
 // All bits set where they are equal, none elsewhere.
-BLOCQ_INLINE ints equal(ints a, ints b) noexcept {
+inline ints equal(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] = a.v[i] == b.v[i] ? -1 : 0;
   return a;
 }
 // Shifts bring in zeros.
-BLOCQ_INLINE ints shift_left(ints a, int n) noexcept {
+inline ints shift_left(ints a, int n) noexcept {
   for (std::int32_t& v : a.v) v = static_cast<std::int32_t>(static_cast<std::uint32_t>(v) << n);
   return a;
 }
-BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
+inline ints shift_right(ints a, int n) noexcept {
   for (std::int32_t& v : a.v) v = static_cast<std::int32_t>(static_cast<std::uint32_t>(v) >> n);
   return a;
 }
-BLOCQ_INLINE words shift_right(words a, int n) noexcept {
+inline words shift_right(words a, int n) noexcept {
   for (std::int16_t& v : a.v) v = static_cast<std::int16_t>(static_cast<std::uint16_t>(v) >> n);
   return a;
 }
-BLOCQ_INLINE words operator&(words a, words b) noexcept {
+inline words operator&(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = static_cast<std::int16_t>(a.v[i] & b.v[i]);
   return a;
 }
 // Eight little-endian integers; eight words without sign; the odd ones of sixteen integers.
-BLOCQ_INLINE ints load_ints(const void* p) noexcept {
+inline ints load_ints(const void* p) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(load(static_cast<const le32*>(p)[i]));
   return r;
 }
-BLOCQ_INLINE ints widen_words(const void* p) noexcept {
+inline ints widen_words(const void* p) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i) r.v[i] = load(static_cast<const le16*>(p)[i]);
   return r;
 }
-BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
+inline ints odd_eighths(const void* p) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<std::int32_t>(load(static_cast<const le32*>(p)[2 * i + 1]));
   return r;
 }
 // The unsigned bytes at the addresses at(0) to at(7).
 template <class At>
-BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
+inline ints load_bytes_as_ints(At at) noexcept {
   ints r;
   for (int i = 0; i < 8; ++i) r.v[i] = *at(i);
   return r;
 }
+// Two bytes of a file as a word, in place.
+inline words little_words(bytes a) noexcept { return load_little_words(a.v); }
+// The lower words of both, in turn.
+inline words even_and_odd(ints even, ints odd) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>((i % 2 == 0 ? even : odd).v[i / 2]);
+  return r;
+}
 // Words from 0 to 255 as bytes, those of a first.
-BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
+inline bytes narrow(words a, words b) noexcept {
   bytes r;
   for (int i = 0; i < 32; ++i) r.v[i] = static_cast<std::uint8_t>(i < 16 ? a.v[i] : b.v[i - 16]);
   return r;
 }
 // Words low + 256 * high, of the bytes 16h to 16h + 15.
-BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
+inline words interleave(bytes low, bytes high, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(low.v[16 * h + i] | high.v[16 * h + i] << 8);
   return r;
 }
 // The upper word of every integer in a machine's order of bytes.
-BLOCQ_INLINE ints upper_words(bytes a) noexcept {
+inline ints upper_words(bytes a) noexcept {
   ints r = __builtin_bit_cast(ints, a);
   for (std::int32_t& v : r.v) v >>= 16;
   return r;
 }
-BLOCQ_INLINE floats to_floats(ints a) noexcept {
+inline floats to_floats(ints a) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = static_cast<float>(a.v[i]);
   return r;
 }
 // sum + term, in the order in which it is written and in the register of `sum`: what compilers make of a tile of sums
 // otherwise does not fit in the registers.
-BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum = sum + term; }
-BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum = sum + term; }
+inline void add_to(words& sum, words term) noexcept { sum = sum + term; }
+inline void add_to(ints& sum, ints term) noexcept { sum = sum + term; }
 // Numbers in binary16: half h of the words, or eight as they lie in a file; and in bfloat16. A NaN remains one.
-BLOCQ_INLINE floats halves_to_floats(words a, int h) noexcept {
+inline floats halves_to_floats(words a, int h) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = f16_to_f32(static_cast<std::uint16_t>(a.v[8 * h + i]));
   return r;
 }
-BLOCQ_INLINE floats load_f16(const void* p) noexcept {
+inline floats load_f16(const void* p) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) {
     le16 h;
@@ -612,7 +670,7 @@ BLOCQ_INLINE floats load_f16(const void* p) noexcept {
   }
   return r;
 }
-BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
+inline floats load_bf16(const void* p) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) {
     le16 h;
@@ -621,42 +679,56 @@ BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
   }
   return r;
 }
+// The even elements of 16 numbers in bfloat16, then the odd ones.
+inline void split_bf16(bytes a, floats& even, floats& odd) noexcept {
+  for (int i = 0; i < 16; ++i) {
+    le16 h;
+    std::memcpy(&h, a.v + 2 * i, 2);
+    (i % 2 == 0 ? even : odd).v[i / 2] = bf16_to_f32(load(h));
+  }
+}
+// Of the sixteen elements of a and b the even ones, then the odd ones.
+inline void split_pairs(floats& a, floats& b) noexcept {
+  floats even, odd;
+  for (int i = 0; i < 16; ++i) (i % 2 == 0 ? even : odd).v[i / 2] = i < 8 ? a.v[i] : b.v[i - 8];
+  a = even, b = odd;
+}
 // Each word of half h twice.
-BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
+inline bytes repeat_words(words a, int h) noexcept {
   bytes r;
   for (int i = 0; i < 16; ++i) std::memcpy(r.v + 2 * i, &a.v[8 * h + i / 2], 2);
   return r;
 }
-BLOCQ_INLINE float half_to_float(std::uint16_t a) noexcept { return f16_to_f32(a); }
+inline float half_to_float(std::uint16_t a) noexcept { return f16_to_f32(a); }
 // table[index] for bytes 8q to 8q + 7, which are below 16.
-BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
+inline floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
   floats r;
   for (int i = 0; i < 8; ++i) r.v[i] = table[index.v[8 * q + i] & 15];
   return r;
 }
 // Eighth j of vector i becomes eighth i of vector j.
-BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {
+inline void transpose_eighths(bytes (&a)[8]) noexcept {
   bytes r[8];
   for (int i = 0; i < 8; ++i)
     for (int j = 0; j < 8; ++j) std::memcpy(r[j].v + 4 * i, a[i].v + 4 * j, 4);
   for (int i = 0; i < 8; ++i) a[i] = r[i];
 }
-BLOCQ_INLINE bytes as_bytes(words a) noexcept { return __builtin_bit_cast(bytes, a); }
-BLOCQ_INLINE bytes as_bytes(floats a) noexcept { return __builtin_bit_cast(bytes, a); }
-BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return __builtin_bit_cast(bytes, a); }
+inline bytes as_bytes(words a) noexcept { return __builtin_bit_cast(bytes, a); }
+inline bytes as_bytes(floats a) noexcept { return __builtin_bit_cast(bytes, a); }
+inline bytes as_bytes(ints a) noexcept { return __builtin_bit_cast(bytes, a); }
 // The bytes of every integer, the lowest first on any machine.
-BLOCQ_INLINE bytes little_bytes(ints a) noexcept {
+inline bytes little_bytes(ints a) noexcept {
   bytes r;
   for (int i = 0; i < 32; ++i)
     r.v[i] = static_cast<std::uint8_t>(static_cast<std::uint32_t>(a.v[i / 4]) >> (i % 4 * 8));
   return r;
 }
-BLOCQ_INLINE ints as_ints(bytes a) noexcept { return __builtin_bit_cast(ints, a); }
-BLOCQ_INLINE words as_words(ints a) noexcept { return __builtin_bit_cast(words, a); }
-BLOCQ_INLINE words as_words(bytes a) noexcept { return __builtin_bit_cast(words, a); }
-BLOCQ_INLINE floats as_floats(bytes a) noexcept { return __builtin_bit_cast(floats, a); }
+inline ints as_ints(bytes a) noexcept { return __builtin_bit_cast(ints, a); }
+inline words as_words(ints a) noexcept { return __builtin_bit_cast(words, a); }
+inline words as_words(bytes a) noexcept { return __builtin_bit_cast(words, a); }
+inline floats as_floats(bytes a) noexcept { return __builtin_bit_cast(floats, a); }
 // Asks for the cache line at p, which need not be readable.
-BLOCQ_INLINE void prefetch(const void* p) noexcept {
+inline void prefetch(const void* p) noexcept {
 #ifdef __GNUC__
   __builtin_prefetch(p);
 #else

@@ -156,6 +156,15 @@ BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
   const auto shifted = [&](u8x16 v) { return as<u8x16>(as<u16x8>(v) >> static_cast<std::uint16_t>(shift)) & mask; };
   return {shifted(a.low), shifted(a.high)};
 }
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
+  const u8x16 mask = fill_u8(((1u << Width) - 1u) << To);
+  const auto moved = [&](u8x16 v) {
+    const auto w = as<u16x8>(v);
+    return as<u8x16>(To >= From ? w << (To >= From ? To - From : 0) : w >> (To >= From ? 0 : From - To)) & mask;
+  };
+  return {moved(a.low), moved(a.high)};
+}
 BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
   const u8x16 mask = fill_u8(0xffu << shift);
   const auto shifted = [&](u8x16 v) { return as<u8x16>(as<u16x8>(v) << static_cast<std::uint16_t>(shift)) & mask; };
@@ -249,6 +258,22 @@ BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
   return {a.low * b.low + c.low, a.high * b.high + c.high};
 }
+BLOCQ_INLINE floats twice(floats a, int h) noexcept {
+  const auto of = [h](f32x4 v) {
+    return h == 0 ? __builtin_shufflevector(v, v, 0, 0, 1, 1) : __builtin_shufflevector(v, v, 2, 2, 3, 3);
+  };
+  return {of(a.low), of(a.high)};
+}
+template <int I>
+BLOCQ_INLINE floats spread_two(floats a) noexcept {
+  return {__builtin_shufflevector(a.low, a.low, I, I, I, I),
+          __builtin_shufflevector(a.high, a.high, I + 1, I + 1, I + 1, I + 1)};
+}
+BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
+  const u16x8 codes = {load(a), load(b), load(c), load(d)};
+  const f32x4 four = f16_to_floats(codes, 0);
+  return {four, four};
+}
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(low), fill_f32(high)}; }
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
@@ -280,6 +305,13 @@ BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   const u8x16 v = h == 0 ? a.low : a.high;
   return {widen_signed(as<i8x16>(v), 0), widen_signed(as<i8x16>(v), 1)};
 }
+BLOCQ_INLINE words widen_bytes(const void* p) noexcept {
+  const auto v = load_as<u8x16>(p);
+  return {as<i16x8>(widen_unsigned(v, 0)), as<i16x8>(widen_unsigned(v, 1))};
+}
+BLOCQ_INLINE words widen_quarters(bytes a, int q) noexcept {
+  return {as<i16x8>(widen_unsigned(a.low, q)), as<i16x8>(widen_unsigned(a.high, q))};
+}
 BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
   const u8x16 v = h == 0 ? a.low : a.high;
   return {as<i16x8>(widen_unsigned(v, 0)), as<i16x8>(widen_unsigned(v, 1))};
@@ -289,6 +321,11 @@ BLOCQ_INLINE words widen_even(bytes a) noexcept {
   return {even(a.low), even(a.high)};
 }
 BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {as<i16x8>(a.low) >> 8, as<i16x8>(a.high) >> 8}; }
+template <int A, int B, int C, int D>
+BLOCQ_INLINE words spread_words(words a) noexcept {
+  return {__builtin_shufflevector(a.low, a.high, A, A, A, A, B, B, B, B),
+          __builtin_shufflevector(a.low, a.high, C, C, C, C, D, D, D, D)};
+}
 BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
   const i16x8 v = h == 0 ? a.low : a.high;
   return {v, v};
@@ -349,12 +386,29 @@ BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   const u8x16 l = h == 0 ? low.low : low.high, u = h == 0 ? high.low : high.high;
   return {as<i16x8>(zip(l, u, 0)), as<i16x8>(zip(l, u, 1))};
 }
+BLOCQ_INLINE words little_words(bytes a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
+BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
+  const auto both = [](i32x4 e, i32x4 o) { return as<i16x8>((as<u32x4>(e) & 0xffffu) | as<u32x4>(o) << 16); };
+  return {both(even.low, odd.low), both(even.high, odd.high)};
+}
 BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
   const auto pack = [](i16x8 x, i16x8 y) {
     return __builtin_shufflevector(as<u8x16>(x), as<u8x16>(y), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
                                    30);
   };
   return {pack(a.low, a.high), pack(b.low, b.high)};
+}
+BLOCQ_INLINE void split_bf16(bytes a, floats& even, floats& odd) noexcept {
+  const u32x4 low = as<u32x4>(a.low), high = as<u32x4>(a.high);
+  even = {as<f32x4>(low << 16), as<f32x4>(high << 16)};
+  odd = {as<f32x4>(low & 0xffff0000u), as<f32x4>(high & 0xffff0000u)};
+}
+BLOCQ_INLINE void split_pairs(floats& a, floats& b) noexcept {
+  const floats even = {__builtin_shufflevector(a.low, a.high, 0, 2, 4, 6),
+                       __builtin_shufflevector(b.low, b.high, 0, 2, 4, 6)};
+  const floats odd = {__builtin_shufflevector(a.low, a.high, 1, 3, 5, 7),
+                      __builtin_shufflevector(b.low, b.high, 1, 3, 5, 7)};
+  a = even, b = odd;
 }
 BLOCQ_INLINE bytes repeat_words(words a, int h) noexcept {
   const auto v = as<u16x8>(h == 0 ? a.low : a.high);
@@ -396,6 +450,9 @@ BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
   sum = {dot4(sum.low, biased.low, s.low), dot4(sum.high, biased.high, s.high)};
 }
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {madd2(a.low, b.low), madd2(a.high, b.high)}; }
+BLOCQ_INLINE void madd2_to(ints& sum, words a, words b) noexcept {
+  sum = {plus(sum.low, madd2(a.low, b.low)), plus(sum.high, madd2(a.high, b.high))};
+}
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   const auto v = as<i32x4>(fill_u32(static_cast<std::uint32_t>(x)));
   return {v, v};

@@ -1,0 +1,52 @@
+// How small integers are multiplied with signed bytes, which their range decides.
+#ifndef BLOCQ_OP_KERNEL_PRODUCT_HPP
+#define BLOCQ_OP_KERNEL_PRODUCT_HPP
+
+#include <blocq/codec/codec.hpp>
+#include <blocq/simd/quad.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+
+// How a chunk's integers are multiplied with signed bytes x:
+//   codes       unsigned value - lowest, times x, minus -lowest times x
+//   magnitudes  full bytes without -128: |x| is unsigned, and no value loses its sign's inverse
+//   wide        full bytes: |w| is unsigned, x takes its sign; in 16 bits if there is an x of -128
+//   biased      full bytes where there is an instruction for four products: value + bias, times x, minus bias times x
+//   words       values of nine bits
+enum class product { codes, magnitudes, wide, biased, words };
+template <class B>
+inline constexpr product product_of = nine_bits<B>                 ? product::words
+                                      : !full_bytes<B>             ? product::codes
+                                      : quad::has_dot4             ? product::biased
+                                      : values_of<B>.lowest > -128 ? product::magnitudes
+                                                                   : product::wide;
+// What codes are more than the values that they stand for.
+template <class B>
+inline constexpr int bias_of = product_of<B> == product::codes    ? -values_of<B>.lowest
+                               : product_of<B> == product::biased ? quad::dot4_bias
+                                                                  : 0;
+
+// True if 16 bits hold the sum of `Products` codes times activations.
+template <class B, int Products>
+inline constexpr bool fits_words = (values_of<B>.highest - values_of<B>.lowest) * 128 * Products <= 32767;
+
+BLOCQ_INLINE quad::ints sum_pairs(quad::words pairs) noexcept { return quad::madd2(pairs, quad::fill_words(1)); }
+
+// Codes as they are stored to what is multiplied: offset_codes, of 64 bytes.
+template <class B>
+BLOCQ_INLINE quad::bytes offset_codes(quad::bytes stored) noexcept {
+  using element = element_t<B>;
+  if constexpr (requires { element::values; })
+    return quad::lookup16(quad::fill_lanes(value_tables < element, full_bytes<B> ? 0 : values_of<B>.lowest >.entry),
+                          stored);
+  else
+    return stored;
+}
+
+}  // namespace detail
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif

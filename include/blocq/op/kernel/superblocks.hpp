@@ -1,0 +1,343 @@
+// Blocks of 256 elements with integer scales of their groups, times q8_k: integers all the way to one sum for each
+// block, four blocks at a time.
+//
+// 256 codes come out of the planes as four vectors. `group_of` says which sixteen elements lie in which of their lanes;
+// the order of the activations and that of the scales follow from it. Two vectors give one of sums of four products in
+// 16 bits, which is multiplied with the scales of its groups.
+#ifndef BLOCQ_OP_KERNEL_SUPERBLOCKS_HPP
+#define BLOCQ_OP_KERNEL_SUPERBLOCKS_HPP
+
+#include <blocq/codec/points.hpp>
+#include <blocq/op/kernel/product.hpp>
+#include <blocq/op/kernel/row.hpp>
+
+#include <type_traits>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+
+// ---- codes ----
+
+// The first plane of a format: which elements lie in the same byte.
+template <class Planes>
+inline constexpr int first_stride = 0;
+template <auto Member, int Width, int Stride, int Lowest, class... Others>
+inline constexpr int first_stride<planes<plane<Member, Width, Stride, Lowest>, Others...>> = Stride;
+template <class Planes>
+inline constexpr int first_width = 8;
+template <auto Member, int Width, int Stride, int Lowest, class... Others>
+inline constexpr int first_width<planes<plane<Member, Width, Stride, Lowest>, Others...>> = Width;
+
+// How the codes of a block come in four vectors, from 64 bytes of its first plane at a time.
+template <class B>
+struct code_order {
+  static constexpr bool from_planes = false, in_halves = true;
+  static constexpr int group_of(int vector, int lane) noexcept { return 4 * vector + lane; }
+};
+template <class B>
+requires requires { typename format_traits<B>::codes; }
+struct code_order<B> {
+  using codes = typename format_traits<B>::codes;
+  static constexpr bool from_planes = true, in_halves = first_stride<codes> >= 32;  // of 32 elements each
+  static constexpr int stride = first_stride<codes>, per_byte = 8 / first_width<codes>;
+  // Elements 16 g to 16 g + 15.
+  static constexpr int group_of(int vector, int lane) noexcept {
+    const int at = vector / per_byte * 64 + 16 * lane, field = vector % per_byte;  // of 64 bytes
+    return (at / stride * stride * per_byte + field * stride + at % stride) / 16;
+  }
+};
+
+// Adds the bits of a plane to the codes, `First` of its kind or not. What lies in memory is read once.
+template <bool First, class B, auto Member, int Width, int Stride, int Lowest>
+BLOCQ_INLINE void add_plane(plane<Member, Width, Stride, Lowest>, const B& b, quad::bytes (&codes)[4]) noexcept {
+  using order = code_order<B>;
+  constexpr int per_byte = 8 / Width;
+  const std::uint8_t* const bytes = b.*Member;
+  simd::unroll<4 / (First ? per_byte : 1)>([&]<int Load>() BLOCQ_INLINE_LAMBDA {
+    if constexpr (First) {
+      const quad::bytes all = quad::as_written(quad::load_bytes(bytes + 64 * Load));
+      simd::unroll<per_byte>([&]<int F>() BLOCQ_INLINE_LAMBDA {
+        codes[Load * per_byte + F] = quad::template move_bits<Width, F * Width, Lowest>(all);
+      });
+    } else {
+      // 32 elements in each half, which lie in the same 32 bytes, as far apart in all vectors that share these.
+      constexpr int runs = 8 / per_byte, vectors = 4 / runs;
+      if constexpr (Load < runs) {
+        constexpr int apart = order::group_of(Load * vectors, 2) / 2 - order::group_of(Load * vectors, 0) / 2;
+        const vec::bytes both = vec::load_bytes(bytes + 32 * Load);
+        const quad::bytes all =
+            quad::as_written(quad::join(both, vec::template move_bits<8 - apart * Width, apart * Width, 0>(both)));
+        simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+          constexpr int v = Load * vectors + I, chunk = order::group_of(v, 0) / 2;
+          static_assert(Stride == 32 && chunk / per_byte == Load && order::group_of(v, 2) / 2 - chunk == apart);
+          codes[v] = codes[v] | quad::template move_bits<Width, chunk % per_byte * Width, Lowest>(all);
+        });
+      }
+    }
+  });
+}
+template <class B, class First, class... Others>
+BLOCQ_INLINE void read_planes(planes<First, Others...>, const B& b, quad::bytes (&codes)[4]) noexcept {
+  add_plane<true>(First{}, b, codes);
+  (add_plane<false>(Others{}, b, codes), ...);
+}
+
+// ---- scales of four blocks ----
+
+// The bytes of q4_k's and q5_k's scales, of one block in each lane: eight scales, then eight
+// minima in the order 0, 4, 1, 5, 2, 6, 3, 7.
+BLOCQ_INLINE quad::bytes six_bit_scales(quad::bytes header) noexcept {
+  // Where the lower bits of each lie, those of the last four minima in the upper half; and bits 4 and 5.
+  static constexpr std::uint8_t lower[16] = {4, 5, 6, 7, 12, 13, 14, 15, 8, 12, 9, 13, 10, 14, 11, 15};
+  static constexpr std::uint8_t upper[16] = {4, 5, 6, 7, 4, 5, 6, 7, 8, 8, 9, 9, 10, 10, 11, 11};
+  static constexpr std::uint8_t low[16] = {63, 63, 63, 63, 15, 15, 15, 15, 63, 0, 63, 0, 63, 0, 63, 0};
+  static constexpr std::uint8_t last[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 15, 0, 15, 0, 15, 0, 15};
+  static constexpr std::uint8_t high[16] = {0, 0, 0, 0, 48, 48, 48, 48, 0, 48, 0, 48, 0, 48, 0, 48};
+  const quad::bytes from = quad::lookup16(header, quad::fill_lanes(lower));
+  const quad::bytes more = quad::lookup16(header, quad::fill_lanes(upper));
+  return (from & quad::fill_lanes(low)) | (quad::template move_bits<4, 4, 0>(from) & quad::fill_lanes(last)) |
+         (quad::template move_bits<2, 6, 4>(more) & quad::fill_lanes(high));
+}
+
+template <class B>
+concept six_bit_format = std::is_same_v<B, q4_k> || std::is_same_v<B, q5_k>;
+
+// The scales of block S, each in the words of the lanes whose elements they belong to: those of vectors V and V + 1 in
+// four words each, or those of V in eight. And the minima of all blocks, eight in a lane: of groups of 32, or of the
+// first eight of 16, then of the others.
+template <class B>
+struct unit_scales {
+  static constexpr std::size_t minima = has_offset<B> ? (step_group<B> == 16 ? 2 : 1) : 0;
+  vec::words scale[4];
+  quad::words min[minima == 0 ? 1 : minima];
+
+  BLOCQ_INLINE explicit unit_scales(const B* const (&w)[4]) noexcept {
+    for (std::size_t s = 0; s < 4; ++s) {
+      if constexpr (std::is_same_v<B, q2_k>)
+        scale[s] = vec::widen_bytes(w[s]->scales) & vec::fill_words(15);
+      else if constexpr (!std::is_same_v<B, q8_k>)
+        scale[s] = group_scales(*w[s]).scale;
+    }
+    if constexpr (std::is_same_v<B, q2_k>) {
+      const quad::bytes four =
+          quad::template move_bits<4, 4, 0>(quad::load_lanes(w[0]->scales, w[1]->scales, w[2]->scales, w[3]->scales));
+      for (int h = 0; h < 2; ++h) min[h] = quad::widen_quarters(four, h);
+    }
+  }
+  template <int S, int V, int Next>
+  BLOCQ_INLINE quad::words spread() const noexcept {
+    using order = code_order<B>;
+    return quad::template spread_words<order::group_of(V, 0), order::group_of(Next, 0), order::group_of(V, 1),
+                                       order::group_of(Next, 1), order::group_of(V, 2), order::group_of(Next, 2),
+                                       order::group_of(V, 3), order::group_of(Next, 3)>(scale[S]);
+  }
+};
+template <six_bit_format B>
+struct unit_scales<B> {
+  static constexpr std::size_t minima = 1;
+  quad::words scale, min[1];
+
+  BLOCQ_INLINE explicit unit_scales(const B* const (&w)[4]) noexcept {
+    const quad::bytes all = six_bit_scales(quad::load_lanes(w[0], w[1], w[2], w[3]));
+    scale = quad::widen_quarters(all, 0);
+    min[0] = quad::widen_quarters(all, 1);
+  }
+  template <int S, int V, int Next>
+  BLOCQ_INLINE quad::words spread() const noexcept {
+    using order = code_order<B>;
+    return quad::template spread_lane<S, order::group_of(V, 0) / 2, order::group_of(Next, 0) / 2,
+                                      order::group_of(V, 1) / 2, order::group_of(Next, 1) / 2,
+                                      order::group_of(V, 2) / 2, order::group_of(Next, 2) / 2,
+                                      order::group_of(V, 3) / 2, order::group_of(Next, 3) / 2>(scale);
+  }
+};
+
+// ---- the kernel ----
+
+template <class B>
+requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q8_k> {
+  static constexpr std::size_t step = 4;
+  static constexpr product how = product_of<B>;
+  static constexpr bool scaled = requires(const B& b) { get_scale(b, 0); };
+  static constexpr int magnitude =
+      values_of<B>.highest > -values_of<B>.lowest ? values_of<B>.highest : -values_of<B>.lowest;
+  // Sums of four codes or, where a sum can begin at what their bias makes of it, of four values fit in words.
+  static constexpr bool from_values = quad::has_dot4 && bias_of<B> != 0 && magnitude * 128 * 4 <= 32767;
+  static constexpr bool in_fours = from_values || (how == product::codes && fits_words<B, 4>);
+  // What remains to be subtracted: the bias times the activations and their scales.
+  static constexpr bool corrected = bias_of<B> != 0 && !from_values;
+  static constexpr int vectors = 4;
+  static constexpr std::size_t minima = unit_scales<B>::minima;
+
+  struct operand {
+    quad::bytes q[step][vectors];
+    quad::ints first[step][from_values ? vectors : 1];
+    vec::words bsums[step];
+    quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
+    quad::floats d, minus_d;                         // of four blocks in each lane; of one block in each lane
+    bool has_minus_128;
+
+    BLOCQ_INLINE void load(const q8_k* x) noexcept {
+      has_minus_128 = false;
+      float scale[4];
+      for (std::size_t s = 0; s < step; ++s) {
+        const auto group = [&](int v, int lane)
+                               BLOCQ_INLINE_LAMBDA { return x[s].qs + 16 * code_order<B>::group_of(v, lane); };
+        for (int v = 0; v < vectors; ++v) {
+          if (code_order<B>::in_halves)
+            q[s][v] = quad::load_halves(group(v, 0), group(v, 2));
+          else
+            q[s][v] = quad::load_lanes(group(v, 0), group(v, 1), group(v, 2), group(v, 3));
+          if constexpr (from_values) {
+            quad::ints sum = quad::fill_ints(0);
+            quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q[s][v]);
+            first[s][v] = quad::fill_ints(0) - sum;
+          }
+        }
+        if constexpr (how == product::wide)
+          for (std::size_t c = 0; c < 8; ++c)
+            has_minus_128 |= vec::any(vec::equal(vec::load_bytes(x[s].qs + 32 * c), vec::fill_bytes(-128)));
+        if constexpr (corrected) bsums[s] = vec::load_little_words(x[s].bsums);
+        scale[s] = block_scale(x[s]) * group_unit<B>;
+      }
+      d = quad::as_floats(quad::fill_lanes(scale));
+      if constexpr (minima != 0) {
+        minus_d = quad::spread_lanes(quad::fill_floats(0.0f) - d);
+        for (std::size_t h = 0; h < minima; ++h) {
+          const auto eight = [x](std::size_t first) BLOCQ_INLINE_LAMBDA {
+            return quad::little_words(
+                quad::load_lanes(&x[0].bsums[first], &x[1].bsums[first], &x[2].bsums[first], &x[3].bsums[first]));
+          };
+          min_sums[h] = minima == 2 ? eight(8 * h) : quad::even_and_odd(sum_pairs(eight(0)), sum_pairs(eight(8)));
+        }
+      }
+    }
+  };
+
+  struct sums {
+    quad::floats products = quad::fill_floats(0.0f), offsets = products;
+
+    BLOCQ_INLINE float total() const noexcept { return quad::sum(minima == 0 ? products : products + offsets); }
+  };
+
+  static BLOCQ_INLINE void read(const B& b, quad::bytes (&codes)[vectors]) noexcept {
+    if constexpr (code_order<B>::from_planes) {
+      read_planes(typename format_traits<B>::codes{}, b, codes);
+      for (quad::bytes& v : codes) v = offset_codes<B>(v);
+    } else if constexpr (std::is_same_v<B, q8_k>) {
+      for (int v = 0; v < vectors; ++v) codes[v] = quad::load_bytes(b.qs + 64 * v);
+    } else {
+      const chunk_reader<B> chunks(b);
+      simd::unroll<vectors>(
+          [&]<int V>() BLOCQ_INLINE_LAMBDA { codes[V] = quad::join(chunks.codes(2 * V), chunks.codes(2 * V + 1)); });
+    }
+    if constexpr (how == product::biased)
+      for (quad::bytes& v : codes) v = v ^ quad::fill_bytes(quad::dot4_bias);
+  }
+
+  // The products of block S of a unit, times their scales.
+  template <int S>
+  static BLOCQ_INLINE quad::ints multiply(const quad::bytes (&codes)[vectors], const unit_scales<B>& scales,
+                                          const operand& x) noexcept {
+    const quad::bytes(&q)[vectors] = x.q[S];
+    quad::ints sum = quad::fill_ints(0);
+    const auto add_fours = [&](quad::ints& to, int v) BLOCQ_INLINE_LAMBDA { quad::dot4_to(to, codes[v], q[v]); };
+    const auto fours_of = [&](int v) BLOCQ_INLINE_LAMBDA {
+      quad::ints four = from_values ? x.first[S][v] : quad::fill_ints(0);
+      add_fours(four, v);
+      return four;
+    };
+    if constexpr (!scaled && quad::has_dot4) {
+      if constexpr (from_values) sum = (x.first[S][0] + x.first[S][1]) + (x.first[S][2] + x.first[S][3]);
+      for (int v = 0; v < vectors; ++v) add_fours(sum, v);
+    } else if constexpr (!scaled && how == product::codes) {
+      static_assert(fits_words<B, 8>);
+      quad::words products = quad::maddubs(codes[0], q[0]);
+      for (int v = 1; v < vectors; ++v) products = products + quad::maddubs(codes[v], q[v]);
+      sum = sum_pairs(products);
+    } else if constexpr (in_fours) {
+      simd::unroll<vectors / 2>([&]<int P>() BLOCQ_INLINE_LAMBDA {
+        constexpr int v = 2 * P;
+        quad::words products;
+        if constexpr (quad::has_dot4)
+          products = quad::fours(fours_of(v), fours_of(v + 1));
+        else
+          products = quad::fours(quad::maddubs(codes[v], q[v]), quad::maddubs(codes[v + 1], q[v + 1]));
+        quad::madd2_to(sum, products, scales.template spread<S, v, v + 1>());
+      });
+    } else if constexpr (quad::has_dot4) {
+      simd::unroll<vectors>([&]<int V>() BLOCQ_INLINE_LAMBDA {
+        sum = sum + fours_of(V) * quad::upper_words(quad::as_bytes(scales.template spread<S, V, V>()));
+      });
+    } else {
+      simd::unroll<vectors>([&]<int V>() BLOCQ_INLINE_LAMBDA {
+        if (how == product::wide && x.has_minus_128) {
+          quad::ints bias = quad::fill_ints(0), biased = bias;
+          quad::dot4_to(biased, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q[V]);
+          quad::dot4_to(bias, quad::fill_bytes(quad::dot4_bias), q[V]);
+          sum = sum + (biased - bias);
+        } else {
+          quad::words products;
+          if constexpr (how == product::codes)
+            products = quad::maddubs(codes[V], q[V]);
+          else if constexpr (how == product::magnitudes)
+            products = quad::maddss(q[V], codes[V]);
+          else
+            products = quad::maddss(codes[V], q[V]);
+          if constexpr (scaled)
+            quad::madd2_to(sum, products, scales.template spread<S, V, V>());
+          else
+            sum = sum + sum_pairs(products);
+        }
+      });
+    }
+    if constexpr (corrected) {
+      const vec::words bias = scaled ? scales.scale[S] * vec::fill_words(bias_of<B>) : vec::fill_words(bias_of<B>);
+      sum = sum - quad::widen_zero(vec::madd2(bias, x.bsums[S]));
+    }
+    return sum;
+  }
+
+  static BLOCQ_INLINE quad::floats block_scales(const B* const (&w)[step]) noexcept {
+    if constexpr (requires(const B& b) {
+                    { b.d } -> std::same_as<const le16&>;
+                  }) {
+      return quad::load_four_halves(w[0]->d, w[1]->d, w[2]->d, w[3]->d);
+    } else {
+      const float d[4] = {block_scale(*w[0]), block_scale(*w[1]), block_scale(*w[2]), block_scale(*w[3])};
+      return quad::as_floats(quad::fill_lanes(d));
+    }
+  }
+
+  template <std::size_t T>
+  static BLOCQ_INLINE void add(const B* w, const operand* const (&x)[T], sums (&sum)[T]) noexcept {
+    const B* const at[step] = {w, w + 1, w + 2, w + 3};
+    const unit_scales<B> scales(at);
+    quad::ints products[T][step];
+    simd::unroll<static_cast<int>(step)>([&]<int S>() BLOCQ_INLINE_LAMBDA {
+      quad::bytes codes[vectors];
+      read(w[S], codes);
+      for (std::size_t t = 0; t < T; ++t) products[t][S] = multiply<S>(codes, scales, *x[t]);
+    });
+    const quad::floats d = block_scales(at);
+    for (std::size_t t = 0; t < T; ++t) {
+      const quad::ints four = quad::meet(products[t][0], products[t][1], products[t][2], products[t][3]);
+      sum[t].products = quad::fma(quad::to_floats(four), d * x[t]->d, sum[t].products);
+    }
+    if constexpr (minima != 0) {
+      const quad::floats dmin = quad::spread_lanes(quad::load_four_halves(w[0].dmin, w[1].dmin, w[2].dmin, w[3].dmin));
+      for (std::size_t t = 0; t < T; ++t) {
+        quad::ints offsets = quad::madd2(scales.min[0], x[t]->min_sums[0]);
+        if constexpr (minima == 2) quad::madd2_to(offsets, scales.min[1], x[t]->min_sums[1]);
+        sum[t].offsets = quad::fma(quad::to_floats(offsets), dmin * x[t]->minus_d, sum[t].offsets);
+      }
+    }
+  }
+};
+
+}  // namespace detail
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif

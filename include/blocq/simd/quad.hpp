@@ -1,0 +1,159 @@
+// Four lanes of 16 bytes: blocq::simd::quad, the vectors of dot, gemv and the products of few columns. With AVX-512 a
+// register, elsewhere two vectors of 32 bytes (pairs.hpp). Names are those of primitive/common.hpp; what this page adds
+// to them it says:
+//
+//   load_lanes     16 bytes from each of four addresses; fill_lanes: the same 16 four times
+//   load_halves    32 bytes from each of two addresses
+//   join           two vectors of 32 bytes
+//   widen_zero     a vector of 32 bytes, then zeros
+//   fold           the upper half added to the lower one
+//   meet           of four vectors: dword j of lane l is the sum of lane l of vector j
+//   meet_halves    of two results of meet: lanes 0 and 1, and lanes 2 and 3, are added to each other: of a, then of b
+//   fours          of two products of bytes: in lane l, four words of sums of four products of the first, then of the
+//                  second
+//   spread_words   in lane l word I[2 l] of sixteen four times, then word I[2 l + 1]
+//   spread_lane    the same of the eight words of one lane
+//   spread_lanes   element l of each lane l, four times
+//   load_four_halves   four binary16 numbers, in each lane
+//   to_floats, lookup16   of 16 bytes, half h of a vector of 32
+//   spread_bits    bits 16 h to 16 h + 15 of four bytes from each of four addresses, one lane each
+#ifndef BLOCQ_SIMD_QUAD_HPP
+#define BLOCQ_SIMD_QUAD_HPP
+
+#ifndef BLOCQ_NO_SIMD
+#include <blocq/simd/primitive/avx512.hpp>
+#endif
+#include <blocq/simd/pairs.hpp>
+
+namespace blocq::inline v0::inline BLOCQ_ISA::simd {
+
+#ifdef BLOCQ_HAS_AVX512
+
+namespace quad = avx512;
+
+#else
+
+namespace quad {
+
+using namespace pairs;
+using pairs::lookup16;
+using pairs::to_floats;
+
+using bytes = two<native::bytes>;
+using words = two<native::words>;
+using ints = two<native::ints>;
+using floats = two<native::floats>;
+
+inline constexpr bool has_dot4 = native::has_dot4;
+inline constexpr int dot4_bias = native::dot4_bias;
+
+BLOCQ_INLINE bytes load_bytes(const void* p) noexcept {
+  return {native::load_bytes(p), native::load_bytes(static_cast<const std::uint8_t*>(p) + 32)};
+}
+BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
+  return {native::load_bytes(a), native::load_bytes(b)};
+}
+BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const void* d) noexcept {
+  return {native::load_two(a, b), native::load_two(c, d)};
+}
+BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept {
+  const native::bytes v = native::load_halves(p);
+  return {v, v};
+}
+BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {native::fill_bytes(b), native::fill_bytes(b)}; }
+BLOCQ_INLINE words fill_words(int w) noexcept { return {native::fill_words(w), native::fill_words(w)}; }
+BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept { return {native::fill_ints(x), native::fill_ints(x)}; }
+BLOCQ_INLINE floats fill_floats(float x) noexcept { return {native::fill_floats(x), native::fill_floats(x)}; }
+BLOCQ_INLINE floats load_floats(const float* p) noexcept {
+  return {native::load_floats(p), native::load_floats(p + 8)};
+}
+BLOCQ_INLINE void store_floats(float* p, floats a) noexcept {
+  native::store_floats(p, a.low);
+  native::store_floats(p + 8, a.high);
+}
+template <class V>
+BLOCQ_INLINE two<V> join(V low, V high) noexcept {
+  return {low, high};
+}
+template <class V>
+BLOCQ_INLINE V fold(two<V> a) noexcept {
+  return a.low + a.high;
+}
+template <class V>
+BLOCQ_INLINE V as_written(V v) noexcept {
+  return {native::as_written(v.low), native::as_written(v.high)};
+}
+
+template <class V>
+BLOCQ_INLINE V meet(V a, V b, V c, V d) noexcept {
+  return add_neighbours<4>(add_neighbours<8>(a, b), add_neighbours<8>(c, d));
+}
+template <class V>
+BLOCQ_INLINE V meet_halves(V a, V b) noexcept {
+  return {native::add_neighbours<16>(a.low, a.high), native::add_neighbours<16>(b.low, b.high)};
+}
+BLOCQ_INLINE words fours(words a, words b) noexcept { return add_neighbours<8>(a, b); }
+
+BLOCQ_INLINE ints widen_zero(native::ints low) noexcept { return {low, native::fill_ints(0)}; }
+
+template <int... I>
+BLOCQ_INLINE words spread_words(native::words a) noexcept {
+  static_assert(sizeof...(I) == 8);
+  constexpr int from[8] = {I...};
+  return {native::spread_words<from[0], from[1], from[2], from[3]>(a),
+          native::spread_words<from[4], from[5], from[6], from[7]>(a)};
+}
+template <int Lane, int... I>
+BLOCQ_INLINE words spread_lane(words a) noexcept {
+  return spread_words<(8 * (Lane % 2) + I)...>(Lane < 2 ? a.low : a.high);
+}
+BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
+  const native::floats four = native::load_four_halves(a, b, c, d);
+  return {four, four};
+}
+BLOCQ_INLINE floats spread_lanes(floats a) noexcept {
+  return {native::spread_two<0>(a.low), native::spread_two<2>(a.high)};
+}
+BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
+  return {native::spread_bits_of_two(a, b, h, set), native::spread_bits_of_two(c, d, h, set)};
+}
+
+template <std::size_t Stride>
+BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+  return {native::load_halves_as_floats<Stride>(p),
+          native::load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 8 * Stride)};
+}
+BLOCQ_INLINE floats halves_to_floats(native::words a) noexcept {
+  return {native::halves_to_floats(a, 0), native::halves_to_floats(a, 1)};
+}
+template <class At>
+BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
+  return {native::load_bytes_as_ints(at), native::load_bytes_as_ints([at](int i) { return at(i + 8); })};
+}
+BLOCQ_INLINE floats to_floats(native::bytes a, int h) noexcept {
+  return {native::to_floats(a, 2 * h), native::to_floats(a, 2 * h + 1)};
+}
+BLOCQ_INLINE floats lookup16(const float (&table)[16], native::bytes index, int h) noexcept {
+  return {native::lookup16(table, index, 2 * h), native::lookup16(table, index, 2 * h + 1)};
+}
+BLOCQ_INLINE void split_pairs(floats& a, floats& b) noexcept {
+  native::split_pairs(a.low, a.high);
+  native::split_pairs(b.low, b.high);
+  const floats even = {a.low, b.low}, odd = {a.high, b.high};
+  a = even, b = odd;
+}
+BLOCQ_INLINE floats load_f16(const void* p) noexcept {
+  return {native::load_f16(p), native::load_f16(static_cast<const std::uint8_t*>(p) + 16)};
+}
+BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
+  return {native::load_bf16(p), native::load_bf16(static_cast<const std::uint8_t*>(p) + 16)};
+}
+BLOCQ_INLINE float sum(floats a) noexcept { return native::sum(fold(a)); }
+
+}  // namespace quad
+
+#endif
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd
+
+#endif
