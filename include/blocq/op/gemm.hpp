@@ -183,8 +183,7 @@ void multiply_integers(matrix_view<const B> weights, std::size_t k, const operan
         expand<B>(rows, slab * slab_chunks, chunks, to);
       },
       [&](std::size_t i, std::span<const integer_operand_t<B>> blocks) {
-        for (std::size_t m = 0; m < weights.rows; ++m)
-          y.row(i)[m] = dot_blocks(weights.row(m).data(), blocks.data(), weights.cols);
+        multiply_row(weights, blocks.data(), y.row(i).data());
       });
 }
 

@@ -14,7 +14,7 @@
 //   spread_words   in lane l word I[2 l] of sixteen four times, then word I[2 l + 1]
 //   spread_lane    the same of the eight words of one lane
 //   spread_lanes   element l of each lane l, four times
-//   load_four_halves   four binary16 numbers, in each lane
+//   fill_four, load_four_halves   four numbers, or as binary16, in each lane
 //   to_floats, lookup16   of 16 bytes, half h of a vector of 32
 //   spread_bits    bits 16 h to 16 h + 15 of four bytes from each of four addresses, one lane each
 #ifndef BLOCQ_SIMD_QUAD_HPP
@@ -49,6 +49,10 @@ inline constexpr int dot4_bias = native::dot4_bias;
 
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept {
   return {native::load_bytes(p), native::load_bytes(static_cast<const std::uint8_t*>(p) + 32)};
+}
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept {
+  native::store_bytes(p, a.low);
+  native::store_bytes(static_cast<std::uint8_t*>(p) + 32, a.high);
 }
 BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
   return {native::load_bytes(a), native::load_bytes(b)};
@@ -106,6 +110,10 @@ BLOCQ_INLINE words spread_words(native::words a) noexcept {
 template <int Lane, int... I>
 BLOCQ_INLINE words spread_lane(words a) noexcept {
   return spread_words<(8 * (Lane % 2) + I)...>(Lane < 2 ? a.low : a.high);
+}
+BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
+  const native::floats four = native::fill_four(a, b, c, d);
+  return {four, four};
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
   const native::floats four = native::load_four_halves(a, b, c, d);

@@ -64,6 +64,7 @@ struct row_kernel<B, integer_operand_t<B>> {
   static constexpr std::size_t groups = step_group<B> == 16 ? 2 : 1;     // in a chunk
   static constexpr bool doubled = std::is_same_v<element_t<B>, binary>;  // a code is half of what it is multiplied as
   static constexpr product how = product_of<B>;
+  static constexpr bool in_place = halves_in_place && !lanes;
 
   // The vectors of codes whose products are added up in one vector.
   struct code_vectors {
@@ -74,30 +75,40 @@ struct row_kernel<B, integer_operand_t<B>> {
     quad::ints v[groups];
   };
 
+  template <bool InPlace>
   struct operand {
-    quad::bytes q[8];
+    const A* blocks;
+    quad_bytes copy[InPlace ? 1 : vectors * codes_each];
     quad::ints minus[groups];  // bias times the activations
     quad::floats d[groups], s;
     bool has_minus_128;
 
-    BLOCQ_INLINE void load(const A* x) noexcept {
+    // The activations that vector i of the codes of sums v is multiplied with.
+    static BLOCQ_INLINE quad::bytes read(const A* x, std::size_t v, std::size_t i) noexcept {
       const auto qs = [x](std::size_t chunk) BLOCQ_INLINE_LAMBDA { return x[chunk].qs; };
-      for (std::size_t v = 0; v < vectors; ++v) {
-        if constexpr (stride_of<B> == 16) {
-          for (std::size_t h = 0; h < 2; ++h)
-            q[2 * v + h] =
-                quad::load_lanes(qs(v) + 16 * h, qs(4 + v) + 16 * h, qs(8 + v) + 16 * h, qs(12 + v) + 16 * h);
-        } else if constexpr (stride_of<B> == 8) {
-          for (std::size_t h = 0; h < 2; ++h) {
-            const auto two = [&](std::size_t a, std::size_t b) BLOCQ_INLINE_LAMBDA {
-              return vec::load_quarters(qs(a) + 8 * h, qs(a) + 16 + 8 * h, qs(b) + 8 * h, qs(b) + 16 + 8 * h);
-            };
-            q[2 * v + h] = quad::join(two(v, 4 + v), two(8 + v, 12 + v));
-          }
-        } else {
-          q[v] = quad::load_halves(qs(v + v / 4 * 4), qs(v + v / 4 * 4 + 4));
-        }
+      if constexpr (stride_of<B> == 16) {
+        return quad::load_lanes(qs(v) + 16 * i, qs(4 + v) + 16 * i, qs(8 + v) + 16 * i, qs(12 + v) + 16 * i);
+      } else if constexpr (stride_of<B> == 8) {
+        const auto two = [&](std::size_t a, std::size_t b) BLOCQ_INLINE_LAMBDA {
+          return vec::load_quarters(qs(a) + 8 * i, qs(a) + 16 + 8 * i, qs(b) + 8 * i, qs(b) + 16 + 8 * i);
+        };
+        return quad::join(two(v, 4 + v), two(8 + v, 12 + v));
+      } else {
+        return quad::load_halves(qs(v + v / 4 * 4), qs(v + v / 4 * 4 + 4));
       }
+    }
+    BLOCQ_INLINE quad::bytes q(std::size_t v, std::size_t i) const noexcept {
+      if constexpr (InPlace)
+        return read(blocks, v, i);
+      else
+        return copy[codes_each * v + i].load();
+    }
+
+    BLOCQ_INLINE void load(const A* x) noexcept {
+      blocks = x;
+      if constexpr (!InPlace)
+        for (std::size_t v = 0; v < vectors; ++v)
+          for (std::size_t i = 0; i < codes_each; ++i) copy[codes_each * v + i].store(read(x, v, i));
       if constexpr (groups == 1) {
         d[0] = quad::load_halves_as_floats<sizeof(A)>(&x->d);
       } else {
@@ -105,10 +116,12 @@ struct row_kernel<B, integer_operand_t<B>> {
         for (std::size_t g = 0; g < groups; ++g) d[g] = quad::twice(scales, static_cast<int>(g));
       }
       if constexpr (has_offset<B>) s = quad::load_halves_as_floats<sizeof(A)>(&x->s);
-      has_minus_128 = false;
-      if constexpr (how == product::wide)
+      if constexpr (how == product::wide) {
+        vec::bytes lowest = vec::fill_bytes(0);
         for (std::size_t c = 0; c < 16; ++c)
-          has_minus_128 |= vec::any(vec::equal(vec::load_bytes(x[c].qs), vec::fill_bytes(-128)));
+          lowest = lowest | vec::equal(vec::load_bytes(x[c].qs), vec::fill_bytes(-128));
+        has_minus_128 = vec::any(lowest);
+      }
       if constexpr (bias_of<B> != 0) {
         const group_sums all = multiply(
             [](auto) BLOCQ_INLINE_LAMBDA {
@@ -129,14 +142,14 @@ struct row_kernel<B, integer_operand_t<B>> {
   };
 
   // The sums of products of codes with a unit: codes(v) are those whose sums are vector v.
-  template <class Codes>
-  static BLOCQ_INLINE group_sums multiply(Codes&& codes, const operand& x) noexcept {
+  template <class Codes, class Operand>
+  static BLOCQ_INLINE group_sums multiply(Codes&& codes, const Operand& x) noexcept {
     constexpr bool in_words = how == product::codes && !quad::has_dot4;
     std::conditional_t<in_words, quad::words, quad::ints> sum[vectors];
     simd::unroll<static_cast<int>(vectors)>([&]<int V>() BLOCQ_INLINE_LAMBDA {
       const code_vectors some = codes(std::integral_constant<std::size_t, V>{});
       simd::unroll<static_cast<int>(codes_each)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
-        const quad::bytes w = some.v[I], xs = x.q[codes_each * V + I];
+        const quad::bytes w = some.v[I], xs = x.q(V, I);
         if constexpr (in_words) {
           sum[V] = I == 0 ? quad::maddubs(w, xs) : sum[V] + quad::maddubs(w, xs);
         } else if constexpr (quad::has_dot4) {
@@ -221,11 +234,12 @@ struct row_kernel<B, integer_operand_t<B>> {
   }
 
   // Values of nine bits, as words.
-  static BLOCQ_INLINE group_sums multiply_words(const B* w, const operand& x) noexcept {
+  template <class Operand>
+  static BLOCQ_INLINE group_sums multiply_words(const B* w, const Operand& x) noexcept {
     quad::ints sum[vectors];
     const auto chunk = [&](std::size_t v, std::size_t h) BLOCQ_INLINE_LAMBDA {
       const std::size_t c = v + v / 4 * 4 + 4 * h;
-      const vec::bytes xs = vec::load_bytes(reinterpret_cast<const std::uint8_t*>(x.q + v) + 32 * h);
+      const vec::bytes xs = vec::load_bytes(x.blocks[c].qs);
       vec::words even, odd;
       element_words<element_t<B>>(plane_codes(w[c / per_block], static_cast<int>(c % per_block)), even, odd);
       return vec::madd2(even, vec::widen_even(xs)) + vec::madd2(odd, vec::widen_odd(xs));
@@ -269,8 +283,8 @@ struct row_kernel<B, integer_operand_t<B>> {
     }
   }
 
-  template <std::size_t T>
-  static BLOCQ_INLINE void add(const B* w, const operand* const (&x)[T], sums (&sum)[T]) noexcept {
+  template <std::size_t T, class Operand>
+  static BLOCQ_INLINE void add(const B* w, const Operand* const (&x)[T], sums (&sum)[T]) noexcept {
     quad::floats steps[groups], offsets;
     load_steps(w, steps);
     if constexpr (has_offset<B>) offsets = quad::load_halves_as_floats<sizeof(B)>(&w->m);

@@ -18,19 +18,33 @@ struct row_kernel<B, float> {
   // Small integers become floats on the way, floats and 16-bit ones too; others are decoded into memory.
   static constexpr bool whole_numbers = has_integers<element_t<B>> && chunked_format<B> && !nine_bits<B>;
   static constexpr bool in_registers = whole_numbers || float_chunks<B>;
-  static constexpr std::size_t least = 256;
+  static constexpr std::size_t least = sizeof(B) == 2 ? 512 : 256;
   static constexpr std::size_t step = block_size<B> < least ? least / block_size<B> : 1, unit = step * block_size<B>;
   static_assert(unit % 32 == 0);
   static constexpr std::size_t vectors = unit / 16;
+  static constexpr bool in_place = halves_in_place && !std::is_same_v<B, bf16>;
 
-  // Elements 16 v to 16 v + 15; with weights in bfloat16 the even ones of 32, then the odd ones.
+  template <bool InPlace>
   struct operand {
-    quad::floats x[vectors];
+    const float* numbers;
+    quad::floats copy[InPlace ? 1 : vectors];
 
     BLOCQ_INLINE void load(const float* p) noexcept {
-      for (std::size_t v = 0; v < vectors; ++v) x[v] = quad::load_floats(p + 16 * v);
-      if constexpr (std::is_same_v<B, bf16>)
-        for (std::size_t v = 0; v < vectors; v += 2) quad::split_pairs(x[v], x[v + 1]);
+      numbers = p;
+      if constexpr (!InPlace)
+        for (std::size_t c = 0; c < unit / 32; ++c) read(p, c, copy[2 * c], copy[2 * c + 1]);
+    }
+    // Elements 32 c to 32 c + 31, in order; with weights in bfloat16 the even ones, then the odd ones.
+    static BLOCQ_INLINE void read(const float* p, std::size_t c, quad::floats& a, quad::floats& b) noexcept {
+      a = quad::load_floats(p + 32 * c);
+      b = quad::load_floats(p + 32 * c + 16);
+      if constexpr (std::is_same_v<B, bf16>) quad::split_pairs(a, b);
+    }
+    BLOCQ_INLINE void read(std::size_t c, quad::floats& a, quad::floats& b) const noexcept {
+      if constexpr (InPlace)
+        read(numbers, c, a, b);
+      else
+        a = copy[2 * c], b = copy[2 * c + 1];
     }
   };
 
@@ -55,23 +69,30 @@ struct row_kernel<B, float> {
     }
   }
 
-  template <std::size_t T>
-  static BLOCQ_INLINE void add(const B* w, const operand* const (&x)[T], sums (&total)[T]) noexcept {
+  template <std::size_t T, class Operand>
+  static BLOCQ_INLINE void add(const B* w, const Operand* const (&x)[T], sums (&total)[T]) noexcept {
     sums sum[T];
     for (std::size_t t = 0; t < T; ++t) sum[t] = total[t];
-    const auto multiply = [&](std::size_t v, quad::floats y) BLOCQ_INLINE_LAMBDA {
-      for (std::size_t t = 0; t < T; ++t) sum[t].part[v % 4] = quad::fma(y, x[t]->x[v], sum[t].part[v % 4]);
+    const auto multiply = [&](std::size_t c, quad::floats first, quad::floats second) BLOCQ_INLINE_LAMBDA {
+      for (std::size_t t = 0; t < T; ++t) {
+        quad::floats a, b;
+        x[t]->read(c, a, b);
+        quad::floats(&part)[4] = sum[t].part;
+        part[2 * c % 4] = quad::fma(first, a, part[2 * c % 4]);
+        part[2 * c % 4 + 1] = quad::fma(second, b, part[2 * c % 4 + 1]);
+      }
     };
     if constexpr (in_registers) {
       simd::unroll<unit / 32>([&]<int C>() BLOCQ_INLINE_LAMBDA {
         quad::floats y[2];
         read(w, C, y);
-        for (std::size_t h = 0; h < 2; ++h) multiply(2 * C + h, y[h]);
+        multiply(C, y[0], y[1]);
       });
     } else {
       float y[unit];
       dequantize_blocks(w, step, y);
-      for (std::size_t v = 0; v < vectors; ++v) multiply(v, quad::load_floats(y + 16 * v));
+      for (std::size_t c = 0; c < unit / 32; ++c)
+        multiply(c, quad::load_floats(y + 32 * c), quad::load_floats(y + 32 * c + 16));
     }
     for (std::size_t t = 0; t < T; ++t) total[t] = sum[t];
   }

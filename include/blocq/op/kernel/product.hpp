@@ -9,6 +9,15 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
+// A vector in memory, which is written and read as a whole: what g++ makes of a member of two vectors is written in
+// pieces of 16 bytes and waits for each of them when it is read.
+struct quad_bytes {
+  alignas(sizeof(quad::bytes)) std::uint8_t v[sizeof(quad::bytes)];
+
+  BLOCQ_INLINE void store(quad::bytes a) noexcept { quad::store_bytes(v, a); }
+  BLOCQ_INLINE quad::bytes load() const noexcept { return quad::load_bytes(v); }
+};
+
 // How a chunk's integers are multiplied with signed bytes x:
 //   codes       unsigned value - lowest, times x, minus -lowest times x
 //   magnitudes  full bytes without -128: |x| is unsigned, and no value loses its sign's inverse

@@ -25,7 +25,9 @@ namespace detail {
 
 // The products of rows of B with rows of X:
 //   step         blocks of B in a unit
-//   operand      a unit of X, prepared; load(const X*) reads a whole unit
+//   operand<InPlace>   what a unit of X is multiplied as; load(const X*) reads a whole unit, which remains where it is
+//                      and, unless it is read InPlace, is copied in the order of the weights' codes
+//   in_place     whether rows that have been prepared for many others are read InPlace
 //   sums         of a row; total()
 //   add(w, x, sums)   adds the products of a unit of weights with T units of X to their sums
 template <class B, class X>
@@ -44,35 +46,47 @@ inline constexpr std::size_t piece_blocks = [] {
   return (8192 + unit - 1) / unit * row_kernel<B, X>::step;
 }();
 
+// Whether activations that lie in parts of 32 bytes are read where they are: with registers of 64 bytes the parts of
+// one are better brought together beforehand, for as many rows as are to come.
+#ifdef BLOCQ_HAS_AVX512
+inline constexpr bool halves_in_place = false;
+#else
+inline constexpr bool halves_in_place = true;
+#endif
+
+// The last blocks of a row, then zeros.
+template <class B, std::size_t N>
+BLOCQ_INLINE void fill_up(B (&to)[N], const B* from, std::size_t blocks) noexcept {
+  std::memset(static_cast<void*>(to), 0, sizeof to);
+  std::memcpy(static_cast<void*>(to), from, blocks * sizeof(B));
+}
+
 // A piece of a row of X.
 template <class B, class X>
 struct prepared_row {
   using K = row_kernel<B, X>;
+  using operand = typename K::template operand<K::in_place>;
   static constexpr std::size_t units = piece_blocks<B, X> / K::step, x_step = K::step * block_size<B> / elements_of<X>;
 
-  typename K::operand unit[units];
+  operand unit[units];
+  X rest[x_step];
 
   // Blocks [0, blocks), at most piece_blocks; the last unit is filled up with zeros.
   BLOCQ_NOINLINE void prepare(const X* x, std::size_t blocks) noexcept {
-    X rest[x_step];
     for (std::size_t i = 0; i * K::step < blocks; ++i, x += x_step) {
       const std::size_t left = blocks - i * K::step;
-      if (left < K::step) {
-        std::memset(static_cast<void*>(rest), 0, sizeof rest);
-        std::memcpy(static_cast<void*>(rest), x, left * x_step / K::step * sizeof(X));
-      }
+      if (left < K::step) fill_up(rest, x, left * x_step / K::step);
       unit[i].load(left < K::step ? rest : x);
     }
   }
 };
 
-// Rows that are multiplied at the same time: streams of memory that the processor can tell apart. `ahead` bytes further
-// on, their memory is asked for.
+// Rows that are multiplied at the same time: streams of memory that the processor can tell apart.
 inline constexpr std::size_t most_streams = 4;
 template <class B>
 struct row_streams {
   const B* row[most_streams];
-  std::size_t rows, ahead;
+  std::size_t rows;
 };
 
 // The products of some rows with T rows of X, over blocks [0, blocks): totals[r][t].
@@ -80,19 +94,19 @@ template <std::size_t T, class B, class X>
 BLOCQ_NOINLINE void multiply_streams(const row_streams<B>& w, const prepared_row<B, X>* x, std::size_t blocks,
                                      float (&totals)[most_streams][T]) noexcept {
   using K = row_kernel<B, X>;
+  constexpr std::size_t distance = 2048;  // bytes, from which memory is asked for
   typename K::sums sums[most_streams][T];
   B rest[K::step];
   for (std::size_t i = 0; i * K::step < blocks; ++i) {
     const std::size_t left = blocks - i * K::step;
-    const typename K::operand* xs[T];
+    const typename prepared_row<B, X>::operand* xs[T];
     for (std::size_t t = 0; t < T; ++t) xs[t] = &x[t].unit[i];
     for (std::size_t r = 0; r < w.rows; ++r) {
       const B* unit = w.row[r] + i * K::step;
       for (std::size_t line = 0; line < K::step * sizeof(B); line += 64)
-        vec::prefetch(reinterpret_cast<const char*>(unit) + w.ahead + line);
+        vec::prefetch(reinterpret_cast<const char*>(unit) + distance + line);
       if (left < K::step) {
-        std::memset(static_cast<void*>(rest), 0, sizeof rest);
-        std::memcpy(static_cast<void*>(rest), unit, left * sizeof(B));
+        fill_up(rest, unit, left);
         unit = rest;
       }
       K::template add<T>(unit, xs, sums[r]);
@@ -105,13 +119,13 @@ BLOCQ_NOINLINE void multiply_streams(const row_streams<B>& w, const prepared_row
 // y[t][m] = the product of row m of the weights with row t of X, x(t). `room` has T prepared rows.
 template <std::size_t T, class B, class X, class RowOfX>
 void multiply_rows(matrix_view<const B> weights, RowOfX&& x, prepared_row<B, X>* room, matrix_view<float> y) noexcept {
-  constexpr std::size_t distance = 2048, piece = piece_blocks<B, X>;
+  constexpr std::size_t piece = piece_blocks<B, X>;
   const std::size_t part = weights.rows / most_streams;
   for (std::size_t first = 0; first == 0 || first < weights.cols; first += piece) {
     const std::size_t blocks = weights.cols - first < piece ? weights.cols - first : piece;
     for (std::size_t t = 0; t < T; ++t) room[t].prepare(x(t) + first * block_size<B> / elements_of<X>, blocks);
     const auto run = [&](std::size_t m, std::size_t rows, std::size_t apart) {
-      row_streams<B> streams{{}, rows, distance};
+      row_streams<B> streams{{}, rows};
       for (std::size_t r = 0; r < rows; ++r) streams.row[r] = weights.row(m + r * apart).data() + first;
       float totals[most_streams][T];
       multiply_streams<T>(streams, room, blocks, totals);
@@ -133,11 +147,31 @@ BLOCQ_NOINLINE void multiply_row(matrix_view<const B> weights, const X* x, float
   multiply_rows<1>(
       weights, [x](std::size_t) { return x; }, &room, matrix_view<float>{y, 1, weights.rows, weights.rows});
 }
+// Rows of which one is multiplied: unit by unit, and nothing is prepared for others.
 template <class B, class X>
-float dot_blocks(const B* w, const X* x, std::size_t blocks) noexcept {
-  float y;
-  multiply_row(matrix_view<const B>{w, 1, blocks, blocks}, x, &y);
-  return y;
+BLOCQ_NOINLINE float dot_blocks(const B* w, const X* x, std::size_t blocks) noexcept {
+  using K = row_kernel<B, X>;
+  constexpr std::size_t piece = piece_blocks<B, X>, x_step = prepared_row<B, X>::x_step;
+  typename K::sums sums[1];
+  float total = 0.0f;
+  B rest[K::step];
+  X rest_x[x_step];
+  for (std::size_t i = 0; i < blocks; i += K::step, x += x_step) {
+    const std::size_t left = blocks - i;
+    if (left < K::step) {
+      fill_up(rest, w + i, left);
+      fill_up(rest_x, x, left * x_step / K::step);
+    }
+    typename K::template operand<true> unit;
+    unit.load(left < K::step ? rest_x : x);
+    const typename K::template operand<true>* const xs[1] = {&unit};
+    K::template add<1>(left < K::step ? rest : w + i, xs, sums);
+    if (left <= K::step || (i + K::step) % piece == 0) {
+      total = i < piece ? sums[0].total() : total + sums[0].total();
+      sums[0] = {};
+    }
+  }
+  return total;
 }
 
 }  // namespace detail

@@ -163,45 +163,66 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static constexpr int magnitude =
       values_of<B>.highest > -values_of<B>.lowest ? values_of<B>.highest : -values_of<B>.lowest;
   // Sums of four codes or, where a sum can begin at what their bias makes of it, of four values fit in words.
-  static constexpr bool from_values = quad::has_dot4 && bias_of<B> != 0 && magnitude * 128 * 4 <= 32767;
+  static constexpr bool from_values =
+      quad::has_dot4 && bias_of<B> != 0 && !fits_words<B, 4> && magnitude * 128 * 4 <= 32767;
   static constexpr bool in_fours = from_values || (how == product::codes && fits_words<B, 4>);
   // What remains to be subtracted: the bias times the activations and their scales.
   static constexpr bool corrected = bias_of<B> != 0 && !from_values;
   static constexpr int vectors = 4;
+  static constexpr bool in_place = halves_in_place;
   static constexpr std::size_t minima = unit_scales<B>::minima;
 
+  template <bool InPlace>
   struct operand {
-    quad::bytes q[step][vectors];
+    const q8_k* blocks;
+    quad_bytes copy[InPlace ? 1 : step][vectors];
     quad::ints first[step][from_values ? vectors : 1];
-    vec::words bsums[step];
+    vec::words bsums[corrected ? step : 1];
+    quad::ints minus;                                // the bias times the activations of formats without scales
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
     quad::floats d, minus_d;                         // of four blocks in each lane; of one block in each lane
     bool has_minus_128;
 
+    // The activations that vector v of block s is multiplied with.
+    static BLOCQ_INLINE quad::bytes read(const q8_k& x, int v) noexcept {
+      using order = code_order<B>;
+      const auto group = [&](int lane) BLOCQ_INLINE_LAMBDA { return x.qs + 16 * order::group_of(v, lane); };
+      return order::in_halves ? quad::load_halves(group(0), group(2))
+                              : quad::load_lanes(group(0), group(1), group(2), group(3));
+    }
+    BLOCQ_INLINE quad::bytes q(std::size_t s, int v) const noexcept {
+      if constexpr (InPlace)
+        return read(blocks[s], v);
+      else
+        return copy[s][v].load();
+    }
+
     BLOCQ_INLINE void load(const q8_k* x) noexcept {
-      has_minus_128 = false;
-      float scale[4];
+      blocks = x;
+      [[maybe_unused]] vec::bytes lowest = vec::fill_bytes(0);
       for (std::size_t s = 0; s < step; ++s) {
-        const auto group = [&](int v, int lane)
-                               BLOCQ_INLINE_LAMBDA { return x[s].qs + 16 * code_order<B>::group_of(v, lane); };
         for (int v = 0; v < vectors; ++v) {
-          if (code_order<B>::in_halves)
-            q[s][v] = quad::load_halves(group(v, 0), group(v, 2));
-          else
-            q[s][v] = quad::load_lanes(group(v, 0), group(v, 1), group(v, 2), group(v, 3));
+          if constexpr (!InPlace) copy[s][v].store(read(x[s], v));
           if constexpr (from_values) {
             quad::ints sum = quad::fill_ints(0);
-            quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q[s][v]);
+            quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q(s, v));
             first[s][v] = quad::fill_ints(0) - sum;
           }
         }
         if constexpr (how == product::wide)
           for (std::size_t c = 0; c < 8; ++c)
-            has_minus_128 |= vec::any(vec::equal(vec::load_bytes(x[s].qs + 32 * c), vec::fill_bytes(-128)));
+            lowest = lowest | vec::equal(vec::load_bytes(x[s].qs + 32 * c), vec::fill_bytes(-128));
         if constexpr (corrected) bsums[s] = vec::load_little_words(x[s].bsums);
-        scale[s] = block_scale(x[s]) * group_unit<B>;
       }
-      d = quad::as_floats(quad::fill_lanes(scale));
+      has_minus_128 = how == product::wide && vec::any(lowest);
+      if constexpr (corrected && !scaled) {
+        const auto part = [&](std::size_t i) BLOCQ_INLINE_LAMBDA {
+          return quad::widen_zero(vec::madd2(vec::fill_words(bias_of<B>), bsums[i]));
+        };
+        minus = quad::meet(part(0), part(1), part(2), part(3));
+      }
+      d = quad::fill_four(block_scale(x[0]), block_scale(x[1]), block_scale(x[2]), block_scale(x[3])) *
+          quad::fill_floats(group_unit<B>);
       if constexpr (minima != 0) {
         minus_d = quad::spread_lanes(quad::fill_floats(0.0f) - d);
         for (std::size_t h = 0; h < minima; ++h) {
@@ -225,6 +246,14 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     if constexpr (code_order<B>::from_planes) {
       read_planes(typename format_traits<B>::codes{}, b, codes);
       for (quad::bytes& v : codes) v = offset_codes<B>(v);
+    } else if constexpr (std::is_same_v<B, tq1_0>) {  // chunk c < 5 is the first 32 bytes times 3^c
+      const auto thrice = [](auto v) BLOCQ_INLINE_LAMBDA { return v + v + v; };
+      const vec::bytes first = vec::load_bytes(b.qs), ninefold = thrice(thrice(first));
+      const quad::bytes two = quad::join(first, thrice(first));
+      codes[0] = quad::carry_of_thrice(two);
+      codes[1] = quad::carry_of_thrice(thrice(thrice(two)));
+      codes[2] = quad::join(vec::carry_of_thrice(thrice(thrice(ninefold))), digits(b, 5));
+      codes[3] = quad::join(digits(b, 6), digits(b, 7));
     } else if constexpr (std::is_same_v<B, q8_k>) {
       for (int v = 0; v < vectors; ++v) codes[v] = quad::load_bytes(b.qs + 64 * v);
     } else {
@@ -237,12 +266,12 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   }
 
   // The products of block S of a unit, times their scales.
-  template <int S>
+  template <int S, class Operand>
   static BLOCQ_INLINE quad::ints multiply(const quad::bytes (&codes)[vectors], const unit_scales<B>& scales,
-                                          const operand& x) noexcept {
-    const quad::bytes(&q)[vectors] = x.q[S];
+                                          const Operand& x) noexcept {
+    const auto q = [&](int v) BLOCQ_INLINE_LAMBDA { return x.q(S, v); };
     quad::ints sum = quad::fill_ints(0);
-    const auto add_fours = [&](quad::ints& to, int v) BLOCQ_INLINE_LAMBDA { quad::dot4_to(to, codes[v], q[v]); };
+    const auto add_fours = [&](quad::ints& to, int v) BLOCQ_INLINE_LAMBDA { quad::dot4_to(to, codes[v], q(v)); };
     const auto fours_of = [&](int v) BLOCQ_INLINE_LAMBDA {
       quad::ints four = from_values ? x.first[S][v] : quad::fill_ints(0);
       add_fours(four, v);
@@ -253,8 +282,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       for (int v = 0; v < vectors; ++v) add_fours(sum, v);
     } else if constexpr (!scaled && how == product::codes) {
       static_assert(fits_words<B, 8>);
-      quad::words products = quad::maddubs(codes[0], q[0]);
-      for (int v = 1; v < vectors; ++v) products = products + quad::maddubs(codes[v], q[v]);
+      quad::words products = quad::maddubs(codes[0], q(0));
+      for (int v = 1; v < vectors; ++v) products = products + quad::maddubs(codes[v], q(v));
       sum = sum_pairs(products);
     } else if constexpr (in_fours) {
       simd::unroll<vectors / 2>([&]<int P>() BLOCQ_INLINE_LAMBDA {
@@ -263,7 +292,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
         if constexpr (quad::has_dot4)
           products = quad::fours(fours_of(v), fours_of(v + 1));
         else
-          products = quad::fours(quad::maddubs(codes[v], q[v]), quad::maddubs(codes[v + 1], q[v + 1]));
+          products = quad::fours(quad::maddubs(codes[v], q(v)), quad::maddubs(codes[v + 1], q(v + 1)));
         quad::madd2_to(sum, products, scales.template spread<S, v, v + 1>());
       });
     } else if constexpr (quad::has_dot4) {
@@ -274,17 +303,17 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       simd::unroll<vectors>([&]<int V>() BLOCQ_INLINE_LAMBDA {
         if (how == product::wide && x.has_minus_128) {
           quad::ints bias = quad::fill_ints(0), biased = bias;
-          quad::dot4_to(biased, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q[V]);
-          quad::dot4_to(bias, quad::fill_bytes(quad::dot4_bias), q[V]);
+          quad::dot4_to(biased, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q(V));
+          quad::dot4_to(bias, quad::fill_bytes(quad::dot4_bias), q(V));
           sum = sum + (biased - bias);
         } else {
           quad::words products;
           if constexpr (how == product::codes)
-            products = quad::maddubs(codes[V], q[V]);
+            products = quad::maddubs(codes[V], q(V));
           else if constexpr (how == product::magnitudes)
-            products = quad::maddss(q[V], codes[V]);
+            products = quad::maddss(q(V), codes[V]);
           else
-            products = quad::maddss(codes[V], q[V]);
+            products = quad::maddss(codes[V], q(V));
           if constexpr (scaled)
             quad::madd2_to(sum, products, scales.template spread<S, V, V>());
           else
@@ -292,10 +321,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
         }
       });
     }
-    if constexpr (corrected) {
-      const vec::words bias = scaled ? scales.scale[S] * vec::fill_words(bias_of<B>) : vec::fill_words(bias_of<B>);
-      sum = sum - quad::widen_zero(vec::madd2(bias, x.bsums[S]));
-    }
+    if constexpr (corrected && scaled)
+      sum = sum - quad::widen_zero(vec::madd2(scales.scale[S] * vec::fill_words(bias_of<B>), x.bsums[S]));
     return sum;
   }
 
@@ -305,13 +332,12 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
                   }) {
       return quad::load_four_halves(w[0]->d, w[1]->d, w[2]->d, w[3]->d);
     } else {
-      const float d[4] = {block_scale(*w[0]), block_scale(*w[1]), block_scale(*w[2]), block_scale(*w[3])};
-      return quad::as_floats(quad::fill_lanes(d));
+      return quad::fill_four(block_scale(*w[0]), block_scale(*w[1]), block_scale(*w[2]), block_scale(*w[3]));
     }
   }
 
-  template <std::size_t T>
-  static BLOCQ_INLINE void add(const B* w, const operand* const (&x)[T], sums (&sum)[T]) noexcept {
+  template <std::size_t T, class Operand>
+  static BLOCQ_INLINE void add(const B* w, const Operand* const (&x)[T], sums (&sum)[T]) noexcept {
     const B* const at[step] = {w, w + 1, w + 2, w + 3};
     const unit_scales<B> scales(at);
     quad::ints products[T][step];
@@ -322,7 +348,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     });
     const quad::floats d = block_scales(at);
     for (std::size_t t = 0; t < T; ++t) {
-      const quad::ints four = quad::meet(products[t][0], products[t][1], products[t][2], products[t][3]);
+      quad::ints four = quad::meet(products[t][0], products[t][1], products[t][2], products[t][3]);
+      if constexpr (corrected && !scaled) four = four - x[t]->minus;
       sum[t].products = quad::fma(quad::to_floats(four), d * x[t]->d, sum[t].products);
     }
     if constexpr (minima != 0) {

@@ -251,6 +251,9 @@ BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(four), four, 1)};
 #endif
 }
+BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
+  return {_mm256_setr_ps(a, b, c, d, a, b, c, d)};
+}
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept {
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_set1_ps(low)), _mm_set1_ps(high), 1)};
 }

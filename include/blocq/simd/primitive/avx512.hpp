@@ -52,6 +52,7 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm512_storeu_si512(p, a.v); }
 BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
   return {_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a))),
                              _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
@@ -68,6 +69,13 @@ BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm512_and_si5
 BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
 BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {_mm512_xor_si512(a.v, b.v)}; }
 BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {_mm512_add_epi8(a.v, b.v)}; }
+BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
+  const __m512i one = _mm512_set1_epi8(1);
+  const auto more_than = [&](int n) {
+    return _mm512_min_epu8(_mm512_subs_epu8(a.v, _mm512_set1_epi8(static_cast<char>(n))), one);
+  };
+  return {_mm512_add_epi8(more_than(85), more_than(170))};
+}
 template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
   return {_mm512_and_si512(_mm512_srli_epi16(a.v, static_cast<unsigned>(shift)), _mm512_set1_epi8((1 << Width) - 1))};
@@ -291,6 +299,9 @@ BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
   return {_mm512_maskz_cvtepu8_epi32(
       0xffff, _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), byte(8), byte(9),
                             byte(10), byte(11), byte(12), byte(13), byte(14), byte(15)))};
+}
+BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
+  return {_mm512_maskz_broadcast_f32x4(0xffff, _mm_setr_ps(a, b, c, d))};
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
   return {_mm512_maskz_broadcast_f32x4(0xffff, _mm256_castps256_ps128(avx2::load_four_halves(a, b, c, d).v))};

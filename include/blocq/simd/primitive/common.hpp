@@ -310,6 +310,8 @@ inline floats load_four_halves(const le16& a, const le16& b, const le16& c, cons
   const float f[4] = {f16_to_f32(a), f16_to_f32(b), f16_to_f32(c), f16_to_f32(d)};
   return {{f[0], f[1], f[2], f[3], f[0], f[1], f[2], f[3]}};
 }
+// Four numbers, in each half.
+inline floats fill_four(float a, float b, float c, float d) noexcept { return {{a, b, c, d, a, b, c, d}}; }
 // `low` four times, then `high` four times.
 inline floats fill_two(float low, float high) noexcept { return {{low, low, low, low, high, high, high, high}}; }
 // Eight binary16 numbers, little-endian, that lie at the addresses at(0) to at(7).

@@ -274,6 +274,10 @@ BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c
   const f32x4 four = f16_to_floats(codes, 0);
   return {four, four};
 }
+BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
+  const f32x4 four = {a, b, c, d};
+  return {four, four};
+}
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(low), fill_f32(high)}; }
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
