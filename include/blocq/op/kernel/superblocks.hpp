@@ -248,8 +248,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       for (quad::bytes& v : codes) v = offset_codes<B>(v);
     } else if constexpr (std::is_same_v<B, tq1_0>) {  // chunk c < 5 is the first 32 bytes times 3^c
       const auto thrice = [](auto v) BLOCQ_INLINE_LAMBDA { return v + v + v; };
-      const vec::bytes first = vec::load_bytes(b.qs), ninefold = thrice(thrice(first));
-      const quad::bytes two = quad::join(first, thrice(first));
+      const vec::bytes once = vec::load_bytes(b.qs), ninefold = thrice(thrice(once));
+      const quad::bytes two = quad::join(once, thrice(once));
       codes[0] = quad::carry_of_thrice(two);
       codes[1] = quad::carry_of_thrice(thrice(thrice(two)));
       codes[2] = quad::join(vec::carry_of_thrice(thrice(thrice(ninefold))), digits(b, 5));

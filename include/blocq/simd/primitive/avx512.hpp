@@ -54,8 +54,8 @@ BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(stati
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm512_storeu_si512(p, a.v); }
 BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
-  return {_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a))),
-                             _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
+  return {_mm512_maskz_inserti64x4(0xff, _mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a))),
+                                   _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
 }
 BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const void* d) noexcept {
   __m512i v = _mm512_castsi128_si512(lane(a));
@@ -207,10 +207,10 @@ BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {_mm512_castsi512_ps(a.v)}; }
 
 BLOCQ_INLINE bytes join(avx2::bytes low, avx2::bytes high) noexcept {
-  return {_mm512_inserti64x4(_mm512_castsi256_si512(low.v), high.v, 1)};
+  return {_mm512_maskz_inserti64x4(0xff, _mm512_castsi256_si512(low.v), high.v, 1)};
 }
 BLOCQ_INLINE ints join(avx2::ints low, avx2::ints high) noexcept {
-  return {_mm512_inserti64x4(_mm512_castsi256_si512(low.v), high.v, 1)};
+  return {_mm512_maskz_inserti64x4(0xff, _mm512_castsi256_si512(low.v), high.v, 1)};
 }
 BLOCQ_INLINE floats join(avx2::floats low, avx2::floats high) noexcept {
   return as_floats(join(avx2::as_bytes(low), avx2::as_bytes(high)));
