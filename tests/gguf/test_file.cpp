@@ -302,3 +302,32 @@ TEST_CASE("a GGUF file goes to the disk and comes back") {
   REQUIRE(r);
   CHECK(std::memcmp(r->find_tensor("t")->data.data(), data, sizeof data) == 0);
 }
+
+#if BLOCQ_POSIX_FILES
+TEST_CASE("a link to an open pipe or to a file without a name is written directly") {
+  int ends[2] = {};
+  REQUIRE(::pipe(ends) == 0);
+  const std::string link = "/dev/fd/" + std::to_string(ends[1]);
+  if (::access(link.c_str(), W_OK) == 0) {
+    CHECK(write_all(link, "abc") == "");
+    char read[4] = {};
+    CHECK(::read(ends[0], read, 3) == 3);
+    CHECK(std::string(read) == "abc");
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+
+  const directory d;
+  put(d / "file", "longer than what comes");
+  const int fd = ::open((d / "file").c_str(), O_RDWR);
+  REQUIRE(fd >= 0);
+  fs::remove(d / "file");
+  const std::string nameless = "/dev/fd/" + std::to_string(fd);
+  if (::access(nameless.c_str(), W_OK) == 0) {
+    CHECK(write_all(nameless, "abc") == "");
+    CHECK(get(nameless) == "abc");
+  }
+  CHECK(d.names().empty());
+  ::close(fd);
+}
+#endif
