@@ -5,8 +5,6 @@
 
 #include <iostream>
 
-namespace {}  // namespace
-
 int dequantize(const dequantize_options& o) {
   const model source(o.in);
   const format_entry& target = *find_format(o.type);
@@ -24,6 +22,6 @@ int dequantize(const dequantize_options& o) {
   std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " decoded to "
             << target.name << "; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes())
             << '\n'
-            << stages_text(result, o.threads) << '\n';
+            << scales_text(result) << stages_text(result, o.threads) << '\n';
   return exit_done;
 }
