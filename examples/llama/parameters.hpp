@@ -32,6 +32,7 @@ struct architecture {
   rope_factors factors;
 };
 inline constexpr architecture architectures[] = {{"llama", false, false, false, rope_factors::one},
+                                                 {"mistral3", false, false, false, rope_factors::one},
                                                  {"qwen2", true, false, false, rope_factors::none},
                                                  {"qwen3", true, true, false, rope_factors::none},
                                                  {"phi3", true, false, true, rope_factors::by_length}};
