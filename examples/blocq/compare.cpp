@@ -167,8 +167,10 @@ int compare(const compare_options& o) {
   if (!o.csv.empty()) csv.emplace(o.csv);
   if (!o.svg.empty()) svg.emplace(o.svg);
   std::vector<const model::tensor*> tensors;
+  std::vector<std::string> notes;
   std::uint64_t all = 0, sampled = 0;
   for (const model::tensor& t : source.tensors()) {
+    if (!t.is_known()) notes.push_back("tensor '" + printable(t.name) + "' is left out: " + type_text(t));
     if (!is_weight_matrix(t)) continue;
     tensors.push_back(&t);
     all += t.elements();
@@ -176,7 +178,6 @@ int compare(const compare_options& o) {
   if (tensors.empty()) throw failure(printable(o.in) + ": has no weight matrix");
   std::vector<result_line> lines = measure_all(o, tensors, sampled);
 
-  std::vector<std::string> notes;
   std::erase_if(lines, [&](const result_line& l) {
     if (!l.out_of_range.empty())
       notes.push_back(std::string(l.format->name) + ": left out, tensor '" + printable(l.out_of_range) +

@@ -12,6 +12,7 @@ int dequantize(const dequantize_options& o) {
   job.metadata["general.file_type"] = file_type_of(target);
   std::size_t changed = 0;
   for (const auto& t : source.tensors()) {
+    require_known(t);
     const format_entry* const format = format_of(t);
     const bool blocks = format != nullptr && format->block_size > 1;
     job.tensors.push_back({&t, blocks ? &target : nullptr});

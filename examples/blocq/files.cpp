@@ -21,7 +21,8 @@ bool collide(const fs::path& a, const fs::path& b) {
   if (::stat(a.c_str(), &x) == 0 && ::stat(b.c_str(), &y) == 0)
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino && !S_ISCHR(x.st_mode);
   std::error_code ignored;
-  return fs::weakly_canonical(a, ignored) == fs::weakly_canonical(b, ignored) && !fs::exists(a, ignored);
+  const auto name = [&](const fs::path& p) { return fs::weakly_canonical(fs::absolute(p, ignored), ignored); };
+  return name(a) == name(b) && !fs::exists(a, ignored);
 }
 
 void refuse_if_any(const std::vector<fs::path>& files, const std::string& path, const char* reason) {

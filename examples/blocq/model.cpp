@@ -114,6 +114,11 @@ std::string type_text(const gguf::tensor_info& tensor) {
          (name == nullptr ? "" : " (" + std::string(name) + ")");
 }
 
+void require_known(const gguf::tensor_info& tensor) {
+  if (!tensor.is_known())
+    throw failure("tensor '" + printable(tensor.name) + "' is of " + type_text(tensor) + ", which cannot be decoded");
+}
+
 std::string shape_text(const gguf::tensor_info& tensor) {
   std::string text = std::to_string(tensor.dims[0]);
   for (unsigned i = 1; i < tensor.n_dims; ++i) text += " x " + std::to_string(tensor.dims[i]);

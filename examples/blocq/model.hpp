@@ -61,6 +61,9 @@ bool is_weight_matrix(const blocq::gguf::tensor_info& tensor);
 // of a known format.
 void read_elements(const model::tensor& tensor, std::size_t first, std::span<float> out);
 
+// Throws failure if the tensor is of a type that is not known, so that its numbers cannot be had.
+void require_known(const blocq::gguf::tensor_info& tensor);
+
 // "q4_k", "type 139 (iq4_k)" or "type 200".
 std::string type_text(const blocq::gguf::tensor_info& tensor);
 

@@ -92,8 +92,10 @@ int quantize(const quantize_options& o) {
   std::map<std::string, std::size_t> formats;
   for (const model::tensor& t : source.tensors()) {
     const auto matches = [&](const std::regex& r) { return std::regex_search(t.name.begin(), t.name.end(), r); };
+    const bool chosen = matches(include) && (o.exclude.empty() || !matches(exclude));
+    if (chosen) require_known(t);
     conversion c{&t};
-    if (is_weight_matrix(t) && matches(include) && (o.exclude.empty() || !matches(exclude))) {
+    if (chosen && is_weight_matrix(t)) {
       c.target = &wanted.format_for(t, t.row_elements());
       const format_entry& ideal = wanted.format_for(t, any_format_fits);
       const bool fits = c.target == &ideal;

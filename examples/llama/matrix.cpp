@@ -58,7 +58,8 @@ const tensor_info& checked(const tensor_info& t, std::size_t rows, std::size_t c
   if (t.row_elements() != columns || t.rows() != rows || t.dims[1] != rows)
     throw std::runtime_error("the tensor '" + name + "' does not have the shape that the metadata say");
   if (t.type != f32 && !blocq::visit_gguf(t.type, []<class B> {}))
-    throw std::runtime_error("the tensor '" + name + "' has a type that is not for weights (" + t.type_name() + ")");
+    throw std::runtime_error("the tensor '" + name + "' has a type that is not for weights: " +
+                             std::to_string(static_cast<std::uint32_t>(t.type)) + " (" + t.type_name() + ")");
   if (t.data.empty()) throw std::runtime_error("the tensor '" + name + "' is there without its data");
   return t;
 }
