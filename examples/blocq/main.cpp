@@ -19,7 +19,7 @@ std::string version() {
 }
 
 constexpr const char* model_help = "GGUF file; of a split set, any of its files";
-constexpr const char* llama_help = "GGUF file of a model of the architecture 'llama'";
+constexpr const char* llama_help = "GGUF file of a model of the llama family: llama, mistral3, qwen2, qwen3, phi3";
 constexpr const char* output_help = "File to write; it appears when it is complete";
 constexpr const char* best_help = "Search longer than the reference encoder for a smaller error, where that is known";
 

@@ -137,6 +137,8 @@ std::vector<std::string> weights_text(const model& file, const model& base, unsi
     bytes += other->data.size();
     progress bar("comparing", t.elements());
     error += compare_tensors(t, *other, threads, bar);
+    if (!error.is_finite())
+      throw not_finite("tensor '" + printable(t.name) + "': how far the copies are apart is not a number");
   }
   return {elements == 0 ? "-" : number_text(8.0 * static_cast<double>(bytes) / static_cast<double>(elements), 4),
           error.noise == 0 ? "0" : number_text(100 * error.relative_rmse(), 3) + " %"};
