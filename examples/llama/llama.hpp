@@ -110,7 +110,8 @@ class session {
               tokens > m.rope_.original_context ? m.long_divisors_ : m.short_divisors_) {
     const llama::shape& s = m.s_;
     if (s.sliding_window != 0 && tokens > s.sliding_window)
-      throw std::runtime_error("'attention.sliding_window' is " + std::to_string(s.sliding_window) +
+      throw std::runtime_error("'" + std::string(m.kind_.name) + ".attention.sliding_window' is " +
+                               std::to_string(s.sliding_window) +
                                " tokens, and this engine does not run texts that are longer");
     for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kind, s.head_width);
   }

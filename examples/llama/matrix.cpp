@@ -66,6 +66,11 @@ const tensor_info& checked(const tensor_info& t, std::size_t rows, std::size_t c
 
 }  // namespace
 
+std::string quoted(std::string_view text) {
+  blocq::error e(blocq::errc::bad_name);
+  return e.quote(text.data(), text.size()).message();
+}
+
 const tensor_info* tensors::find(const std::string& name) {
   const tensor_info* const found = file_.find_tensor(name);
   if (found != nullptr) used_.insert(found->name);
@@ -84,8 +89,8 @@ void tensors::finish() const {
     // The scale of what goes in belongs to another way of multiplying.
     const tensor_info* const weight = find_scaled(file_, t);
     if (weight != nullptr && used_.contains(weight->name) && t.name.ends_with(".input_scale")) continue;
-    throw std::runtime_error("the tensor '" + std::string(t.name) +
-                             "' is not one that this engine knows, and may change results");
+    throw std::runtime_error("the tensor " + quoted(t.name) +
+                             " is not one that this engine knows, and may change results");
   }
 }
 

@@ -14,6 +14,9 @@
 
 namespace llama {
 
+// A file's text for a message: in quotes, in printable ASCII and of bounded length.
+std::string quoted(std::string_view text);
+
 // The tensors of a model, remembering which were asked for.
 class tensors {
  public:

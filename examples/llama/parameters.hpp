@@ -3,6 +3,8 @@
 #ifndef LLAMA_PARAMETERS_HPP
 #define LLAMA_PARAMETERS_HPP
 
+#include "matrix.hpp"
+
 #include <blocq/gguf/reader.hpp>
 
 #include <algorithm>
@@ -120,13 +122,14 @@ class metadata {
       if (seen_.contains(key) || starts("general.") || starts("tokenizer.") || starts("split.") || starts("quantize."))
         continue;
       if (!starts(full("")) && !starts("prism.") && value.type() == blocq::gguf::value_type::string) continue;
-      throw std::runtime_error("'" + std::string(key) +
-                               "' is not a key that this engine knows, and may change results");
+      throw std::runtime_error(quoted(key) + " is not a key that this engine knows, and may change results");
     }
   }
 
- private:
+  // A key with the architecture in front.
   std::string full(const std::string& key) const { return std::string(architecture_->name) + '.' + key; }
+
+ private:
   const blocq::gguf::value* find(const std::string& key) { return file_.find(*seen_.insert(full(key)).first); }
 
   const blocq::gguf::reader& file_;
@@ -146,9 +149,9 @@ inline shape read_shape(metadata& from) {
   s.epsilon = static_cast<float>(from.number("attention.layer_norm_rms_epsilon").value_or(1e-5));
   s.head_width = from.count("attention.key_length", s.width / s.heads);
   if (from.count("attention.value_length", s.head_width) != s.head_width)
-    throw std::runtime_error("keys and values are of different widths, which this engine does not know");
+    throw std::runtime_error("'" + from.full("attention.value_length") + "' is not the width of keys, as it is here");
   if (s.head_width == 0 || s.heads % s.kv_heads != 0)
-    throw std::runtime_error("the model's heads are of a kind that this engine does not know");
+    throw std::runtime_error("'" + from.full("attention.head_count") + "' heads cannot be shared out");
 
   for (const char* key :
        {"expert_count", "expert_used_count", "attn_logit_softcapping", "final_logit_softcapping", "attention.scale",
@@ -170,7 +173,8 @@ inline rope_parameters read_rope(metadata& from, const shape& s) {
                factor = from.number("rope.scaling.factor").value_or(older);
   const auto type = from.get<std::string_view>("rope.scaling.type").value_or("linear");
   if (type != "none" && type != "linear" && type != "yarn" && type != "longrope")
-    throw std::runtime_error("'rope.scaling.type' is '" + std::string(type) + "', which this engine does not know");
+    throw std::runtime_error("'" + from.full("rope.scaling.type") + "' is " + quoted(type) +
+                             ", which this engine does not know");
   if (type != "none" && factor != 0) r.factor = factor;
   r.factors = from.architecture().factors;
   if (r.factors != rope_factors::none && type == "longrope") r.factors = rope_factors::by_length;
@@ -183,8 +187,10 @@ inline rope_parameters read_rope(metadata& from, const shape& s) {
   from.expect("rope.scaling.yarn_beta_slow", 1);
   from.expect("rope.scaling.yarn_log_multiplier", 0);
   from.ignore("rope.scaling.finetuned");
-  if (r.width > s.head_width || r.width % 2 != 0 || !(r.base > 0) || !(r.factor > 0))
-    throw std::runtime_error("the model's position encoding is of a kind that this engine does not know");
+  if (r.width > s.head_width || r.width % 2 != 0)
+    throw std::runtime_error("'" + from.full("rope.dimension_count") + "' is not an even part of a head");
+  if (!(r.base > 0) || !(r.factor > 0))
+    throw std::runtime_error("'" + from.full("rope.freq_base") + "' or the factor of rope scaling is not above zero");
   return r;
 }
 
