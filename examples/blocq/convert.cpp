@@ -74,7 +74,7 @@ std::size_t granule_of(const conversion_job& job, const model::tensor& t) {
   return weighted ? t.row_elements() : some_blocks;
 }
 
-// Calls f(first, last) for pieces of a range of elements that are of one matrix each, in about so many elements.
+// Calls f(first, last, matrix) for pieces of a range of elements, at most `size` long and of one matrix each.
 template <class F>
 void each_piece(const model::tensor& t, std::size_t first, std::size_t last, std::size_t size, const F& f) {
   const std::size_t matrix = t.dims[0] * t.dims[1];  // a tensor of experts is a stack of matrices
@@ -107,7 +107,7 @@ void convert_elements(const conversion_job& job, const step& s, std::size_t firs
 }
 
 // The units of a tensor that is to be nvfp4: so that small weights are not lost, the largest of a matrix becomes the
-// largest that there is. Empty where the scale would have no place, or would be 1.
+// largest that there is. Empty where a scale would have no place; if all are 1 it is left out.
 std::vector<float> find_units(const conversion_job& job, const conversion& c) {
   const model::tensor& t = *c.source;
   if (c.target == nullptr || c.target->name != "nvfp4" || !may_have_scale(t.name)) return {};
