@@ -4,9 +4,9 @@
 #include "command.hpp"
 #include "round_matrix.hpp"
 #include "terminal.hpp"
+#include "whole_tensor.hpp"
 #include "windows.hpp"
 
-#include <blocq/core/bits.hpp>
 #include <blocq/gguf/writer.hpp>
 
 #include <cstring>
@@ -24,8 +24,12 @@ class float_copy {
   explicit float_copy(const model& source) {
     blocq::gguf::writer out;
     for (const auto& [key, value] : source.metadata()) out.add(key, value);
-    for (const tensor_info& t : source.tensors())
-      out.add_tensor(t.name, format_of(t) != nullptr ? 0 : t.type, {t.dims, t.n_dims});
+    std::vector<const model::tensor*> tensors;
+    for (const model::tensor& t : source.tensors()) {
+      if (t.scales != nullptr) continue;  // it is multiplied in
+      tensors.push_back(&t);
+      out.add_tensor(t.name, format_of(t) != nullptr ? 0 : t.type, {t.dims, t.n_dims}, t.bytes());
+    }
     const auto check = [](const auto& r) {
       if (!r) throw failure(r.message());
     };
@@ -37,30 +41,33 @@ class float_copy {
       return true;
     };
     check(out.begin(sink));
-    for (std::size_t i = 0; i < source.tensors().size(); ++i) {
-      const tensor_info& t = source.tensors()[i];
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const model::tensor& t = *tensors[i];
       if (format_of(t) == nullptr) {
         check(out.write(i, t.data));
         continue;
       }
       std::vector<float> row(t.row_elements());
       for (std::size_t r = 0; r < t.rows(); ++r) {
-        read_rows(t, r, r + 1, row);
+        read_elements(t, r * row.size(), row);
         check(out.write(i, image_of(row)));
       }
     }
     check(out.finish());
-    auto parsed = blocq::gguf::reader::parse(bytes_);
+    auto parsed = blocq::gguf::reader::parse(bytes_, {.unknown_types = true});
     check(parsed);
     reader_ = std::move(*parsed);
+    auto set = blocq::gguf::split_set::open({&reader_, 1});
+    check(set);
+    set_ = std::move(*set);
   }
 
-  const blocq::gguf::reader& reader() const { return reader_; }
+  const blocq::gguf::split_set& set() const { return set_; }
   const tensor_info* find(const std::string& name) const { return reader_.find_tensor(name); }
 
   std::vector<float> get(const tensor_info& t) const {
     std::vector<float> out(t.elements());
-    read_rows(t, 0, t.rows(), out);
+    read_elements({t, {}}, 0, out);
     return out;
   }
   void set(const tensor_info& t, std::span<const float> values) {
@@ -68,20 +75,10 @@ class float_copy {
     std::memcpy(bytes_.data() + (t.data.data() - bytes_.data()), image.data(), image.size());
   }
 
-  // Floats as they are in a file.
-  static std::vector<std::byte> image_of(std::span<const float> values) {
-    std::vector<std::byte> image(4 * values.size());
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      blocq::le32 word;
-      store(word, blocq::to_bits(values[i]));
-      std::memcpy(image.data() + 4 * i, &word, 4);
-    }
-    return image;
-  }
-
  private:
   std::vector<std::byte> bytes_;
   blocq::gguf::reader reader_;
+  blocq::gguf::split_set set_;
 };
 
 // Matrices that have the same input.
@@ -90,19 +87,28 @@ struct group {
   std::string producer;  // whose output that is, and which can take up a scale for each of its elements; or empty
 };
 
-std::vector<group> groups_of(const llama::shape& s, std::size_t layer) {
+std::vector<group> groups_of(const float_copy& model, const llama::shape& s, std::size_t layer) {
   const std::string b = "blk." + std::to_string(layer) + '.';
-  return {{{b + "attn_q.weight", b + "attn_k.weight", b + "attn_v.weight"}, b + "attn_norm.weight"},
-          {{b + "attn_output.weight"}, s.heads == s.kv_heads ? b + "attn_v.weight" : ""},
-          {{b + "ffn_gate.weight", b + "ffn_up.weight"}, b + "ffn_norm.weight"},
-          {{b + "ffn_down.weight"}, b + "ffn_up.weight"}};
+  const auto has = [&](const char* name) { return model.find(b + name) != nullptr; };
+  // What has a bias or shares a matrix produces more than its weights can take up a scale for.
+  const bool joined = has("attn_qkv.weight"), joined_feed = !has("ffn_gate.weight");
+  const auto q = joined ? std::vector{b + "attn_qkv.weight"}
+                        : std::vector{b + "attn_q.weight", b + "attn_k.weight", b + "attn_v.weight"};
+  const auto feed =
+      joined_feed ? std::vector{b + "ffn_up.weight"} : std::vector{b + "ffn_gate.weight", b + "ffn_up.weight"};
+  const bool v_produces = s.heads == s.kv_heads && !joined && !has("attn_v.bias");
+  const bool up_produces = !joined_feed && !has("ffn_up.bias");
+  return {{q, b + "attn_norm.weight"},
+          {{b + "attn_output.weight"}, v_produces ? b + "attn_v.weight" : ""},
+          {feed, b + "ffn_norm.weight"},
+          {{b + "ffn_down.weight"}, up_produces ? b + "ffn_up.weight" : ""}};
 }
 
 class calibrator {
  public:
   calibrator(const model& source, const std::map<std::string, int, std::less<>>& types, const calibration& how)
-      : types_(types), how_(how), copy_(source), model_(copy_.reader()) {
-    windows_ = windows_of(how.text, llama::tokenizer(source.reader()), how.context, how.windows);
+      : types_(types), how_(how), copy_(source), model_(copy_.set()) {
+    windows_ = windows_of(how.text, model_.shape(), llama::tokenizer(source.set()), how.context, how.windows);
     states_.resize(windows_.size());
     for (const auto& [name, type] : types_)
       if (!is_float(type) && !can_calibrate(type))
@@ -111,7 +117,7 @@ class calibrator {
                       std::string(find_format(type)->name) + " do not");
   }
 
-  tensor_bytes run() {
+  calibrated_tensors run() {
     const std::size_t layers = model_.shape().layers;
     progress bar("calibrating", ((how_.awq ? 6 : 5) * layers + 2) * windows_.size());
     bar_ = &bar;
@@ -120,7 +126,7 @@ class calibrator {
       states_[w] = session.state();
     });
     for (std::size_t l = 0; l < layers; ++l) {
-      const auto groups = groups_of(model_.shape(), l);
+      const auto groups = groups_of(copy_, model_.shape(), l);
       const auto step = [&](llama::session& session) { session.layer(l); };
       if (how_.awq) {
         std::vector<std::string> inputs;
@@ -128,7 +134,7 @@ class calibrator {
         const auto each = moments(inputs, step);
         // From the last on, since one's producer is another's consumer.
         for (std::size_t i = groups.size(); i-- > 0;) scale(groups[i], each[i]);
-        model_ = llama::model(copy_.reader());
+        model_ = llama::model(copy_.set());
       }
       for (const group& g : groups) round(g, moments({g.consumers.front()}, step).front());
       each_window([&](llama::session& session, std::size_t, std::size_t w) {
@@ -176,7 +182,7 @@ class calibrator {
         for (std::size_t i = 0; i < names.size(); ++i) {
           if (layer.name() != names[i]) continue;
           if (const auto s = each[part][i].add({x.data(), n, layer.columns(), layer.columns()}); !s)
-            throw failure("the inputs of '" + printable(names[i]) + "' are not numbers: " + s.message());
+            throw not_finite("the inputs of '" + printable(names[i]) + "' are not numbers: " + s.message());
         }
       });
       session.state() = states_[w];
@@ -194,6 +200,14 @@ class calibrator {
     return found == types_.end() || is_float(found->second) ? -1 : found->second;
   }
 
+  // The unit that a matrix is rounded in: another than 1 where it becomes nvfp4 with a scale beside it.
+  float unit_of(const std::string& name, std::span<const float> weights) const {
+    if (type_of(name) != blocq::format_traits<blocq::nvfp4>::gguf_id || !may_have_scale(name)) return 1;
+    float largest = 0;
+    for (const float x : weights) largest = std::max(largest, std::abs(x));
+    return nvfp4_unit(largest);
+  }
+
   // Moves AWQ's scale from what produces the inputs of a group into its matrices. Left alone is what would have to be
   // changed without being rounded; the search is for the type of the first.
   void scale(const group& g, const calib::gram& moments) {
@@ -201,12 +215,18 @@ class calibrator {
     const tensor_info& producer = *copy_.find(g.producer);
     if (producer.rows() > 1 && type_of(g.producer) < 0) return;
     std::vector<std::vector<float>> weights;
-    std::vector<blocq::matrix_view<const float>> views;
+    float unit = 1;
     for (const std::string& name : g.consumers) {
       if (type_of(name) < 0) return;
       weights.push_back(copy_.get(*copy_.find(name)));
-      views.push_back(
-          {weights.back().data(), weights.back().size() / moments.columns(), moments.columns(), moments.columns()});
+      const float own = unit_of(name, weights.back());
+      unit = weights.size() == 1 ? own : std::max(unit, own);
+    }
+    auto searched = weights;
+    std::vector<blocq::matrix_view<const float>> views;
+    for (auto& w : searched) {
+      for (float& x : w) x /= unit;
+      views.push_back({w.data(), w.size() / moments.columns(), moments.columns(), moments.columns()});
     }
     const std::vector<float> scale = find_scale(type_of(g.consumers.front()), views, moments);
     if (scale.empty()) return;
@@ -219,7 +239,7 @@ class calibrator {
     const std::size_t length = produced.size() / n;  // of a row of a matrix; 1 in a norm
     for (std::size_t at = 0; at < produced.size(); ++at) produced[at] /= scale[at / length];
     copy_.set(producer, produced);
-    if (producer.rows() == 1) done_[g.producer] = float_copy::image_of(produced);
+    if (producer.rows() == 1) done_[g.producer] = {image_of(produced)};
   }
 
   void round(const group& g, const calib::gram& moments) {
@@ -235,6 +255,8 @@ class calibrator {
       }
       const tensor_info& t = *copy_.find(name);
       std::vector<float> w = copy_.get(t);
+      const float unit = unit_of(name, w);
+      for (float& x : w) x /= unit;
       try {
         // Queries and keys are multiplied with each other: their largest are not to be clipped. GPTQ makes good for
         // large weights by itself, and does so worse for weights that were clipped.
@@ -242,8 +264,9 @@ class calibrator {
           clip_matrix(type, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, moments);
         auto rounded = round_matrix(type, {w.data(), t.rows(), t.row_elements(), t.row_elements()}, importance,
                                     factor ? &*factor : nullptr, how_.best, how_.threads);
+        for (float& x : rounded.values) x *= unit;
         copy_.set(t, rounded.values);
-        done_[name] = std::move(rounded.blocks);
+        done_[name] = {std::move(rounded.blocks), unit};
       } catch (const failure& e) {
         throw failure("tensor '" + printable(name) + "': " + e.what());
       }
@@ -256,13 +279,13 @@ class calibrator {
   llama::model model_;
   std::vector<std::vector<int>> windows_;
   std::vector<std::vector<float>> states_;  // of each window: what the next layer gets
-  tensor_bytes done_;
+  calibrated_tensors done_;
   progress* bar_ = nullptr;
 };
 
 }  // namespace
 
-tensor_bytes calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
-                       const calibration& how) {
+calibrated_tensors calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
+                             const calibration& how) {
   return calibrator(source, types, how).run();
 }

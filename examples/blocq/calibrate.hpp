@@ -17,7 +17,11 @@ struct calibration {
 };
 
 // Tensors by name, as they go into a file.
-using tensor_bytes = std::map<std::string, std::vector<std::byte>, std::less<>>;
+struct calibrated_tensor {
+  std::vector<std::byte> bytes;
+  float unit = 1;  // of nvfp4 blocks: the scale that the file has beside them
+};
+using calibrated_tensors = std::map<std::string, calibrated_tensor, std::less<>>;
 
 // `types` says what each matrix is to become, as GGUF type ids. The result has the blocks of all of them that lie
 // behind known inputs, which is to say all but the embedding; with AWQ it also has floats of vectors and matrices that
@@ -26,7 +30,7 @@ using tensor_bytes = std::map<std::string, std::vector<std::byte>, std::less<>>;
 // Each matrix sees the inputs that the matrices before it cause as they are after rounding. Nothing depends on the
 // number of threads. Throws failure if the model is not one that the engine runs, if a type's codes do not stand for
 // one element each, or if the text is too short.
-tensor_bytes calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
-                       const calibration& how);
+calibrated_tensors calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
+                             const calibration& how);
 
 #endif

@@ -14,11 +14,17 @@
 // number of the signal.
 inline constexpr int exit_done = 0;
 inline constexpr int exit_different = 1;
+inline constexpr int exit_not_finite = 1;
 inline constexpr int exit_failed = 2;
 
 // What ends a command: one sentence for the user.
 struct failure : std::runtime_error {
   using std::runtime_error::runtime_error;
+};
+
+// The same where something was measured and what came out is no number.
+struct not_finite : failure {
+  using failure::failure;
 };
 
 struct formats_options {

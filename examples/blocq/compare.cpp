@@ -1,11 +1,10 @@
 // blocq compare: what every format costs and what it loses, on the weights of one model.
 #include "command.hpp"
+#include "files.hpp"
 #include "measure.hpp"
 #include "model.hpp"
 #include "plot.hpp"
 #include "terminal.hpp"
-
-#include <blocq/gguf/file.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -68,7 +67,7 @@ void run_format(result_line& line, std::span<const float> weights, std::size_t c
   });
   for (const part& p : parts) {
     if (p.code == blocq::errc::not_finite)
-      throw failure("tensor '" + printable(tensor.name) + "' contains a weight that is not finite");
+      throw not_finite("tensor '" + printable(tensor.name) + "' contains a weight that is not finite");
     if (p.code != blocq::errc::ok && line.out_of_range.empty()) line.out_of_range = tensor.name;
     line.sums += p.sums;
     line.encode_seconds += p.encode;
@@ -77,44 +76,49 @@ void run_format(result_line& line, std::span<const float> weights, std::size_t c
   line.elements += weights.size();
 }
 
-std::vector<result_line> measure_all(const compare_options& o, const std::vector<const tensor_info*>& tensors,
+std::vector<result_line> measure_all(const compare_options& o, const std::vector<const model::tensor*>& tensors,
                                      std::uint64_t& sampled) {
   std::vector<result_line> lines;
   for (const format_entry& f : catalog())
     if (f.encode != nullptr && f.name != "f32") lines.push_back({&f, {}, 0, 0, 0, {}});
 
   std::uint64_t all = 0;
-  for (const tensor_info* t : tensors) all += t->elements();
-  for (const tensor_info* t : tensors) sampled += sample_size(o, *t, all) * t->row_elements();
+  for (const model::tensor* t : tensors) all += t->elements();
+  for (const model::tensor* t : tensors) sampled += sample_size(o, *t, all) * t->row_elements();
   progress bar("measuring", sampled * lines.size());
   std::vector<float> weights;
-  for (const tensor_info* t : tensors) {
+  const auto run_all = [&](const model::tensor& t, std::size_t columns) {
+    for (result_line& line : lines) {
+      check_interrupt();
+      if (t.row_elements() % line.format->block_size == 0) run_format(line, weights, columns, t, o);
+      bar.advance(weights.size());
+    }
+  };
+  for (const model::tensor* t : tensors) {
     const std::size_t columns = t->row_elements(), rows = sample_size(o, *t, all);
     const std::size_t step = std::max<std::size_t>(1, chunk_elements / columns);
     for (std::size_t first = 0; first < rows; first += step) {
       const std::size_t count = std::min(step, rows - first);
-      weights.resize(count * columns);
-      for (std::size_t i = 0; i < count; ++i) {
-        // The middle of each of `rows` equal parts of the tensor.
-        const auto row = static_cast<std::size_t>((static_cast<double>(first + i) + 0.5) *
+      // The middle of each of `rows` equal parts of the tensor.
+      const auto start_of = [&](std::size_t i) {
+        return columns * static_cast<std::size_t>((static_cast<double>(first + i) + 0.5) *
                                                   static_cast<double>(t->rows()) / static_cast<double>(rows));
-        read_rows(*t, row, row + 1, std::span(weights).subspan(i * columns, columns));
+      };
+      if (columns <= chunk_elements) {
+        weights.resize(count * columns);
+        for (std::size_t i = 0; i < count; ++i)
+          read_elements(*t, start_of(i), std::span(weights).subspan(i * columns, columns));
+        run_all(*t, columns);
+        continue;
       }
-      for (result_line& line : lines) {
-        check_interrupt();
-        if (columns % line.format->block_size == 0) run_format(line, weights, columns, *t, o);
-        bar.advance(weights.size());
+      for (std::size_t at = 0; at < columns; at += chunk_elements) {  // a long row in pieces
+        weights.resize(std::min(chunk_elements, columns - at));
+        read_elements(*t, start_of(0) + at, weights);
+        run_all(*t, weights.size());
       }
     }
   }
   return lines;
-}
-
-void save(const std::string& path, const std::string& text) {
-  auto file = blocq::gguf::output_file::create(path.c_str());
-  if (!file) throw failure(file.message());
-  static_cast<void>((*file)(text.data(), text.size()));  // commit says if it went wrong
-  if (const auto done = file->commit(); !done) throw failure(done.message());
 }
 
 std::string csv_text(const std::vector<result_line>& lines) {
@@ -159,9 +163,14 @@ std::string plot_label(std::string_view name) {
 
 int compare(const compare_options& o) {
   const model source(o.in);
-  std::vector<const tensor_info*> tensors;
+  std::optional<output> csv, svg;
+  if (!o.csv.empty()) csv.emplace(o.csv);
+  if (!o.svg.empty()) svg.emplace(o.svg);
+  std::vector<const model::tensor*> tensors;
+  std::vector<std::string> notes;
   std::uint64_t all = 0, sampled = 0;
-  for (const tensor_info& t : source.tensors()) {
+  for (const model::tensor& t : source.tensors()) {
+    if (!t.is_known()) notes.push_back("tensor '" + printable(t.name) + "' is left out: " + type_text(t));
     if (!is_weight_matrix(t)) continue;
     tensors.push_back(&t);
     all += t.elements();
@@ -169,7 +178,6 @@ int compare(const compare_options& o) {
   if (tensors.empty()) throw failure(printable(o.in) + ": has no weight matrix");
   std::vector<result_line> lines = measure_all(o, tensors, sampled);
 
-  std::vector<std::string> notes;
   std::erase_if(lines, [&](const result_line& l) {
     if (!l.out_of_range.empty())
       notes.push_back(std::string(l.format->name) + ": left out, tensor '" + printable(l.out_of_range) +
@@ -199,8 +207,11 @@ int compare(const compare_options& o) {
   std::cout << t << "\nSpeeds are per thread.\n";
   for (const std::string& note : notes) std::cout << note << '\n';
 
-  if (!o.csv.empty()) save(o.csv, csv_text(lines));
-  if (!o.svg.empty()) {
+  const auto put = [](output& file, const std::string& text) {
+    static_cast<void>(file(text.data(), text.size()));  // commit says if it went wrong
+  };
+  if (csv) put(*csv, csv_text(lines));
+  if (svg) {
     std::vector<plot_point> points;
     for (const result_line& l : lines)
       if (l.format->block_size > 1 && l.sums.noise > 0 && l.sums.signal > 0)
@@ -208,8 +219,10 @@ int compare(const compare_options& o) {
                           l.sums.relative_rmse()});
     if (points.empty()) throw failure("nothing to plot: no format has a relative error");
     const std::string name = std::filesystem::path(o.in).filename().string();
-    save(o.svg,
-         plot_svg("Error against size: " + printable(name, 48), sample + "; lower and further left is better", points));
+    put(*svg,
+        plot_svg("Error against size: " + printable(name, 48), sample + "; lower and further left is better", points));
   }
+  for (auto* file : {&csv, &svg})
+    if (*file) (*file)->commit();
   return exit_done;
 }

@@ -1,22 +1,24 @@
 #include "convert.hpp"
 
 #include "command.hpp"
+#include "files.hpp"
 #include "terminal.hpp"
+#include "whole_tensor.hpp"
 
 #include <blocq/core/bits.hpp>
-#include <blocq/gguf/file.hpp>
 #include <blocq/gguf/writer.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <mutex>
 
 namespace {
 
 using blocq::gguf::tensor_info;
 
-// Rows that go to the encoder at once, and to the file at once.
+// Elements that go to the encoder at once, and to the file at once (bytes where they are only copied).
 constexpr std::size_t batch_elements = std::size_t{1} << 15;
 constexpr std::size_t chunk_elements = std::size_t{1} << 19;
 
@@ -24,9 +26,9 @@ std::string place_of(const tensor_info& tensor, std::size_t row, std::size_t col
   return "tensor '" + printable(tensor.name) + "', row " + std::to_string(row) + ", column " + std::to_string(column);
 }
 
-// `rows` are those from first_row on; `s` is what the encoder said about them.
+// `rows` are elements from number `first` on; `s` is what the encoder said about them.
 [[noreturn]] void refuse(const blocq::status& s, const tensor_info& tensor, const format_entry& target,
-                         std::span<const float> rows, std::size_t first_row) {
+                         std::span<const float> rows, std::size_t first) {
   const std::size_t columns = tensor.row_elements();
   const auto block =
       rows.subspan(std::min(s.at * target.block_size, rows.size() - target.block_size), target.block_size);
@@ -34,8 +36,8 @@ std::string place_of(const tensor_info& tensor, std::size_t row, std::size_t col
       s.code == blocq::errc::not_finite
           ? std::find_if_not(block.begin(), block.end(), [](float x) { return blocq::is_finite(x); })
           : std::max_element(block.begin(), block.end(), [](float a, float b) { return std::abs(a) < std::abs(b); });
-  const std::size_t element = static_cast<std::size_t>(&*worst - rows.data());
-  throw failure(place_of(tensor, first_row + element / columns, element % columns) + ": " +
+  const std::size_t element = first + static_cast<std::size_t>(&*worst - rows.data());
+  throw failure(place_of(tensor, element / columns, element % columns) + ": " +
                 significant_text(static_cast<double>(*worst), 6) + " cannot be written as " + std::string(target.name) +
                 ": " + s.message());
 }
@@ -58,37 +60,91 @@ struct stage_times {
   std::atomic<std::int64_t> reading = 0, encoding = 0, writing = 0;
 };
 
-// Rows [first, last) of a tensor in the target's format, at `out`.
-void convert_rows(const conversion_job& job, const conversion& c, std::size_t first, std::size_t last, std::byte* out,
-                  stage_times& times) {
-  const tensor_info& tensor = *c.source;
-  const std::size_t columns = tensor.row_elements();
-  const std::size_t matrix_rows = tensor.dims[1];  // a tensor of experts is a stack of matrices
-  const std::size_t batch = std::max<std::size_t>(1, batch_elements / columns);
-  std::vector<float> floats(std::min(batch, last - first) * columns);
-  for (std::size_t row = first; row < last;) {
-    const std::size_t end = std::min({row + batch, last, (row / matrix_rows + 1) * matrix_rows});
-    const std::span rows(floats.data(), (end - row) * columns);
-    stopwatch watch;
-    read_rows(tensor, row, end, rows);
-    times.reading += watch.lap();
-    encode_settings settings{.best = job.best};
-    if (job.importance != nullptr) settings.importance = job.importance->find(tensor, row / matrix_rows);
-    if (const auto s = c.target->encode(rows, out, settings); !s) refuse(s, tensor, *c.target, rows, row);
-    times.encoding += watch.lap();
-    out += c.target->bytes_for(rows.size());
-    row = end;
+// What becomes of one tensor: its new bytes, and a scale beside it if it has units.
+struct step {
+  const conversion& c;
+  std::vector<float> units;  // of each matrix of an nvfp4 tensor in its two-level form
+  std::size_t index;         // in the output
+};
+
+// Elements that go to a thread at once: whole blocks of any format, and whole rows if columns have importance.
+std::size_t granule_of(const conversion_job& job, const model::tensor& t) {
+  constexpr std::size_t some_blocks = 4096;
+  const bool weighted = job.importance != nullptr && !job.importance->find(t, 0).empty();
+  return weighted ? t.row_elements() : some_blocks;
+}
+
+// Calls f(first, last, matrix) for pieces of a range of elements, at most `size` long and of one matrix each.
+template <class F>
+void each_piece(const model::tensor& t, std::size_t first, std::size_t last, std::size_t size, const F& f) {
+  const std::size_t matrix = t.dims[0] * t.dims[1];  // a tensor of experts is a stack of matrices
+  for (std::size_t end; first < last; first = end) {
+    end = std::min({first + size, last, (first / matrix + 1) * matrix});
+    f(first, end, first / matrix);
   }
+}
+
+// Elements [first, last) of a tensor in the target's format, at `out`.
+void convert_elements(const conversion_job& job, const step& s, std::size_t first, std::size_t last, std::byte* out,
+                      stage_times& times) {
+  const model::tensor& t = *s.c.source;
+  const std::size_t granule = granule_of(job, t);
+  std::vector<float> floats;
+  each_piece(t, first, last, std::max<std::size_t>(1, batch_elements / granule) * granule,
+             [&](std::size_t begin, std::size_t end, std::size_t matrix) {
+               stopwatch watch;
+               floats.resize(end - begin);
+               read_elements(t, begin, floats);
+               times.reading += watch.lap();
+               encode_settings settings{.best = job.best};
+               if (job.importance != nullptr) settings.importance = job.importance->find(t, matrix);
+               const auto done = s.units.empty() ? s.c.target->encode(floats, out, settings)
+                                                 : encode_nvfp4_blocks(floats, s.units[matrix], out, settings);
+               if (!done) refuse(done, t, *s.c.target, floats, begin);
+               times.encoding += watch.lap();
+               out += s.c.target->bytes_for(floats.size());
+             });
+}
+
+// The units of a tensor that is to be nvfp4: so that small weights are not lost, the largest of a matrix becomes the
+// largest that there is. Empty where a scale would have no place; if all are 1 it is left out.
+std::vector<float> find_units(const conversion_job& job, const conversion& c) {
+  const model::tensor& t = *c.source;
+  if (c.target == nullptr || c.target->name != "nvfp4" || !may_have_scale(t.name)) return {};
+  if (!c.ready.empty()) return c.units;
+  std::vector<float> largest(t.dims[2] * t.dims[3]);
+  std::mutex mutex;
+  progress bar("measuring", t.elements());
+  const std::size_t count = (t.elements() + batch_elements - 1) / batch_elements;
+  parallel_ranges(job.threads, count, [&](std::size_t begin, std::size_t end) {
+    std::vector<float> floats;
+    const std::size_t last = std::min<std::size_t>(end * batch_elements, t.elements());
+    each_piece(t, begin * batch_elements, last, batch_elements,
+               [&](std::size_t from, std::size_t to, std::size_t matrix) {
+                 check_interrupt();
+                 floats.resize(to - from);
+                 read_elements(t, from, floats);
+                 float greatest = 0;
+                 for (const float x : floats)
+                   if (blocq::is_finite(x)) greatest = std::max(greatest, std::abs(x));
+                 const std::lock_guard lock(mutex);
+                 largest[matrix] = std::max(largest[matrix], greatest);
+                 bar.advance(floats.size());
+               });
+  });
+  std::vector<float> units;
+  for (const float x : largest) units.push_back(nvfp4_unit(x));
+  return units;
+}
+
+bool all_ones(const std::vector<float>& units) {
+  return std::all_of(units.begin(), units.end(), [](float u) { return u == 1.0f; });
 }
 
 }  // namespace
 
 conversion_result convert(const model& source, const conversion_job& job, const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  for (const auto& file : source.files())
-    if (fs::equivalent(file, path, ignored)) throw failure("the output is the input: " + printable(path));
-
+  output file(path);
   blocq::gguf::writer out;
   auto missing = job.metadata;
   for (const auto& [key, value] : source.metadata()) {
@@ -101,55 +157,86 @@ conversion_result convert(const model& source, const conversion_job& job, const 
     }
   }
   for (const auto& [key, value] : missing) out.add(key, value);
+
+  conversion_result result;
+  std::vector<step> steps;
   std::uint64_t elements = 0;
+  std::size_t index = 0;
   for (const conversion& c : job.tensors) {
-    const tensor_info& t = *c.source;
+    const model::tensor& t = *c.source;
+    if (t.scales != nullptr) {
+      const conversion& weight = job.tensors[static_cast<std::size_t>(t.scales - source.set().tensors().data())];
+      if (weight.target != nullptr) {  // its new bytes are scaled weights
+        ++result.scales_folded;
+        continue;
+      }
+    }
     elements += t.elements();
-    out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims});
+    steps.push_back({c, find_units(job, c), index++});
+    out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims}, t.bytes());
+    if (all_ones(steps.back().units)) continue;
+    const std::uint64_t count = steps.back().units.size();
+    out.add_tensor(scale_name(t.name), 0, {&count, 1});
+    ++result.scales_written;
+    ++index;
   }
   if (const auto planned = out.plan(); !planned) throw failure(printable(path) + ": " + planned.message());
 
-  auto file = blocq::gguf::output_file::create(path.c_str());
-  if (!file) throw failure(file.message());
-  const auto check = [&](const blocq::result<void>& r) {  // commit says why a write failed
-    if (!r) throw failure(r.error().code == blocq::errc::io ? file->commit().message() : r.message());
-  };
-  check(out.begin(*file));
+  file.check(out.begin(file));
   progress bar(job.verb, elements);
   std::vector<std::byte> chunk;
   stage_times times;
-  for (std::size_t i = 0; i < job.tensors.size(); ++i) {
-    const conversion& c = job.tensors[i];
-    const tensor_info& t = *c.source;
-    const std::size_t step = std::max<std::size_t>(1, chunk_elements * job.threads / t.row_elements());
-    for (std::size_t first = 0; first < t.rows(); first += step) {
-      check_interrupt();
-      const std::size_t rows = std::min<std::size_t>(step, t.rows() - first);
-      const std::size_t row_bytes = c.target != nullptr ? c.target->bytes_for(t.row_elements()) : t.row_bytes();
-      if (c.target == nullptr || !c.ready.empty()) {
-        stopwatch watch;
-        check(out.write(i, (c.ready.empty() ? t.data : c.ready).subspan(first * row_bytes, rows * row_bytes)));
-        times.writing += watch.lap();
-      } else {
-        chunk.resize(rows * row_bytes);
-        parallel_ranges(job.threads, rows, [&](std::size_t begin, std::size_t end) {
-          convert_rows(job, c, first + begin, first + end, chunk.data() + begin * row_bytes, times);
+  const auto write = [&](std::size_t tensor, std::span<const std::byte> bytes) {
+    check_interrupt();
+    stopwatch watch;
+    file.check(out.write(tensor, bytes));
+    times.writing += watch.lap();
+  };
+  for (const step& s : steps) {
+    const conversion& c = s.c;
+    const model::tensor& t = *c.source;
+    if (c.target == nullptr || !c.ready.empty()) {
+      const std::span<const std::byte> bytes = c.ready.empty() ? t.data : c.ready;
+      for (std::size_t at = 0; at < bytes.size(); at += chunk_elements)
+        write(s.index, bytes.subspan(at, std::min(chunk_elements, bytes.size() - at)));
+      source.release(t.data);
+      bar.advance(t.elements());
+    } else {
+      const std::size_t granule = granule_of(job, t);
+      const std::size_t size = std::max<std::size_t>(1, chunk_elements * job.threads / granule) * granule;
+      for (std::size_t first = 0; first < t.elements(); first += size) {
+        const std::size_t last = std::min<std::size_t>(first + size, t.elements());
+        chunk.resize(c.target->bytes_for(last - first));
+        parallel_ranges(job.threads, (last - first + granule - 1) / granule, [&](std::size_t begin, std::size_t end) {
+          convert_elements(job, s, first + begin * granule, std::min(first + end * granule, last),
+                           chunk.data() + c.target->bytes_for(begin * granule), times);
         });
-        stopwatch watch;
-        check(out.write(i, chunk));
-        times.writing += watch.lap();
+        write(s.index, chunk);
+        const format_entry& from = *format_of(t);
+        source.release(t.data.subspan(from.bytes_for(first), from.bytes_for(last - first)));
+        bar.advance(last - first);
       }
-      source.release(t.data.subspan(first * t.row_bytes(), rows * t.row_bytes()));
-      bar.advance(rows * t.row_elements());
     }
+    if (!all_ones(s.units)) write(s.index + 1, image_of(s.units));
   }
   stopwatch watch;
-  check(out.finish());
-  check(file->commit());
+  file.check(out.finish());
+  file.commit();
   times.writing += watch.lap();
   const auto seconds = [](std::int64_t sum, unsigned threads) { return 1e-9 * static_cast<double>(sum) / threads; };
-  return {out.file_size(), seconds(times.reading, job.threads), seconds(times.encoding, job.threads),
-          seconds(times.writing, 1)};
+  result.file_size = out.file_size();
+  result.reading = seconds(times.reading, job.threads);
+  result.encoding = seconds(times.encoding, job.threads);
+  result.writing = seconds(times.writing, 1);
+  return result;
+}
+
+std::string scales_text(const conversion_result& r) {
+  const auto count = [](std::size_t n, const char* what) {
+    return n == 0 ? std::string() : std::to_string(n) + (n == 1 ? " scale " : " scales ") + what + '\n';
+  };
+  return count(r.scales_folded, "of whole tensors multiplied into their weights and left out") +
+         count(r.scales_written, "of whole tensors written");
 }
 
 std::string stages_text(const conversion_result& r, unsigned threads) {

@@ -14,9 +14,10 @@
 // One tensor of the output: in `target`'s format, or byte for byte as it is if that is null. If its bytes are `ready`
 // they are taken.
 struct conversion {
-  const blocq::gguf::tensor_info* source;
+  const model::tensor* source;
   const format_entry* target = nullptr;
   std::span<const std::byte> ready = {};
+  std::vector<float> units = {};  // that ready nvfp4 blocks are in, one for each matrix; empty: 1
 };
 
 struct conversion_job {
@@ -32,16 +33,21 @@ struct conversion_job {
 // all threads, and theirs is the mean over the threads.
 struct conversion_result {
   std::uint64_t file_size = 0;
+  std::size_t scales_folded = 0, scales_written = 0;  // tensors that are scales of others
   double reading = 0, encoding = 0, writing = 0;
 };
 
-// Streams the model through the job into a file, a bounded number of rows at a time. The bytes do not depend on the
-// number of threads. The file appears when it is complete; after a failure there is none.
-// Throws failure, naming tensor and element if a weight cannot be held.
+// Streams the model through the job into a file, a bounded number of elements at a time; of whole rows if columns have
+// importance. The scale of a tensor that gets new bytes is multiplied in and left out; nvfp4 tensors get one, where it
+// has a place. The bytes do not depend on the number of threads. The file appears when it is complete; after a failure
+// there is none. Throws failure, naming tensor and element if a weight cannot be held.
 conversion_result convert(const model& source, const conversion_job& job, const std::string& path);
 
 // The value of general.file_type for a file whose matrices are mostly of this format.
 std::uint32_t file_type_of(const format_entry& format);
+
+// What became of scales, a line each; empty if there are none.
+std::string scales_text(const conversion_result& r);
 
 // "0.2 s reading, 3.1 s encoding, 0.4 s writing; 8 threads"
 std::string stages_text(const conversion_result& r, unsigned threads);

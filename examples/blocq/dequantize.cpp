@@ -5,8 +5,6 @@
 
 #include <iostream>
 
-namespace {}  // namespace
-
 int dequantize(const dequantize_options& o) {
   const model source(o.in);
   const format_entry& target = *find_format(o.type);
@@ -14,6 +12,7 @@ int dequantize(const dequantize_options& o) {
   job.metadata["general.file_type"] = file_type_of(target);
   std::size_t changed = 0;
   for (const auto& t : source.tensors()) {
+    require_known(t);
     const format_entry* const format = format_of(t);
     const bool blocks = format != nullptr && format->block_size > 1;
     job.tensors.push_back({&t, blocks ? &target : nullptr});
@@ -24,6 +23,6 @@ int dequantize(const dequantize_options& o) {
   std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " decoded to "
             << target.name << "; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes())
             << '\n'
-            << stages_text(result, o.threads) << '\n';
+            << scales_text(result) << stages_text(result, o.threads) << '\n';
   return exit_done;
 }

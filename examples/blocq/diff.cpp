@@ -10,8 +10,6 @@
 
 namespace {
 
-using blocq::gguf::tensor_info;
-
 struct comparison {
   std::string name, type_a, type_b;
   error_sums sums;
@@ -19,24 +17,25 @@ struct comparison {
 
 }  // namespace
 
-error_sums compare_tensors(const tensor_info& a, const tensor_info& b, unsigned threads, progress& bar) {
-  const std::size_t columns = a.row_elements(), rows = a.rows();
-  const std::size_t step = std::max<std::size_t>(1, (std::size_t{1} << 20) / columns);
+error_sums compare_tensors(const model::tensor& a, const model::tensor& b, unsigned threads, progress& bar) {
+  constexpr std::size_t piece = 4096;  // whole blocks of any format
+  const std::size_t elements = a.elements(), pieces = (elements + piece - 1) / piece, step = 256;
   error_sums total;
-  for (std::size_t first = 0; first < rows; first += step) {
+  for (std::size_t first = 0; first < pieces; first += step) {
     check_interrupt();
-    const std::size_t count = std::min(step, rows - first);
-    std::vector<error_sums> sums(count);  // one per row, so that their order of summation is always the same
+    const std::size_t count = std::min(step, pieces - first);
+    std::vector<error_sums> sums(count);  // one per piece, so that their order of summation is always the same
     parallel_ranges(threads, count, [&](std::size_t begin, std::size_t end) {
-      std::vector<float> x(columns), y(columns);
+      std::vector<float> x(piece), y(piece);
       for (std::size_t i = begin; i < end; ++i) {
-        read_rows(a, first + i, first + i + 1, x);
-        read_rows(b, first + i, first + i + 1, y);
-        sums[i] = measure(x, y);
+        const std::size_t at = (first + i) * piece, size = std::min(piece, elements - at);
+        read_elements(a, at, std::span(x).first(size));
+        read_elements(b, at, std::span(y).first(size));
+        sums[i] = measure(std::span(x).first(size), std::span(y).first(size));
       }
     });
     for (const error_sums& s : sums) total += s;
-    bar.advance(count * columns);
+    bar.advance(std::min(count * piece, elements - first * piece));
   }
   return total;
 }
@@ -46,26 +45,29 @@ int diff(const diff_options& o) {
   std::vector<comparison> equal_shapes;
   std::vector<std::string> differences;
   std::uint64_t elements = 0;
-  for (const tensor_info& t : a.tensors()) elements += t.elements();
+  for (const model::tensor& t : a.tensors()) elements += t.elements();
   {
     progress bar("comparing", elements);
-    for (const tensor_info& t : a.tensors()) {
+    for (const model::tensor& t : a.tensors()) {
+      if (t.scales != nullptr) continue;  // a part of that weight
       const std::string name = printable(t.name);
-      const tensor_info* const other = b.find(t.name);
+      const model::tensor* const other = b.find(t.name);
       if (other == nullptr) {
         differences.push_back("tensor '" + name + "' is only in " + printable(o.a));
       } else if (!std::equal(std::begin(t.dims), std::end(t.dims), std::begin(other->dims))) {
         differences.push_back("tensor '" + name + "' is " + shape_text(t) + " in one file and " + shape_text(*other) +
                               " in the other");
       } else if (format_of(t) != nullptr && format_of(*other) != nullptr) {
-        equal_shapes.push_back({name, t.type_name(), other->type_name(), compare_tensors(t, *other, o.threads, bar)});
+        equal_shapes.push_back({name, type_text(t), type_text(*other), compare_tensors(t, *other, o.threads, bar)});
       } else if (t.type != other->type || !std::ranges::equal(t.data, other->data)) {
-        differences.push_back("tensor '" + name + "' (" + t.type_name() + ", " + other->type_name() + ") is different");
+        const bool readable = t.is_known() && other->is_known();
+        differences.push_back("tensor '" + name + "' (" + type_text(t) + ", " + type_text(*other) + ") is different" +
+                              (readable ? "" : "; by how much is not known"));
       }
     }
   }
-  for (const tensor_info& t : b.tensors())
-    if (a.find(t.name) == nullptr)
+  for (const model::tensor& t : b.tensors())
+    if (t.scales == nullptr && a.find(t.name) == nullptr)
       differences.push_back("tensor '" + printable(t.name) + "' is only in " + printable(o.b));
 
   error_sums total;
@@ -96,5 +98,9 @@ int diff(const diff_options& o) {
     if (!equal_shapes.empty()) std::cout << t;
     for (const std::string& d : differences) std::cout << d << '\n';
   }
+  for (const comparison& c : equal_shapes)
+    if (!c.sums.is_finite())
+      throw not_finite("tensor '" + c.name + "': the relative error is not a number, because " +
+                       (c.sums.signal == 0 ? "all weights of A are zero" : "a weight is not finite"));
   return differences.empty() ? exit_done : exit_different;
 }

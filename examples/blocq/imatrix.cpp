@@ -1,6 +1,7 @@
 // blocq imatrix: how strongly a text excites the columns of a model's matrices.
 #include "../llama/llama.hpp"
 #include "command.hpp"
+#include "files.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
 #include "windows.hpp"
@@ -15,8 +16,9 @@ int imatrix(const imatrix_options& o) {
   if (!legacy && !o.out.ends_with(".gguf"))
     throw failure(printable(o.out) + ": an importance file is a .gguf or, in its older form, a .dat");
   const model file(o.model);
-  const llama::model m(file.reader());
-  const auto windows = windows_of(o.text, llama::tokenizer(file.reader()), o.context, o.windows);
+  const llama::model m(file.set());
+  const auto windows = windows_of(o.text, m.shape(), llama::tokenizer(file.set()), o.context, o.windows);
+  output out(o.out);
 
   // The sums do not depend on the number of threads: the text has as many parts with any.
   constexpr std::size_t parts = 8;
@@ -30,7 +32,7 @@ int imatrix(const imatrix_options& o) {
         session.observe([&](const llama::matrix& layer, std::span<const float> x, std::size_t n) {
           if (layer.name() == m.output_name()) return;  // it is kept finer than the others anyway
           const auto s = tables[part].collect(layer.name(), {x.data(), n, layer.columns(), layer.columns()});
-          if (!s) throw failure("the inputs of '" + printable(layer.name()) + "' are not numbers: " + s.message());
+          if (!s) throw not_finite("the inputs of '" + printable(layer.name()) + "' are not numbers: " + s.message());
         });
         for (std::size_t w = windows.size() * part / parts; w < windows.size() * (part + 1) / parts; ++w) {
           check_interrupt();
@@ -49,11 +51,8 @@ int imatrix(const imatrix_options& o) {
   table.chunks = static_cast<std::uint32_t>(windows.size());
   table.chunk_size = static_cast<std::uint32_t>(o.context);
 
-  auto out = blocq::gguf::output_file::create(o.out.c_str());
-  if (!out) throw failure(out.message());
-  if (const auto written = legacy ? table.write_legacy(*out) : table.write_gguf(*out); !written)
-    throw failure(written.error().code == blocq::errc::io ? out->commit().message() : written.message());
-  if (const auto done = out->commit(); !done) throw failure(done.message());
+  out.check(legacy ? table.write_legacy(out) : table.write_gguf(out));
+  out.commit();
   std::cout << printable(o.out) << ": " << table.layers().size() << " matrices, "
             << count_text(windows.size() * o.context) << " tokens\n";
   return exit_done;

@@ -1,14 +1,12 @@
 #include "importance.hpp"
 
 #include "command.hpp"
+#include "files.hpp"
 #include "terminal.hpp"
 
-#include <blocq/gguf/file.hpp>
-
 importance_file::importance_file(const std::string& path) : path_(path) {
-  const auto file = blocq::gguf::mapped_file::open(path.c_str());
-  if (!file) throw failure(file.message());
-  auto table = blocq::calib::importance_table::read(file->bytes());
+  const auto file = open_input(path);
+  auto table = blocq::calib::importance_table::read(file.bytes());
   if (!table) throw failure(printable(path) + ": not an importance file: " + table.message());
   table_ = std::move(*table);
 }

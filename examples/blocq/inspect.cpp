@@ -24,7 +24,7 @@ auto with_scalar(const value& v, F&& f) {
   return blocq::gguf::is_signed(v.type()) ? f(*v.get<std::int64_t>()) : f(*v.get<std::uint64_t>());
 }
 
-std::string type_text(const value& v) {
+std::string kind_text(const value& v) {
   return v.is_array() ? std::string(name_of(v.element_type())) + "[" + std::to_string(v.size()) + "]"
                       : name_of(v.type());
 }
@@ -89,7 +89,7 @@ void print_json(const model& m, bool full) {
   for (const tensor_info& t : m.tensors()) {
     all.add(t);
     out["tensors"].push_back({{"name", t.name},
-                              {"type", t.type_name()},
+                              {"type", type_text(t)},
                               {"shape", std::vector<std::uint64_t>(t.dims, t.dims + t.n_dims)},
                               {"offset", t.offset},
                               {"bytes", t.bytes()}});
@@ -107,7 +107,7 @@ void print_text(const model& m, bool full) {
             << bytes_text(m.file_bytes()) << ", alignment " << m.reader().alignment() << "\n\n";
 
   table metadata({"metadata", "type", "value"});
-  for (const auto& [key, v] : m.metadata()) metadata.row({printable(key), type_text(v), value_text(v, full)});
+  for (const auto& [key, v] : m.metadata()) metadata.row({printable(key), kind_text(v), value_text(v, full)});
   if (!metadata.empty()) std::cout << metadata << '\n';
 
   table tensors({"tensor", "type", ">shape", ">bytes", ">offset"});
@@ -115,8 +115,8 @@ void print_text(const model& m, bool full) {
   std::map<std::string, totals> by_type;
   for (const tensor_info& t : m.tensors()) {
     all.add(t);
-    by_type[t.type_name()].add(t);
-    tensors.row({printable(t.name), t.type_name(), shape_text(t), count_text(t.bytes()), count_text(t.offset)});
+    by_type[type_text(t)].add(t);
+    tensors.row({printable(t.name), type_text(t), shape_text(t), count_text(t.bytes()), count_text(t.offset)});
   }
   if (!tensors.empty()) std::cout << tensors << '\n';
 

@@ -1,6 +1,7 @@
 // blocq: look into GGUF files and turn their weights into block formats. The command line is here; each command is in a
 // file of its own.
 #include "command.hpp"
+#include "files.hpp"
 #include "terminal.hpp"
 
 #include <blocq/version.hpp>
@@ -18,7 +19,7 @@ std::string version() {
 }
 
 constexpr const char* model_help = "GGUF file; of a split set, any of its files";
-constexpr const char* llama_help = "GGUF file of a model of the architecture 'llama'";
+constexpr const char* llama_help = "GGUF file of a model of the llama family: llama, mistral3, qwen2, qwen3, phi3";
 constexpr const char* output_help = "File to write; it appears when it is complete";
 constexpr const char* best_help = "Search longer than the reference encoder for a smaller error, where that is known";
 
@@ -136,19 +137,27 @@ int run(int argc, char** argv) {
     return app.exit(e) == 0 ? exit_done : exit_failed;
   }
   const int code = chosen();
-  if (!std::cout.flush()) throw failure("standard output cannot be written");
+  if (!std::cout.flush()) {
+    std::string made;
+    for (const std::string& file : written_files()) made += (made.empty() ? "; complete is " : ", ") + printable(file);
+    throw failure("standard output cannot be written" + made);
+  }
   return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_standard_streams();
   stop_on_interrupt();
   try {
     return run(argc, argv);
   } catch (const interrupted& e) {
     std::cerr << "blocq: interrupted\n";
     return 128 + e.signal;
+  } catch (const not_finite& e) {
+    std::cerr << "blocq: " << e.what() << '\n';
+    return exit_not_finite;
   } catch (const std::bad_alloc&) {
     std::cerr << "blocq: not enough memory\n";
   } catch (const std::exception& e) {

@@ -2,11 +2,12 @@
 #ifndef BLOCQ_EXAMPLES_MEASURE_HPP
 #define BLOCQ_EXAMPLES_MEASURE_HPP
 
-#include <blocq/gguf/tensor.hpp>
+#include "model.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <span>
 
 struct error_sums {
@@ -21,7 +22,11 @@ struct error_sums {
     return *this;
   }
   double relative_rmse() const { return noise == 0 ? 0 : std::sqrt(noise / signal); }
-  double snr_db() const { return 10 * std::log10(signal / noise); }
+  // Infinite if there is no noise, whatever the signal.
+  double snr_db() const {
+    return noise == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(signal / noise);
+  }
+  bool is_finite() const { return std::isfinite(relative_rmse()) && std::isfinite(largest); }
 };
 
 inline error_sums measure(std::span<const float> exact, std::span<const float> approximate) {
@@ -38,7 +43,6 @@ inline error_sums measure(std::span<const float> exact, std::span<const float> a
 
 // The same for two tensors of equal shape; the sums do not depend on the number of threads.
 class progress;
-error_sums compare_tensors(const blocq::gguf::tensor_info& a, const blocq::gguf::tensor_info& b, unsigned threads,
-                           progress& bar);
+error_sums compare_tensors(const model::tensor& a, const model::tensor& b, unsigned threads, progress& bar);
 
 #endif

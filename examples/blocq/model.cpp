@@ -1,16 +1,17 @@
 #include "model.hpp"
 
 #include "command.hpp"
+#include "files.hpp"
 #include "terminal.hpp"
 
-#include <blocq/gguf/file.hpp>
-#include <blocq/gguf/split.hpp>
+#include <cstring>
 
 namespace gguf = blocq::gguf;
 
 struct model::storage {
   std::vector<gguf::mapped_file> maps;
   std::vector<gguf::reader> readers;
+  gguf::split_set set;
 };
 
 namespace {
@@ -26,16 +27,15 @@ std::string shard_path(gguf::split_name name, std::uint32_t number) {
 
 model::model(const std::string& path, bool any_byte_order) : storage_(std::make_unique<storage>()) {
   const auto add = [&](const std::string& file) {
-    auto map = gguf::mapped_file::open(file.c_str());
-    if (!map) throw failure(map.message());
-    auto parsed = gguf::reader::parse(map->bytes(), {.allow_big_endian = any_byte_order});
+    auto map = open_input(file);
+    auto parsed = gguf::reader::parse(map.bytes(), {.allow_big_endian = any_byte_order, .unknown_types = true});
     if (!parsed) throw failure(printable(file) + ": " + parsed.message());
-    storage_->maps.push_back(std::move(*map));
+    storage_->maps.push_back(std::move(map));
     storage_->readers.push_back(std::move(*parsed));
     files_.emplace_back(file);
   };
   add(path);
-  if (const auto count = reader().get<std::uint32_t>("split.count"); count.value_or(1) > 1) {
+  if (const auto count = storage_->readers[0].get<std::uint32_t>("split.count"); count.value_or(1) > 1) {
     const auto name = gguf::parse_split_name(path);
     if (!name || name->count != *count)
       throw failure(printable(path) + ": is one of " + std::to_string(*count) +
@@ -44,9 +44,14 @@ model::model(const std::string& path, bool any_byte_order) : storage_(std::make_
     files_.clear();
     for (std::uint32_t i = 1; i <= name->count; ++i) add(shard_path(*name, i));
   }
-  const auto set = gguf::split_set::open(storage_->readers);
-  if (!set) throw failure(printable(path) + ": " + set.message());
-  tensors_.assign(set->tensors().begin(), set->tensors().end());
+  auto opened = gguf::split_set::open(storage_->readers);
+  if (!opened) throw failure(printable(path) + ": " + opened.message());
+  storage_->set = std::move(*opened);
+  for (const gguf::tensor_info& t : set().tensors()) {
+    const bool readable = !t.data.empty();
+    tensors_.push_back(
+        {t, readable ? find_scale(set(), t) : gguf::weight_scale{}, readable ? find_scaled(set(), t) : nullptr});
+  }
   for (const auto& kv : reader().metadata())
     if (!kv.key.starts_with("split.")) metadata_.push_back(kv);
 }
@@ -54,7 +59,7 @@ model::model(const std::string& path, bool any_byte_order) : storage_(std::make_
 model::model(model&&) noexcept = default;
 model::~model() = default;
 
-const gguf::reader& model::reader() const { return storage_->readers.front(); }
+const gguf::split_set& model::set() const { return storage_->set; }
 
 std::uint64_t model::file_bytes() const {
   std::uint64_t bytes = 0;
@@ -69,10 +74,9 @@ void model::release(std::span<const std::byte> part) const {
   }
 }
 
-const gguf::tensor_info* model::find(std::string_view tensor) const {
-  for (const gguf::reader& r : storage_->readers)
-    if (const auto* found = r.find_tensor(tensor)) return found;
-  return nullptr;
+const model::tensor* model::find(std::string_view name) const {
+  const gguf::tensor_info* const found = set().find_tensor(name);
+  return found == nullptr ? nullptr : &tensors_[static_cast<std::size_t>(found - set().tensors().data())];
 }
 
 const format_entry* format_of(const gguf::tensor_info& tensor) { return find_format(tensor.type); }
@@ -84,9 +88,35 @@ bool is_weight_matrix(const gguf::tensor_info& tensor) {
   return true;
 }
 
-void read_rows(const gguf::tensor_info& tensor, std::size_t first, std::size_t last, std::span<float> out) {
-  const auto bytes = tensor.data.subspan(first * tensor.row_bytes(), (last - first) * tensor.row_bytes());
-  if (const auto s = format_of(tensor)->decode(bytes.data(), out); !s) throw failure(s.message());
+void read_elements(const model::tensor& tensor, std::size_t first, std::span<float> out) {
+  const format_entry& format = *format_of(tensor);
+  const auto bytes = tensor.data.subspan(format.bytes_for(first), format.bytes_for(out.size()));
+  if (const auto s = format.decode(bytes.data(), out); !s) throw failure(s.message());
+  if (!tensor.scale) return;
+  const std::size_t matrix = tensor.dims[0] * tensor.dims[1];
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] *= tensor.scale[(first + i) / matrix];
+}
+
+std::vector<std::byte> image_of(std::span<const float> values) {
+  std::vector<std::byte> image(4 * values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    blocq::le32 word;
+    store(word, blocq::to_bits(values[i]));
+    std::memcpy(image.data() + 4 * i, &word, 4);
+  }
+  return image;
+}
+
+std::string type_text(const gguf::tensor_info& tensor) {
+  const char* const name = gguf::find_type_name(tensor.type);
+  if (tensor.is_known()) return name;
+  return "type " + std::to_string(static_cast<std::uint32_t>(tensor.type)) +
+         (name == nullptr ? "" : " (" + std::string(name) + ")");
+}
+
+void require_known(const gguf::tensor_info& tensor) {
+  if (!tensor.is_known())
+    throw failure("tensor '" + printable(tensor.name) + "' is of " + type_text(tensor) + ", which cannot be decoded");
 }
 
 std::string shape_text(const gguf::tensor_info& tensor) {

@@ -4,7 +4,8 @@
 
 #include "catalog.hpp"
 
-#include <blocq/gguf/reader.hpp>
+#include <blocq/gguf/scale.hpp>
+#include <blocq/gguf/split.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -15,8 +16,16 @@
 
 class model {
  public:
+  // A tensor and what belongs to it in tensors of their own. Wherever weights are numbers it is the scaled ones that
+  // are meant.
+  struct tensor : blocq::gguf::tensor_info {
+    blocq::gguf::weight_scale scale;
+    const blocq::gguf::tensor_info* scales = nullptr;  // the weight that this is the scale or the input scale of
+  };
+
   // Maps the file, and the rest of its set if it is part of a split one. Throws failure with the path and the reason.
-  // With `any_byte_order` a big-endian file is accepted, whose tensors then have no data.
+  // Tensors of types that are not known have data and no format. With `any_byte_order` a big-endian file is accepted,
+  // whose tensors then have no data.
   explicit model(const std::string& path, bool any_byte_order = false);
   model(model&&) noexcept;
   ~model();
@@ -25,9 +34,10 @@ class model {
   std::uint64_t file_bytes() const;
   // Of the first file; the keys of a split set ("split.*") are left out.
   const std::vector<blocq::gguf::key_value>& metadata() const { return metadata_; }
-  const std::vector<blocq::gguf::tensor_info>& tensors() const { return tensors_; }
-  const blocq::gguf::reader& reader() const;
-  const blocq::gguf::tensor_info* find(std::string_view tensor) const;
+  const std::vector<tensor>& tensors() const { return tensors_; }
+  const blocq::gguf::split_set& set() const;
+  const blocq::gguf::reader& reader() const { return set().first(); }
+  const tensor* find(std::string_view name) const;
   // Gives the memory of a part of a tensor back to the system; it can be read again.
   void release(std::span<const std::byte> part) const;
 
@@ -36,18 +46,29 @@ class model {
   std::vector<std::filesystem::path> files_;
   std::unique_ptr<storage> storage_;
   std::vector<blocq::gguf::key_value> metadata_;
-  std::vector<blocq::gguf::tensor_info> tensors_;
+  std::vector<tensor> tensors_;
 };
 
-// The format of a tensor, or null for integers and doubles, which are nobody's weights.
+// The format of a tensor, or null for integers and doubles, which are nobody's weights, and for types that are not
+// known.
 const format_entry* format_of(const blocq::gguf::tensor_info& tensor);
 
 // What gets quantized: not vectors, nor the few small tensors that models are sensitive to (norms, the router of
 // experts, convolutions).
 bool is_weight_matrix(const blocq::gguf::tensor_info& tensor);
 
-// Rows [first, last) as floats; `out` has room for exactly those.
-void read_rows(const blocq::gguf::tensor_info& tensor, std::size_t first, std::size_t last, std::span<float> out);
+// out.size() elements from number `first` on as floats, times their scale. Both numbers are whole blocks. The tensor is
+// of a known format.
+void read_elements(const model::tensor& tensor, std::size_t first, std::span<float> out);
+
+// Throws failure if the tensor is of a type that is not known, so that its numbers cannot be had.
+void require_known(const blocq::gguf::tensor_info& tensor);
+
+// "q4_k", "type 139 (iq4_k)" or "type 200".
+std::string type_text(const blocq::gguf::tensor_info& tensor);
+
+// Floats as they are in a file.
+std::vector<std::byte> image_of(std::span<const float> values);
 
 // "256 x 512"
 std::string shape_text(const blocq::gguf::tensor_info& tensor);

@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 // Calls f(first, last) on contiguous ranges that together are [0, count), at most `threads` of them, each on a thread
 // of its own. When all are done, the exception of the lowest range is rethrown, so a failure reads the same however
-// many threads there are.
+// many threads there are. Throws std::runtime_error if the system has no room for so many threads.
 template <class F>
 void parallel_ranges(unsigned threads, std::size_t count, const F& f) {
   const std::size_t parts = std::clamp<std::size_t>(threads, 1, std::max<std::size_t>(count, 1));
@@ -23,7 +26,12 @@ void parallel_ranges(unsigned threads, std::size_t count, const F& f) {
     }
   };
   std::vector<std::jthread> others;
-  for (std::size_t part = 1; part < parts; ++part) others.emplace_back(work, part);
+  try {
+    for (std::size_t part = 1; part < parts; ++part) others.emplace_back(work, part);
+  } catch (const std::system_error& e) {
+    throw std::runtime_error("no more than " + std::to_string(others.size() + 1) + " of " + std::to_string(parts) +
+                             " threads can be started (" + e.code().message() + "); ask for fewer with --threads");
+  }
   work(0);
   others.clear();  // joins
   for (const auto& error : errors)

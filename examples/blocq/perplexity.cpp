@@ -110,9 +110,12 @@ struct figures {
   double perplexity, error, divergence, divergence_error, same_top, speed;
 };
 
-figures figures_of(const perplexity_options& o, const sums& s) {
+// Of the model at `path`.
+figures figures_of(const perplexity_options& o, const std::string& path, const sums& s) {
   const double count = static_cast<double>(s.tokens), value = std::exp(s.loss / count);
   const double read = count * static_cast<double>(o.context) / static_cast<double>(o.context - o.context / 2 - 1);
+  if (!std::isfinite(value) || !std::isfinite(s.divergence))
+    throw not_finite("the predictions of " + printable(path) + " are not numbers");
   return {value,
           value * error_of(s.loss, s.loss_squared, s.tokens),
           s.divergence / count,
@@ -125,15 +128,17 @@ figures figures_of(const perplexity_options& o, const sums& s) {
 std::vector<std::string> weights_text(const model& file, const model& base, unsigned threads) {
   std::uint64_t elements = 0, bytes = 0;
   error_sums error;
-  for (const blocq::gguf::tensor_info& t : base.tensors()) {
-    const blocq::gguf::tensor_info* const other = file.find(t.name);
-    if (!is_weight_matrix(t) || other == nullptr || other->elements() != t.elements() ||
+  for (const model::tensor& t : base.tensors()) {
+    const model::tensor* const other = file.find(t.name);
+    if (!is_weight_matrix(t) || other == nullptr || format_of(*other) == nullptr || other->elements() != t.elements() ||
         other->row_elements() != t.row_elements())
       continue;
     elements += t.elements();
     bytes += other->data.size();
     progress bar("comparing", t.elements());
     error += compare_tensors(t, *other, threads, bar);
+    if (!error.is_finite())
+      throw not_finite("tensor '" + printable(t.name) + "': how far the copies are apart is not a number");
   }
   return {elements == 0 ? "-" : number_text(8.0 * static_cast<double>(bytes) / static_cast<double>(elements), 4),
           error.noise == 0 ? "0" : number_text(100 * error.relative_rmse(), 3) + " %"};
@@ -144,9 +149,9 @@ std::vector<std::string> weights_text(const model& file, const model& base, unsi
 int perplexity(const perplexity_options& o) {
   const model file(o.model);
   const std::optional<model> base_file = o.base.empty() ? std::nullopt : std::optional<model>(std::in_place, o.base);
-  const llama::model m(file.reader());
-  const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_file->reader()) : std::nullopt;
-  const llama::tokenizer tokenizer(file.reader());
+  const llama::model m(file.set());
+  const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_file->set()) : std::nullopt;
+  const llama::tokenizer tokenizer(file.set());
   const std::size_t vocabulary = m.shape().vocabulary;
   const auto same_vocabulary = [&](const llama::model& other) {
     if (other.shape().vocabulary != vocabulary || static_cast<std::size_t>(tokenizer.size()) != vocabulary)
@@ -154,8 +159,11 @@ int perplexity(const perplexity_options& o) {
   };
   same_vocabulary(base ? *base : m);
 
-  const auto windows = windows_of(o.text, tokenizer, o.context, o.windows);
-  const figures f = figures_of(o, evaluate(o, m, base ? &*base : nullptr, windows));
+  const auto windows = windows_of(o.text, m.shape(), tokenizer, o.context, o.windows);
+  if (const std::size_t latest = llama::cache::kept_exact(o.cache); latest != 0 && o.context <= latest)
+    std::cerr << "blocq: a cache of the kind " << o.cache << " has the latest " << latest
+              << " tokens in binary16: in windows of " << o.context << " nothing is quantized\n";
+  const figures f = figures_of(o, o.model, evaluate(o, m, base ? &*base : nullptr, windows));
   if (o.copies.empty()) {
     std::cout << "perplexity " << number_text(f.perplexity, 4) << " +- " << number_text(f.error, 4) << " over "
               << windows.size() * (o.context - o.context / 2 - 1) << " tokens\n";
@@ -181,9 +189,9 @@ int perplexity(const perplexity_options& o) {
   row(o.model, file, f);
   for (const std::string& path : o.copies) {
     const model copy(path);
-    const llama::model weights(copy.reader());
+    const llama::model weights(copy.set());
     same_vocabulary(weights);
-    row(path, copy, figures_of(o, evaluate(o, weights, &m, windows)));
+    row(path, copy, figures_of(o, path, evaluate(o, weights, &m, windows)));
   }
   std::cout << t << "\nSpeeds are per thread.\n";
   return exit_done;

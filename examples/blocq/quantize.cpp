@@ -90,10 +90,12 @@ int quantize(const quantize_options& o) {
   std::size_t quantized = 0, fallen_back = 0, kept = 0, named = 0, weighted = 0;
   table fallbacks({"  tensor", ">shape", "not", "but"});
   std::map<std::string, std::size_t> formats;
-  for (const tensor_info& t : source.tensors()) {
+  for (const model::tensor& t : source.tensors()) {
     const auto matches = [&](const std::regex& r) { return std::regex_search(t.name.begin(), t.name.end(), r); };
+    const bool chosen = matches(include) && (o.exclude.empty() || !matches(exclude));
+    if (chosen) require_known(t);
     conversion c{&t};
-    if (is_weight_matrix(t) && matches(include) && (o.exclude.empty() || !matches(exclude))) {
+    if (chosen && is_weight_matrix(t)) {
       c.target = &wanted.format_for(t, t.row_elements());
       const format_entry& ideal = wanted.format_for(t, any_format_fits);
       const bool fits = c.target == &ideal;
@@ -118,7 +120,7 @@ int quantize(const quantize_options& o) {
   if (importance && named == 0)
     throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
 
-  tensor_bytes calibrated;
+  calibrated_tensors calibrated;
   if (o.method != "rtn") {
 #ifdef BLOCQ_PROGRAM_CALIBRATES
     std::map<std::string, int, std::less<>> types;
@@ -135,7 +137,8 @@ int quantize(const quantize_options& o) {
     for (conversion& c : job.tensors) {
       const auto found = calibrated.find(c.source->name);
       if (found == calibrated.end()) continue;
-      c.ready = found->second;
+      c.ready = found->second.bytes;
+      c.units = {found->second.unit};
       if (c.target == nullptr) c.target = find_format("f32");
     }
 #else
@@ -146,13 +149,14 @@ int quantize(const quantize_options& o) {
   std::cout << printable(o.out) << ": " << quantized << (quantized == 1 ? " tensor" : " tensors") << " quantized to "
             << wanted.name() << ", ";
   if (fallen_back != 0) std::cout << fallen_back << " to a fallback type, ";
-  std::cout << kept << " kept; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes()) << '\n';
+  std::cout << kept - result.scales_folded << " kept; " << bytes_text(result.file_size) << ", was "
+            << bytes_text(source.file_bytes()) << '\n';
   if (!o.mix.empty()) {
     std::string list;
     for (const auto& [name, count] : formats) list += (list.empty() ? "" : ", ") + std::to_string(count) + " " + name;
     std::cout << list << '\n';
   }
-  std::cout << stages_text(result, o.threads) << '\n';
+  std::cout << scales_text(result) << stages_text(result, o.threads) << '\n';
   if (importance) std::cout << "importance weights for " << weighted << " of them\n";
   if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
   return exit_done;

@@ -57,4 +57,8 @@ struct interrupted {
 void stop_on_interrupt();
 void check_interrupt();
 
+// If standard streams were closed when the program started, its files would get their numbers, and what is said would
+// end up in a file. After this, writing to such a stream fails.
+void keep_standard_streams();
+
 #endif

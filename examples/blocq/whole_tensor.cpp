@@ -2,6 +2,9 @@
 
 #include <blocq/blocq.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 namespace {
 
 template <class T>
@@ -97,4 +100,39 @@ format_entry nf4_nested() {
   e.decode = decode_nf4_tensor;
   e.tensor_bytes = nf4_parts::bytes;
   return e;
+}
+
+bool may_have_scale(std::string_view tensor) {
+  if (tensor == "output.weight") return true;
+  if (!tensor.starts_with("blk.") || !tensor.ends_with(".weight")) return false;
+  const std::size_t name = tensor.find('.', 4);
+  if (name == tensor.npos || name + 8 > tensor.size()) return false;
+  constexpr std::string_view scaled[] = {"attn_q",         "attn_k",        "attn_v",
+                                         "attn_output",    "attn_qkv",      "attn_gate",
+                                         "ffn_gate",       "ffn_up",        "ffn_down",
+                                         "ffn_gate_shexp", "ffn_up_shexp",  "ffn_down_shexp",
+                                         "ffn_gate_exps",  "ffn_up_exps",   "ffn_down_exps",
+                                         "ssm_in",         "ssm_out",       "ssm_alpha",
+                                         "ssm_beta",       "nextn.eh_proj", "nextn.shared_head_head"};
+  const std::string_view stem = tensor.substr(name + 1, tensor.size() - name - 8);
+  return std::find(std::begin(scaled), std::end(scaled), stem) != std::end(scaled);
+}
+
+std::string scale_name(std::string_view tensor) {
+  return std::string(tensor.substr(0, tensor.size() - std::string_view("weight").size())) + "scale";
+}
+
+float nvfp4_unit(float largest) {
+  const float unit = blocq::fit_nvfp4({&largest, 1}).value;
+  return std::abs(unit - 1) <= 1e-6f ? 1.0f : unit;
+}
+
+blocq::status encode_nvfp4_blocks(std::span<const float> x, float unit, std::byte* blocks,
+                                  const encode_settings& settings) {
+  std::vector<std::uint8_t> codes(x.size() / 2), scales(x.size() / 16);
+  const blocq::nvfp4_tensor_scale whole{unit};
+  blocq::status s = blocq::encode_nvfp4(x, whole, codes, scales);
+  if (s && settings.best) s = blocq::improve_nvfp4<blocq::native_lane>(x, whole, settings.importance, codes, scales);
+  if (!s) return {s.code, s.at / 4};  // a block has four groups
+  return blocq::join_scales(codes, scales, std::span(reinterpret_cast<blocq::nvfp4*>(blocks), x.size() / 64));
 }

@@ -37,6 +37,9 @@ cache::cache(std::string_view kind, std::size_t width) {
   if (any_ == nullptr) throw std::runtime_error("there is no cache of the kind '" + std::string(kind) + "'");
 }
 cache::cache(cache&&) noexcept = default;
+std::size_t cache::kept_exact(std::string_view kind) {
+  return kind.starts_with("kivi") ? blocq::kivi_options{}.window - 1 : 0;
+}
 cache::~cache() = default;
 
 std::size_t cache::size() const {

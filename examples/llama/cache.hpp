@@ -16,6 +16,8 @@ class cache {
   // width.
   cache(std::string_view kind, std::size_t width);
   cache(cache&&) noexcept;
+  // How many of the latest tokens a cache of this kind holds in binary16 before it quantizes any; 0 for most kinds.
+  static std::size_t kept_exact(std::string_view kind);
   ~cache();
 
   std::size_t size() const;

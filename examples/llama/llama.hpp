@@ -6,9 +6,10 @@
 
 #include "cache.hpp"
 #include "matrix.hpp"
+#include "parameters.hpp"
+#include "rope.hpp"
 
-#include <blocq/gguf/reader.hpp>
-
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <functional>
@@ -20,56 +21,27 @@
 
 namespace llama {
 
-struct shape {
-  std::size_t width, layers, heads, kv_heads, head_width, hidden, vocabulary, context;
-  float rope_base, epsilon;
-};
-
 class model {
  public:
-  // `file` must outlive the model. Throws std::runtime_error if it is not a llama model that this code can run.
-  explicit model(const blocq::gguf::reader& file) {
-    if (file.get<std::string_view>("general.architecture").value_or("") != "llama")
-      throw std::runtime_error("the file is not a model of the architecture 'llama'");
-    const auto count = [&](const char* key) {
-      const auto value = file.get<std::uint32_t>(std::string("llama.") + key);
-      if (!value || *value == 0 || *value > 1u << 24)
-        throw std::runtime_error(std::string("the model's metadata lack a usable 'llama.") + key + "'");
-      return static_cast<std::size_t>(*value);
-    };
-    s_.width = count("embedding_length");
-    s_.layers = count("block_count");
-    s_.heads = count("attention.head_count");
-    s_.kv_heads = file.find("llama.attention.head_count_kv") != nullptr ? count("attention.head_count_kv") : s_.heads;
-    s_.hidden = count("feed_forward_length");
-    s_.context = count("context_length");
-    s_.rope_base = file.get<float>("llama.rope.freq_base").value_or(10000.0f);
-    s_.epsilon = file.get<float>("llama.attention.layer_norm_rms_epsilon").value_or(1e-5f);
-    s_.head_width = s_.width / s_.heads;
-    const auto* embedding = file.find_tensor("token_embd.weight");
-    if (s_.width % s_.heads != 0 || s_.heads % s_.kv_heads != 0 || s_.head_width % 2 != 0 || embedding == nullptr ||
-        file.get<std::uint32_t>("llama.rope.dimension_count").value_or(static_cast<std::uint32_t>(s_.head_width)) !=
-            s_.head_width)
-      throw std::runtime_error("the model's heads are of a kind that this code does not know");
+  // `file` must outlive the model. Throws std::runtime_error, with the key or the tensor, if it is not a model that
+  // this code runs as it is meant: architectures lists the kinds.
+  explicit model(const blocq::gguf::split_set& file) {
+    metadata about(file.first());
+    tensors from(file);
+    s_ = read_shape(about);
+    rope_ = read_rope(about, s_);
+    about.finish();
+    kind_ = about.architecture();
+    const auto* embedding = from.find("token_embd.weight");
+    if (embedding == nullptr) throw std::runtime_error("the model lacks the tensor 'token_embd.weight'");
     s_.vocabulary = embedding->rows();
 
-    const std::size_t kv_width = s_.kv_heads * s_.head_width;
-    embedding_ = {file, "token_embd.weight", s_.vocabulary, s_.width};
-    output_ = file.find_tensor("output.weight") != nullptr ? matrix(file, "output.weight", s_.vocabulary, s_.width)
-                                                           : embedding_;
-    output_norm_ = vector(file, "output_norm.weight", s_.width);
-    for (std::size_t l = 0; l < s_.layers; ++l) {
-      const std::string block = "blk." + std::to_string(l) + '.';
-      layers_.push_back({vector(file, block + "attn_norm.weight", s_.width),
-                         vector(file, block + "ffn_norm.weight", s_.width),
-                         {file, block + "attn_q.weight", s_.width, s_.width},
-                         {file, block + "attn_k.weight", kv_width, s_.width},
-                         {file, block + "attn_v.weight", kv_width, s_.width},
-                         {file, block + "attn_output.weight", s_.width, s_.width},
-                         {file, block + "ffn_gate.weight", s_.hidden, s_.width},
-                         {file, block + "ffn_up.weight", s_.hidden, s_.width},
-                         {file, block + "ffn_down.weight", s_.width, s_.hidden}});
-    }
+    embedding_ = {from, "token_embd", s_.vocabulary, s_.width};
+    output_ = from.find("output.weight") != nullptr ? matrix(from, "output", s_.vocabulary, s_.width) : embedding_;
+    output_norm_ = read_vector(from, "output_norm.weight", s_.width);
+    read_divisors(from);
+    for (std::size_t l = 0; l < s_.layers; ++l) layers_.push_back(read_layer(from, "blk." + std::to_string(l) + '.'));
+    from.finish();
   }
 
   const llama::shape& shape() const { return s_; }
@@ -78,18 +50,51 @@ class model {
  private:
   friend class session;
   struct layer {
-    std::vector<float> attention_norm, feed_norm;
-    matrix q, k, v, o, gate, up, down;
+    std::vector<float> attention_norm, feed_norm, q_norm, k_norm;
+    std::vector<matrix> qkv;  // three, or all of them in one
+    matrix o;
+    std::vector<matrix> feed;  // gate and up, or both in one
+    matrix down;
   };
-  static std::vector<float> vector(const blocq::gguf::reader& file, const std::string& name, std::size_t size) {
-    std::vector<float> v(size);
-    matrix(file, name, 1, size).row(0, v);
-    return v;
+
+  layer read_layer(tensors& from, const std::string& block) const {
+    const std::size_t q_width = s_.heads * s_.head_width, kv_width = s_.kv_heads * s_.head_width;
+    layer l;
+    l.attention_norm = read_vector(from, block + "attn_norm.weight", s_.width);
+    l.feed_norm = read_vector(from, block + "ffn_norm.weight", s_.width);
+    if (kind_.normalizes_heads) {
+      l.q_norm = read_vector(from, block + "attn_q_norm.weight", s_.head_width);
+      l.k_norm = read_vector(from, block + "attn_k_norm.weight", s_.head_width);
+    }
+    if (from.find(block + "attn_qkv.weight") != nullptr)
+      l.qkv = {{from, block + "attn_qkv", q_width + 2 * kv_width, s_.width}};
+    else
+      l.qkv = {{from, block + "attn_q", q_width, s_.width},
+               {from, block + "attn_k", kv_width, s_.width},
+               {from, block + "attn_v", kv_width, s_.width}};
+    l.o = {from, block + "attn_output", s_.width, q_width};
+    if (kind_.joins_gate)
+      l.feed = {{from, block + "ffn_up", 2 * s_.hidden, s_.width}};
+    else
+      l.feed = {{from, block + "ffn_gate", s_.hidden, s_.width}, {from, block + "ffn_up", s_.hidden, s_.width}};
+    l.down = {from, block + "ffn_down", s_.width, s_.hidden};
+    return l;
+  }
+  void read_divisors(tensors& from) {
+    const auto read = [&](const char* name) {
+      return from.find(name) != nullptr ? read_vector(from, name, rope_.width / 2) : std::vector<float>();
+    };
+    if (rope_.factors == rope_factors::one) short_divisors_ = long_divisors_ = read("rope_freqs.weight");
+    if (rope_.factors != rope_factors::by_length) return;
+    short_divisors_ = read("rope_factors_short.weight");
+    long_divisors_ = read("rope_factors_long.weight");
   }
 
   llama::shape s_{};
+  rope_parameters rope_;
+  architecture kind_{};
   matrix embedding_, output_;
-  std::vector<float> output_norm_;
+  std::vector<float> output_norm_, short_divisors_, long_divisors_;
   std::vector<layer> layers_;
 };
 
@@ -98,8 +103,16 @@ class model {
 class session {
  public:
   // `tokens`: the longest text. `kind`: how keys and values are remembered, see cache.hpp.
-  session(const model& m, std::size_t tokens, std::string_view kind = "f32") : m_(m), capacity_(tokens) {
+  session(const model& m, std::size_t tokens, std::string_view kind = "f32")
+      : m_(m),
+        capacity_(tokens),
+        rope_(m.rope_, m.kind_.rotates_halves,
+              tokens > m.rope_.original_context ? m.long_divisors_ : m.short_divisors_) {
     const llama::shape& s = m.s_;
+    if (s.sliding_window != 0 && tokens > s.sliding_window)
+      throw std::runtime_error("'" + std::string(m.kind_.name) + ".attention.sliding_window' is " +
+                               std::to_string(s.sliding_window) +
+                               " tokens, and this engine does not run texts that are longer");
     for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kind, s.head_width);
   }
 
@@ -152,10 +165,13 @@ class session {
     if (observer_) observer_(w, x, n);
     w.multiply(x, n, y, scratch_);
   }
-  // RMSNorm of every row of x.
   void normalize(std::span<const float> x, std::span<const float> gain, std::vector<float>& out) const {
-    const std::size_t width = gain.size();
     out.resize(x.size());
+    normalize(x, gain, std::span(out));
+  }
+  // RMSNorm of every row of x, a row being as long as the gain. `out` may be x.
+  void normalize(std::span<const float> x, std::span<const float> gain, std::span<float> out) const {
+    const std::size_t width = gain.size();
     for (std::size_t t = 0; t < x.size(); t += width) {
       double sum = 0;
       for (std::size_t i = 0; i < width; ++i) sum += static_cast<double>(x[t + i]) * static_cast<double>(x[t + i]);
@@ -169,66 +185,79 @@ class session {
     for (float& v : x) sum += v = std::exp(v - greatest);
     for (float& v : x) v /= sum;
   }
-  // Turns neighbouring pairs of every head by an angle that grows with the position.
-  void rotate(std::span<float> heads, std::size_t position) const {
-    const std::size_t width = m_.s_.head_width;
-    for (std::size_t i = 0; i < heads.size(); i += 2) {
-      const float power = static_cast<float>(i % width) / static_cast<float>(width);
-      const float angle = static_cast<float>(position) * std::pow(m_.s_.rope_base, -power);
-      const float c = std::cos(angle), s = std::sin(angle), a = heads[i], b = heads[i + 1];
-      heads[i] = a * c - b * s;
-      heads[i + 1] = a * s + b * c;
+  // The products of layers that have one input, side by side in each row of `out`.
+  void multiply_all(const std::vector<matrix>& layers, std::span<const float> x, std::size_t n,
+                    std::vector<float>& out) {
+    std::size_t width = 0, at = 0;
+    for (const matrix& layer : layers) width += layer.rows();
+    out.resize(n * width);
+    for (const matrix& layer : layers) {
+      const std::size_t rows = layer.rows();
+      part_.resize(n * rows);
+      multiply(layer, x, n, part_);
+      for (std::size_t t = 0; t < n; ++t) std::copy_n(&part_[t * rows], rows, &out[t * width + at]);
+      at += rows;
     }
   }
 
   void attention(const model::layer& layer, std::span<cache> caches, std::size_t n) {
     const llama::shape& s = m_.s_;
-    const std::size_t kv_width = s.kv_heads * s.head_width, shared = s.heads / s.kv_heads;
+    const std::size_t q_width = s.heads * s.head_width, kv_width = s.kv_heads * s.head_width;
+    const std::size_t shared = s.heads / s.kv_heads;
     normalize(x_, layer.attention_norm, h_);
-    q_.resize(n * s.width);
-    k_.resize(n * kv_width);
-    v_.resize(n * kv_width);
-    multiply(layer.q, h_, n, q_);
-    multiply(layer.k, h_, n, k_);
-    multiply(layer.v, h_, n, v_);
-    h_.resize(n * s.width);
+    multiply_all(layer.qkv, h_, n, qkv_);
+    h_.resize(n * q_width);
     if (size_ == 0)
       for (cache& c : caches) c.clear();  // the layer may be run again
     for (std::size_t t = 0; t < n; ++t) {
-      rotate(std::span(q_).subspan(t * s.width, s.width), size_ + t);
-      rotate(std::span(k_).subspan(t * kv_width, kv_width), size_ + t);
+      const std::span row = std::span(qkv_).subspan(t * (q_width + 2 * kv_width), q_width + 2 * kv_width);
+      const std::span q = row.first(q_width), k = row.subspan(q_width, kv_width), v = row.last(kv_width);
+      if (!layer.q_norm.empty()) {
+        normalize(q, layer.q_norm, q);
+        normalize(k, layer.k_norm, k);
+      }
+      rope_.turns(size_ + t, turns_);
+      rope_.apply(turns_, q, s.head_width);
+      rope_.apply(turns_, k, s.head_width);
       scores_.resize(size_ + t + 1);
       for (std::size_t head = 0; head < s.heads; ++head) {
         cache& c = caches[head / shared];
-        const std::size_t from = t * kv_width + head / shared * s.head_width, to = t * s.width + head * s.head_width;
-        if (head % shared == 0)
-          c.append(std::span(k_).subspan(from, s.head_width), std::span(v_).subspan(from, s.head_width));
-        c.scores(std::span(q_).subspan(to, s.head_width), scores_);
+        const std::size_t from = head / shared * s.head_width, to = head * s.head_width;
+        if (head % shared == 0) c.append(k.subspan(from, s.head_width), v.subspan(from, s.head_width));
+        c.scores(q.subspan(to, s.head_width), scores_);
         softmax(scores_, 1.0f / std::sqrt(static_cast<float>(s.head_width)));
-        c.mix(scores_, std::span(h_).subspan(to, s.head_width));
+        c.mix(scores_, std::span(h_).subspan(t * q_width + to, s.head_width));
       }
     }
-    q_.resize(n * s.width);
-    multiply(layer.o, h_, n, q_);
-    for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += q_[i];
+    add(layer.o, h_, n);
   }
 
   // SwiGLU.
   void feed_forward(const model::layer& layer, std::size_t n) {
+    const std::size_t hidden = m_.s_.hidden;
     normalize(x_, layer.feed_norm, h_);
-    gate_.resize(n * m_.s_.hidden);
-    up_.resize(n * m_.s_.hidden);
-    multiply(layer.gate, h_, n, gate_);
-    multiply(layer.up, h_, n, up_);
-    for (std::size_t i = 0; i < gate_.size(); ++i) gate_[i] *= up_[i] / (1.0f + std::exp(-gate_[i]));
-    multiply(layer.down, gate_, n, h_);
-    for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += h_[i];
+    multiply_all(layer.feed, h_, n, feed_);
+    h_.resize(n * hidden);
+    for (std::size_t t = 0; t < n; ++t)
+      for (std::size_t i = 0; i < hidden; ++i) {
+        const float gate = feed_[2 * t * hidden + i], up = feed_[(2 * t + 1) * hidden + i];
+        h_[t * hidden + i] = gate * up / (1.0f + std::exp(-gate));
+      }
+    add(layer.down, h_, n);
+  }
+  // Adds the product of a layer to the state.
+  void add(const matrix& layer, std::span<const float> x, std::size_t n) {
+    part_.resize(n * layer.rows());
+    multiply(layer, x, n, part_);
+    for (std::size_t i = 0; i < x_.size(); ++i) x_[i] += part_[i];
   }
 
   const model& m_;
   std::size_t capacity_, size_ = 0;
+  rope rope_;
   std::vector<cache> caches_;  // of each layer, one for every head of keys and values
-  std::vector<float> x_, h_, q_, k_, v_, gate_, up_, scores_, logits_;
+  std::vector<float> x_, h_, qkv_, feed_, part_, scores_, logits_;
+  std::vector<rope::turn> turns_;
   std::vector<std::byte> scratch_;
   observer observer_;
 };

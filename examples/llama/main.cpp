@@ -15,11 +15,15 @@ int main(int argc, char** argv) {
   if (!file) return std::fprintf(stderr, "generate: %s\n", file.message()), 2;
   const auto parsed = blocq::gguf::reader::parse(file->bytes());
   if (!parsed) return std::fprintf(stderr, "generate: %s\n", parsed.message()), 2;
+  const auto set = blocq::gguf::split_set::open({&*parsed, 1});
+  if (!set) return std::fprintf(stderr, "generate: %s\n", set.message()), 2;
   try {
-    const llama::model model(*parsed);
-    const llama::tokenizer tokenizer(*parsed);
-    std::vector<int> tokens{tokenizer.bos()};
+    const llama::model model(*set);
+    const llama::tokenizer tokenizer(*set);
+    std::vector<int> tokens;
+    if (tokenizer.bos_first()) tokens.push_back(tokenizer.bos());
     for (const int t : tokenizer.encode(argc > 2 ? argv[2] : "Once upon a time")) tokens.push_back(t);
+    if (tokens.empty()) tokens.push_back(tokenizer.bos());
     const std::size_t wanted = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 100;
     const std::size_t length = std::min(model.shape().context, tokens.size() + wanted);
 

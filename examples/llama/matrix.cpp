@@ -9,11 +9,27 @@ namespace llama {
 
 namespace {
 
+using blocq::gguf::tensor_info;
+
 constexpr int f32 = 0;
 
 template <class B>
-blocq::matrix_view<const B> view_of(const blocq::gguf::tensor_info& tensor) {
+blocq::matrix_view<const B> view_of(const tensor_info& tensor) {
   return *blocq::gguf::blocks_of<B>(tensor);
+}
+
+// Row r of a tensor as it is stored.
+void read_row(const tensor_info& tensor, std::size_t r, std::span<float> out) {
+  if (tensor.type == f32) {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      blocq::le32 bytes;
+      std::memcpy(&bytes, tensor.data.data() + 4 * (r * out.size() + i), 4);
+      out[i] = blocq::from_bits(blocq::load(bytes));
+    }
+  } else {
+    blocq::visit_gguf(tensor.type,
+                      [&]<class B> { static_cast<void>(blocq::dequantize(view_of<B>(tensor).row(r), out)); });
+  }
 }
 
 // A function of its own, since g++ makes registers of the sums only where they are all that there is.
@@ -28,48 +44,94 @@ blocq::matrix_view<const B> view_of(const blocq::gguf::tensor_info& tensor) {
 }
 
 // Plain floats are no block format; this is for what the others are compared with, and calibrated to.
-void multiply_floats(const matrix& w, std::span<const float> x, std::size_t n, std::span<float> y) {
-  std::vector<float> row(w.columns());
+void multiply_floats(const tensor_info& w, std::span<const float> x, std::size_t n, std::span<float> y) {
+  std::vector<float> row(w.row_elements());
   for (std::size_t r = 0; r < w.rows(); ++r) {
-    w.row(r, row);
+    read_row(w, r, row);
     for (std::size_t j = 0; j < n; ++j) y[j * w.rows() + r] = dot_floats(row.data(), &x[j * row.size()], row.size());
   }
 }
 
+// The tensor if it can be read as so many rows of so many numbers.
+const tensor_info& checked(const tensor_info& t, std::size_t rows, std::size_t columns) {
+  const std::string name(t.name);
+  if (t.row_elements() != columns || t.rows() != rows || t.dims[1] != rows)
+    throw std::runtime_error("the tensor '" + name + "' does not have the shape that the metadata say");
+  if (t.type != f32 && !blocq::visit_gguf(t.type, []<class B> {}))
+    throw std::runtime_error("the tensor '" + name + "' has a type that is not for weights: " +
+                             std::to_string(static_cast<std::uint32_t>(t.type)) + " (" + t.type_name() + ")");
+  if (t.data.empty()) throw std::runtime_error("the tensor '" + name + "' is there without its data");
+  return t;
+}
+
 }  // namespace
 
-matrix::matrix(const blocq::gguf::reader& file, const std::string& name, std::size_t rows, std::size_t columns)
-    : tensor_(file.find_tensor(name)) {
-  if (tensor_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + "'");
-  if (tensor_->row_elements() != columns || tensor_->rows() != rows || tensor_->data.empty())
-    throw std::runtime_error("the tensor '" + name + "' does not have the shape that the metadata say");
-  if (tensor_->type != f32 && !blocq::visit_gguf(tensor_->type, []<class B> {}))
-    throw std::runtime_error("the tensor '" + name + "' has a type that is not for weights");
+std::string quoted(std::string_view text) {
+  blocq::error e(blocq::errc::bad_name);
+  return e.quote(text.data(), text.size()).message();
+}
+
+const tensor_info* tensors::find(const std::string& name) {
+  const tensor_info* const found = file_.find_tensor(name);
+  if (found != nullptr) used_.insert(found->name);
+  return found;
+}
+
+blocq::gguf::weight_scale tensors::scale_of(const tensor_info& weight) {
+  const auto scale = find_scale(file_, weight);
+  if (scale) used_.insert(scale.tensor->name);
+  return scale;
+}
+
+void tensors::finish() const {
+  for (const tensor_info& t : file_.tensors()) {
+    if (used_.contains(t.name)) continue;
+    // The scale of what goes in belongs to another way of multiplying.
+    const tensor_info* const weight = find_scaled(file_, t);
+    if (weight != nullptr && used_.contains(weight->name) && t.name.ends_with(".input_scale")) continue;
+    throw std::runtime_error("the tensor " + quoted(t.name) +
+                             " is not one that this engine knows, and may change results");
+  }
+}
+
+std::vector<float> read_vector(tensors& file, const std::string& name, std::size_t size) {
+  const tensor_info* const t = file.find(name);
+  if (t == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + "'");
+  std::vector<float> v(size);
+  read_row(checked(*t, 1, size), 0, v);
+  return v;
+}
+
+matrix::matrix(tensors& file, const std::string& name, std::size_t rows, std::size_t columns)
+    : weight_(file.find(name + ".weight")) {
+  if (weight_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + ".weight'");
+  checked(*weight_, rows, columns);
+  scale_ = file.scale_of(*weight_)[0];
+  if (file.find(name + ".bias") != nullptr) bias_ = read_vector(file, name + ".bias", rows);
 }
 
 void matrix::multiply(std::span<const float> x, std::size_t n, std::span<float> y,
                       std::vector<std::byte>& scratch) const {
-  if (tensor_->type == f32) return multiply_floats(*this, x, n, y);
-  blocq::visit_gguf(tensor_->type, [&]<class B> {
-    const auto w = view_of<B>(*tensor_);
-    if (n == 1) return blocq::gemv(w, x, y);
-    if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
-      scratch.resize(needed);
-    blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
-  });
+  if (weight_->type == f32) {
+    multiply_floats(*weight_, x, n, y);
+  } else {
+    blocq::visit_gguf(weight_->type, [&]<class B> {
+      const auto w = view_of<B>(*weight_);
+      if (n == 1) return blocq::gemv(w, x, y);
+      if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
+        scratch.resize(needed);
+      blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
+    });
+  }
+  if (scale_ != 1)
+    for (float& v : y) v *= scale_;
+  if (!bias_.empty())
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] += bias_[i % bias_.size()];
 }
 
 void matrix::row(std::size_t r, std::span<float> out) const {
-  if (tensor_->type == f32) {
-    for (std::size_t i = 0; i < columns(); ++i) {
-      blocq::le32 bytes;
-      std::memcpy(&bytes, tensor_->data.data() + 4 * (r * columns() + i), 4);
-      out[i] = blocq::from_bits(blocq::load(bytes));
-    }
-  } else {
-    blocq::visit_gguf(tensor_->type,
-                      [&]<class B> { static_cast<void>(blocq::dequantize(view_of<B>(*tensor_).row(r), out)); });
-  }
+  read_row(*weight_, r, out);
+  for (float& v : out) v *= scale_;
 }
 
 }  // namespace llama

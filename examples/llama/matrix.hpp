@@ -1,10 +1,12 @@
-// A linear layer over a tensor of a GGUF file.
+// A linear layer over tensors of a GGUF file.
 #ifndef LLAMA_MATRIX_HPP
 #define LLAMA_MATRIX_HPP
 
-#include <blocq/gguf/reader.hpp>
+#include <blocq/gguf/scale.hpp>
+#include <blocq/gguf/split.hpp>
 
 #include <cstddef>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,26 +14,52 @@
 
 namespace llama {
 
-// The weights of one linear layer, in whatever type the file has them: all that this engine asks of blocq. The kernels
+// A file's text for a message: in quotes, in printable ASCII and of bounded length.
+std::string quoted(std::string_view text);
+
+// The tensors of a model, remembering which were asked for.
+class tensors {
+ public:
+  explicit tensors(const blocq::gguf::split_set& file) : file_(file) {}
+
+  // Null if there is none.
+  const blocq::gguf::tensor_info* find(const std::string& name);
+  // The scale of a weight, and what may be beside it.
+  blocq::gguf::weight_scale scale_of(const blocq::gguf::tensor_info& weight);
+  // To be called last: throws std::runtime_error for a tensor that nobody asked for, which may change results.
+  void finish() const;
+
+ private:
+  const blocq::gguf::split_set& file_;
+  std::set<std::string_view> used_;
+};
+
+// y = scale * W * x + bias, with W in whatever type the file has it: all that this engine asks of blocq. The kernels
 // are instantiated in matrix.cpp and nowhere else.
 class matrix {
  public:
   matrix() = default;
-  // Throws std::runtime_error if the file lacks such a tensor.
-  matrix(const blocq::gguf::reader& file, const std::string& name, std::size_t rows, std::size_t columns);
+  // "NAME.weight", with "NAME.scale" and "NAME.bias" where they are there. Throws std::runtime_error if the file lacks
+  // the weight, or if one of them is of another shape.
+  matrix(tensors& file, const std::string& name, std::size_t rows, std::size_t columns);
 
-  std::string_view name() const { return tensor_->name; }  // of the tensor
-  std::size_t rows() const { return tensor_->rows(); }
-  std::size_t columns() const { return tensor_->row_elements(); }
+  std::string_view name() const { return weight_->name; }  // of the tensor
+  std::size_t rows() const { return weight_->rows(); }
+  std::size_t columns() const { return weight_->row_elements(); }
 
-  // Y = X * W^T for n rows of X.
+  // n rows of x to n rows of y.
   void multiply(std::span<const float> x, std::size_t n, std::span<float> y, std::vector<std::byte>& scratch) const;
-  // Row r as floats.
+  // Row r of scale * W as floats.
   void row(std::size_t r, std::span<float> out) const;
 
  private:
-  const blocq::gguf::tensor_info* tensor_ = nullptr;
+  const blocq::gguf::tensor_info* weight_ = nullptr;
+  float scale_ = 1;
+  std::vector<float> bias_;
 };
+
+// The floats of a tensor that is a vector.
+std::vector<float> read_vector(tensors& file, const std::string& name, std::size_t size);
 
 }  // namespace llama
 

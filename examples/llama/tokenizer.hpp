@@ -3,8 +3,9 @@
 #ifndef LLAMA_TOKENIZER_HPP
 #define LLAMA_TOKENIZER_HPP
 
-#include <blocq/gguf/reader.hpp>
+#include <blocq/gguf/split.hpp>
 
+#include <algorithm>
 #include <queue>
 #include <stdexcept>
 #include <string>
@@ -17,15 +18,16 @@ namespace llama {
 class tokenizer {
  public:
   // Throws std::runtime_error if the file has no vocabulary of this kind, or a model with more tokens than that.
-  explicit tokenizer(const blocq::gguf::reader& file) {
+  explicit tokenizer(const blocq::gguf::split_set& model) {
+    const blocq::gguf::reader& file = model.first();
     if (file.get<std::string_view>("tokenizer.ggml.model").value_or("") != "llama")
-      throw std::runtime_error("the file has no tokenizer of the kind 'llama'");
+      throw std::runtime_error("'tokenizer.ggml.model' is not 'llama', the only kind that this engine has");
     const auto* tokens = file.find("tokenizer.ggml.tokens");
     const auto* scores = file.find("tokenizer.ggml.scores");
     if (tokens == nullptr || scores == nullptr || tokens->size() != scores->size() || tokens->size() == 0)
       throw std::runtime_error("the file's vocabulary is incomplete");
     // What the model picks can be decoded.
-    if (const auto* rows = file.find_tensor("token_embd.weight"); rows != nullptr && rows->rows() > tokens->size())
+    if (const auto* rows = model.find_tensor("token_embd.weight"); rows != nullptr && rows->rows() > tokens->size())
       throw std::runtime_error("the model has " + std::to_string(rows->rows()) + " tokens and the file's vocabulary " +
                                std::to_string(tokens->size()));
     for (const auto& text : *tokens) text_.emplace_back(text.get<std::string_view>().value_or(""));
@@ -35,14 +37,86 @@ class tokenizer {
     eos_ = token_of(file, "tokenizer.ggml.eos_token_id", 2);
     unknown_ = token_of(file, "tokenizer.ggml.unknown_token_id", 0);
     space_first_ = file.get<bool>("tokenizer.ggml.add_space_prefix").value_or(true);
+    bos_first_ = file.get<bool>("tokenizer.ggml.add_bos_token").value_or(true);
+    if (const auto* kinds = file.find("tokenizer.ggml.token_type")) {
+      if (kinds->size() != tokens->size()) throw std::runtime_error("the file's vocabulary is incomplete");
+      int id = 0;
+      for (const auto& kind : *kinds) {
+        constexpr int user_defined = 4;
+        if (kind.get<int>().value_or(0) == user_defined && !text_[at(id)].empty()) given_.push_back(id);
+        ++id;
+      }
+      std::stable_sort(given_.begin(), given_.end(),
+                       [&](int a, int b) { return text_[at(a)].size() > text_[at(b)].size(); });
+    }
   }
 
   int size() const { return static_cast<int>(text_.size()); }
   int bos() const { return bos_; }
   int eos() const { return eos_; }
+  // Whether a text begins with bos().
+  bool bos_first() const { return bos_first_; }
 
-  // The tokens of a text, without a first token of the beginning.
+  // The tokens of a text, without a first token of the beginning. Tokens that the vocabulary calls user-defined are
+  // found first, the longest before others, wherever they stand; what is between them is pieced together.
   std::vector<int> encode(std::string_view text) const {
+    struct fragment {
+      std::string_view text;
+      int token;  // -1: none, a text
+    };
+    std::vector<fragment> fragments{{text, -1}};
+    for (const int id : given_) {
+      std::vector<fragment> finer;
+      for (const fragment& f : fragments) {
+        std::string_view rest = f.text;
+        if (f.token < 0)
+          for (std::size_t found; (found = rest.find(text_[at(id)])) != rest.npos;) {
+            if (found != 0) finer.push_back({rest.substr(0, found), -1});
+            finer.push_back({{}, id});
+            rest.remove_prefix(found + text_[at(id)].size());
+          }
+        if (f.token >= 0 || !rest.empty()) finer.push_back({rest, f.token});
+      }
+      fragments = std::move(finer);
+    }
+    std::vector<int> tokens;
+    for (const fragment& f : fragments) f.token >= 0 ? tokens.push_back(f.token) : encode_pieces(f.text, tokens);
+    return tokens;
+  }
+
+  // The text of one token; a byte token is its byte.
+  std::string decode(int token) const {
+    const std::string& text = text_[at(token)];
+    if (text.size() == 6 && text.starts_with("<0x"))
+      return {static_cast<char>(std::stoi(text.substr(3, 2), nullptr, 16))};
+    std::string plain;
+    for (std::size_t i = 0; i < text.size();) {
+      const bool is_space = text.compare(i, space.size(), space) == 0;
+      plain += is_space ? ' ' : text[i];
+      i += is_space ? space.size() : 1;
+    }
+    return plain;
+  }
+
+ private:
+  struct piece {
+    std::string_view text;
+    int previous, next;
+  };
+  struct candidate {
+    float score;
+    int left;
+    std::size_t length;
+    // The best score first, the leftmost of equals.
+    bool operator<(const candidate& other) const {
+      return score < other.score || (score == other.score && left > other.left);
+    }
+  };
+  static constexpr std::string_view space = "\xe2\x96\x81";
+
+  static std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+  void encode_pieces(std::string_view text, std::vector<int>& tokens) const {
     std::string marked;  // spaces are written as U+2581
     if (space_first_ && !text.empty()) marked = space;
     for (const char c : text) c == ' ' ? marked += space : marked += c;
@@ -81,42 +155,8 @@ class tokenizer {
       propose(c.left);
     }
 
-    std::vector<int> tokens;
     for (int i = pieces.empty() ? -1 : 0; i >= 0; i = pieces[at(i)].next) append(pieces[at(i)].text, tokens);
-    return tokens;
   }
-
-  // The text of one token; a byte token is its byte.
-  std::string decode(int token) const {
-    const std::string& text = text_[at(token)];
-    if (text.size() == 6 && text.starts_with("<0x"))
-      return {static_cast<char>(std::stoi(text.substr(3, 2), nullptr, 16))};
-    std::string plain;
-    for (std::size_t i = 0; i < text.size();) {
-      const bool is_space = text.compare(i, space.size(), space) == 0;
-      plain += is_space ? ' ' : text[i];
-      i += is_space ? space.size() : 1;
-    }
-    return plain;
-  }
-
- private:
-  struct piece {
-    std::string_view text;
-    int previous, next;
-  };
-  struct candidate {
-    float score;
-    int left;
-    std::size_t length;
-    // The best score first, the leftmost of equals.
-    bool operator<(const candidate& other) const {
-      return score < other.score || (score == other.score && left > other.left);
-    }
-  };
-  static constexpr std::string_view space = "\xe2\x96\x81";
-
-  static std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
   int token_of(const blocq::gguf::reader& file, std::string_view key, int otherwise) const {
     const int token = file.get<std::int32_t>(key).value_or(otherwise);
@@ -140,7 +180,8 @@ class tokenizer {
   std::vector<float> score_;
   std::unordered_map<std::string, int> id_;
   int bos_, eos_, unknown_;
-  bool space_first_;
+  std::vector<int> given_;  // user-defined tokens, the longest first
+  bool space_first_, bos_first_;
 };
 
 }  // namespace llama

@@ -20,7 +20,15 @@ expect 0 compare "$F/huge.gguf"
 says "q8_0: left out, tensor 'only' is outside its range"
 says "bf16"
 
-expect 2 compare "$F/nan.gguf"
+# Zeros are exact in every format, and there is nothing to plot.
+expect 0 compare "$F/zeros.gguf" --rows 0 --csv zeros.csv
+grep -qi nan zeros.csv && fail "nan in the CSV"
+grep -q '^q8_0,.*,0,inf,' zeros.csv || fail "q8_0 is not exact for zeros"
+expect 2 compare "$F/zeros.gguf" --csv left.csv --svg left.svg
+complains "nothing to plot"
+[ ! -e left.csv ] && [ ! -e left.svg ] || fail "an output was left behind"
+
+expect 1 compare "$F/nan.gguf"
 complains "'second'"
 expect 2 compare "$F/integers.gguf"
 complains "no weight matrix"

@@ -24,8 +24,12 @@ says "tensor 'e' is only in $F/other_shape.gguf"
 expect 1 diff "$F/whole.gguf" "$F/other_shape.gguf" --json
 json /differences/0 "tensor 'b' is 256 x 5 in one file and 256 x 6 in the other"
 expect 0 diff "$F/whole.gguf" "$F/split-00002-of-00002.gguf"
-expect 0 diff "$F/nan.gguf" "$F/nan.gguf"
+expect 1 diff "$F/nan.gguf" "$F/nan.gguf"
 says nan
+complains "tensor 'second'"
+expect 1 diff "$F/zeros.gguf" "$F/whole.gguf"
+complains "all weights of A are zero"
+expect 0 diff "$F/zeros.gguf" "$F/zeros.gguf"
 expect 0 diff "$F/integers.gguf" "$F/integers.gguf"
 expect 2 diff "$F/whole.gguf" missing.gguf
 complains missing.gguf

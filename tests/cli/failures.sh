@@ -8,6 +8,21 @@ for file in "$GOLDEN"/gguf/*.gguf; do
   "$BLOCQ" inspect "$file" >out 2>err
   code=$?
   [ $code -le 2 ] || fail "inspect $name"
+  # Read all the same: a long name, a last tensor without padding. The types that are not known can be looked at.
+  case $name in
+    t_name64 | t_data_short_pad)
+      [ $code = 0 ] || fail "inspect refuses $name"
+      continue
+      ;;
+    t_type4 | t_type31 | t_type36 | t_type43 | t_type_neg)
+      [ $code = 0 ] || fail "inspect refuses $name"
+      for command in "quantize -t q8_0" dequantize; do
+        expect 2 $command "$file" left/x.gguf
+        complains "cannot be decoded"
+      done
+      continue
+      ;;
+  esac
   if [ "$verdict" = 0 ]; then
     [ $code = 2 ] || [ "$name" = v_bigendian ] || fail "inspect accepts $name"
     expect 2 quantize "$file" left/x.gguf -t q8_0

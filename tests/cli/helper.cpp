@@ -1,10 +1,17 @@
 // What the tests of the command-line program need and a shell does not have:
 //   helper files DIRECTORY   writes small GGUF and importance files, ordinary and hostile ones
+//   helper variants STORY DIRECTORY   writes the model of the demo in the forms of the llama family
+//   helper long FILE N      writes a model with one tensor of two rows of 2^N zeros in binary16, on hardly any disk
+//   helper large FILE       writes one with a tensor that begins beyond 4 GiB, on hardly any disk
 //   helper json POINTER      reads JSON from standard input and prints the value at that JSON pointer
+#include "variants.hpp"
+
 #include <blocq/gguf/all.hpp>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <limits>
@@ -52,9 +59,9 @@ class file {
     out_.add(name, value);
     return *this;
   }
-  template <class T>
-  file& array(std::string_view name, const std::vector<T>& values) {
-    out_.add_array(name, std::span<const T>(values));
+  template <class List>
+  file& array(std::string_view name, const List& values) {
+    out_.add_array(name, std::span<const typename List::value_type>(values));
     return *this;
   }
   file& floats(std::string_view name, const dims& shape, const std::vector<float>& values) {
@@ -62,7 +69,7 @@ class file {
   }
   file& floats(std::string_view name, const dims& shape) { return floats(name, shape, numbers(shape)); }
   file& tensor(std::string_view name, int type, const dims& shape, const void* data, std::size_t size) {
-    out_.add_tensor(name, type, shape);
+    out_.add_tensor(name, type, shape, size);
     const auto* bytes = static_cast<const std::byte*>(data);
     data_.emplace_back(bytes, bytes + size);
     return *this;
@@ -124,9 +131,26 @@ void gguf_importance(const std::string& path, std::string_view name, std::uint64
       .floats(std::string(name) + ".counts", {1, matrices}, std::vector<float>(matrices, count));
 }
 
+// The header of a model whose data are a hole in the file.
+void hollow_model(const std::string& path, const std::vector<std::pair<std::string, dims>>& tensors, int type) {
+  gguf::writer out;
+  out.add("general.architecture", "llama");
+  for (const auto& [name, shape] : tensors) out.add_tensor(name, type, shape);
+  {
+    std::ofstream stream(path, std::ios::binary);
+    auto sink = [&](const void* data, std::size_t size) {
+      return bool(stream.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)));
+    };
+    require(bool(out.begin(sink)), path + ": cannot be written");
+  }
+  std::error_code error;
+  std::filesystem::resize_file(path, out.file_size(), error);
+  require(!error, path + ": " + error.message());
+}
+
 // A llama model whose tokens are the bytes. Where `output` is zero it takes every token for equally likely. `unnamed`
-// tokens are in the model only.
-void llama_model(const std::string& path, bool zero_output, std::uint64_t unnamed = 0) {
+// tokens are in the model only. A `poison` is one of its weights.
+void llama_model(const std::string& path, bool zero_output, std::uint64_t unnamed = 0, float poison = 0) {
   std::vector<std::string> tokens{"<unk>", "<s>", "</s>"};
   for (int i = 0; i < 256; ++i) {
     constexpr char hex[] = "0123456789ABCDEF";
@@ -150,7 +174,9 @@ void llama_model(const std::string& path, bool zero_output, std::uint64_t unname
       f.floats(block + norm + ".weight", {width}, std::vector<float>(width, 1.0f));
     f.floats(block + "attn_q.weight", {width, width}).floats(block + "attn_k.weight", {width, width / 2});
     f.floats(block + "attn_v.weight", {width, width / 2}).floats(block + "attn_output.weight", {width, width});
-    f.floats(block + "ffn_gate.weight", {width, hidden}).floats(block + "ffn_up.weight", {width, hidden});
+    f.floats(block + "ffn_gate.weight", {width, hidden});
+    f.floats(block + "ffn_up.weight", {width, hidden},
+             poison != 0 && block == "blk.0." ? with({width, hidden}, 77, poison) : numbers({width, hidden}));
     f.floats(block + "ffn_down.weight", {hidden, width});
   }
   f.floats("output_norm.weight", {width}, std::vector<float>(width, 1.0f));
@@ -170,6 +196,29 @@ void write_files(const std::string& dir) {
       .floats("blk.0.ffn_norm.weight", {256, 2})
       .floats("blk.1.attn_q.weight", {512, 24});
   file(dir + "/ragged.gguf").floats("by256", {256, 3}).floats("by32", {160, 5}).floats("by4", {172, 7});
+  {
+    // Weights below what NVFP4 has by itself; experts of very different sizes.
+    auto tiny = numbers({256, 16}), experts = numbers({256, 4, 3});
+    for (float& x : tiny) x *= 1e-5f;
+    for (std::size_t i = 0; i < experts.size(); ++i) experts[i] *= i < 1024 ? 1e-6f : i < 2048 ? 1.0f : 1e-3f;
+    file(dir + "/small.gguf")
+        .floats("blk.0.attn_q.weight", {256, 16}, tiny)
+        .floats("blk.0.ffn_up_exps.weight", {256, 4, 3}, experts);
+
+    // The same weights with scales beside them and multiplied in; powers of two, so that they are the same numbers.
+    const float scales[] = {0.5f, 4.0f, 2.0f};
+    auto plain = numbers({256, 4, 3}), matrix = numbers({256, 8});
+    file scaled(dir + "/scaled.gguf");
+    scaled.floats("blk.0.ffn_up_exps.scale", {3}, {scales, scales + 3}).floats("blk.0.ffn_up_exps.weight", {256, 4, 3});
+    scaled.floats("blk.0.ffn_up_exps.input_scale", {3}, {7, 7, 7});
+    scaled.floats("blk.0.attn_q.weight", {256, 8}).floats("blk.0.attn_q.scale", {1}, {-8});
+    for (std::size_t i = 0; i < plain.size(); ++i) plain[i] *= scales[i / 1024];
+    for (float& x : matrix) x *= -8;
+    file unscaled(dir + "/unscaled.gguf");
+    unscaled.floats("blk.0.ffn_up_exps.weight", {256, 4, 3}, plain).floats("blk.0.attn_q.weight", {256, 8}, matrix);
+    for (file* f : {&scaled, &unscaled})
+      f->floats("blk.0.ffn_gate_inp.weight", {256, 3}).floats("blk.0.ffn_gate_inp.scale", {256});
+  }
   file(dir + "/experts.gguf").floats("blk.0.ffn_up_exps.weight", {256, 6, 3});
   file(dir + "/nan.gguf").floats("first", {256, 4}).floats("second", {256, 9}, with({256, 9}, 256 * 7 + 33, nan));
   file(dir + "/infinite.gguf").floats("only", {256, 9}, with({256, 9}, 256 * 7 + 33, -infinity));
@@ -198,12 +247,45 @@ void write_files(const std::string& dir) {
         .floats(i == 0 ? "a" : "c", {256, 3})
         .floats(i == 0 ? "b" : "d", {256, 5});
   file(dir + "/whole.gguf").floats("a", {256, 3}).floats("b", {256, 5}).floats("c", {256, 3}).floats("d", {256, 5});
+  file(dir + "/zeros.gguf")
+      .floats("a", {256, 3}, std::vector<float>(256 * 3))
+      .floats("b", {256, 5}, std::vector<float>(256 * 5));
   file(dir + "/other_shape.gguf").floats("a", {256, 3}).floats("b", {256, 6}).floats("e", {256, 1});
   file(dir + "/big_endian.gguf", {.big_endian = true}).key("test.number", std::uint32_t{77}).floats("x", {32, 2});
 
   llama_model(dir + "/llama.gguf", false);
   llama_model(dir + "/uniform.gguf", true);
   llama_model(dir + "/unnamed.gguf", false, 5);
+  llama_model(dir + "/llama_nan.gguf", false, 0, nan);
+  llama_model(dir + "/llama_inf.gguf", false, 0, infinity);
+
+  file(dir + "/names.gguf")
+      .floats("model.diffusion_model.input_blocks.2.1.transformer_blocks.0.attn2.to_q.weight", {256, 4})
+      .floats(std::string(249, 'n') + ".weight", {256, 4});
+  for (const char last : {'b', 'c'}) {
+    std::string blocks(160, 'b');
+    blocks[100] = last;
+    file(dir + (last == 'b' ? "/foreign.gguf" : "/foreign_changed.gguf"))
+        .floats("token_embd.weight", {256, 4})
+        .tensor("blk.0.attn_q.weight", 139, {256}, blocks.data(), 144)
+        .tensor("blk.0.attn_k.weight", 200, {100, 3}, blocks.data(), 64)
+        .tensor("blk.0.attn_v.weight", 31, {32, 4}, blocks.data(), 96);
+  }
+  for (const std::uint32_t alignment : {8u, 128u})
+    file(dir + "/align" + std::to_string(alignment) + ".gguf")
+        .key("general.alignment", alignment)
+        .floats("a.weight", {32, 3})
+        .floats("b.weight", {5})
+        .floats("c.weight", {64, 2});
+  file(dir + "/odd.gguf")
+      .array("odd.empty", std::vector<std::string_view>{})
+      .array("odd.none", std::vector<std::uint32_t>{})
+      .array("odd.floats", std::vector<float>{1.5f, nan, -infinity})
+      .key("odd.nan", nan)
+      .array("odd.flags", std::array{true, false})
+      .array("odd.texts", std::vector<std::string_view>{"", "a\nb", "\xff"})
+      .floats("a.weight", {32, 3});
+  file(dir + "/vocabulary.gguf").array("tokenizer.ggml.tokens", std::vector<std::string_view>{"<unk>", "<s>", "a"});
 
   std::vector<float> weights(512);
   for (std::uint32_t i = 0; i < weights.size(); ++i)
@@ -223,13 +305,19 @@ void write_files(const std::string& dir) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::string verb = argc == 3 ? argv[1] : "";
-  if (verb == "files") {
+  const std::string verb = argc == 3 || argc == 4 ? argv[1] : "";
+  if (verb == "variants" && argc == 4) {
+    write_variants(argv[2], argv[3]);
+  } else if (verb == "long" && argc == 4) {
+    hollow_model(argv[2], {{"a.weight", {std::uint64_t{1} << std::atoi(argv[3]), 2}}}, 1);
+  } else if (verb == "large") {
+    hollow_model(argv[2], {{"hole", {1u << 20, 1u << 11}}, {"last", {256, 4}}}, 1);
+  } else if (verb == "files") {
     write_files(argv[2]);
   } else if (verb == "json") {
     const auto value = nlohmann::json::parse(std::cin).at(nlohmann::json::json_pointer(argv[2]));
     std::cout << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
   } else {
-    require(false, "files DIRECTORY or json POINTER");
+    require(false, "see the top of helper.cpp");
   }
 }

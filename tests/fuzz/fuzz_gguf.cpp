@@ -16,6 +16,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto plain = gguf::reader::parse(bytes);
   for (const auto* r : {&head, &full, &plain}) check(*r || (r->error().code != blocq::errc::ok && *r->message() != 0));
   check(head || !full);
+  const auto lenient = gguf::reader::parse(bytes, {.allow_big_endian = true, .unknown_types = true});
+  check(lenient || !full);
+  if (lenient && !full) {
+    gguf_walk::touch(*lenient);
+    check(gguf_walk::rewrite(*lenient) == std::string_view(reinterpret_cast<const char*>(data), size));
+  }
   check(bool(plain) == (full && !full->big_endian()));
   if (head) gguf_walk::touch(*head);
   if (full) {

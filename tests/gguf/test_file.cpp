@@ -302,3 +302,55 @@ TEST_CASE("a GGUF file goes to the disk and comes back") {
   REQUIRE(r);
   CHECK(std::memcmp(r->find_tensor("t")->data.data(), data, sizeof data) == 0);
 }
+
+#if BLOCQ_POSIX_FILES
+TEST_CASE("a tensor beyond the first 4 GiB of a file is read where it is") {
+  if constexpr (sizeof(std::size_t) < 8) return;
+  const directory d;
+  const std::uint64_t hole[] = {1u << 20, 1u << 11}, last[] = {2};  // 4 GiB of binary16 that are on no disk
+  gguf::writer w;
+  w.add_tensor("hole", 1, hole).add_tensor("last", 0, last);
+  std::ofstream out(d / "file", std::ios::binary);
+  auto sink = [&](const void* data, std::size_t size) {
+    return bool(out.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)));
+  };
+  REQUIRE(w.begin(sink));
+  out.seekp(static_cast<std::streamoff>(w.data_offset() + w.tensors()[1].offset));
+  out.write("ABCDEFGH", 8);
+  out.close();
+  if (!out) return;  // no such files here
+  const auto file = mapped_file::open((d / "file").c_str());
+  if (!file) return;
+  const auto r = gguf::reader::parse(file->bytes());
+  REQUIRE(r);
+  CHECK(r->tensors()[1].offset == std::uint64_t{1} << 32);
+  CHECK(std::string(reinterpret_cast<const char*>(r->tensors()[1].data.data()), 8) == "ABCDEFGH");
+}
+
+TEST_CASE("a link to an open pipe or to a file without a name is written directly") {
+  int ends[2] = {};
+  REQUIRE(::pipe(ends) == 0);
+  const std::string link = "/dev/fd/" + std::to_string(ends[1]);
+  if (::access(link.c_str(), W_OK) == 0) {
+    CHECK(write_all(link, "abc") == "");
+    char read[4] = {};
+    CHECK(::read(ends[0], read, 3) == 3);
+    CHECK(std::string(read) == "abc");
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
+
+  const directory d;
+  put(d / "file", "longer than what comes");
+  const int fd = ::open((d / "file").c_str(), O_RDWR);
+  REQUIRE(fd >= 0);
+  fs::remove(d / "file");
+  const std::string nameless = "/dev/fd/" + std::to_string(fd);
+  if (::access(nameless.c_str(), W_OK) == 0) {
+    CHECK(write_all(nameless, "abc") == "");
+    CHECK(get(nameless) == "abc");
+  }
+  CHECK(d.names().empty());
+  ::close(fd);
+}
+#endif

@@ -65,9 +65,11 @@ std::vector<std::string> seeds() {
 
 }  // namespace
 
-TEST_CASE("the verdicts on the golden cases are the reference's, but for the ten listed above") {
+TEST_CASE("the verdicts on the golden cases are the reference's, but for those listed") {
   const std::set<std::string> stricter = {"align_1",    "align_4",    "key_70000",   "kv_bool_2",      "t_name_empty",
                                           "t_name_nul", "t_dim_zero", "t_dim_zero1", "t_dim_overflow", "t_dim_wrap"};
+  // A longer name; the last tensor's padding missing, which ggml 0.25.1 refused and its successors read.
+  const std::set<std::string> laxer = {"t_name64", "t_data_short_pad"};
   std::istringstream lines(golden::text("gguf/cases.txt"));
   int cases = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -82,8 +84,9 @@ TEST_CASE("the verdicts on the golden cases are the reference's, but for the ten
     REQUIRE(file.size() == size);
     const auto h = gguf::reader::parse(bytes_of(file), {.header_only = true});
     const auto f = gguf::reader::parse(bytes_of(file));
-    CHECK(bool(h) == (header_only == 1 && stricter.count(name) == 0));
-    CHECK(bool(f) == (full == 1 && stricter.count(name) == 0));
+    const bool lax = laxer.count(name) != 0, strict = stricter.count(name) != 0;
+    CHECK(bool(h) == (lax || (header_only == 1 && !strict)));
+    CHECK(bool(f) == (lax || (full == 1 && !strict)));
     CHECK(examine(file) == "");
     ++cases;
   }
@@ -184,7 +187,7 @@ TEST_CASE("every refusal has its code and names the offender") {
       {"empty tensor name", name(""), errc::bad_name, "tensor number 0"},
       {"tensor name with NUL", name(std::string_view("t\0u", 3)), errc::bad_name, "tensor 't\\x00u'"},
       {"tensor name not UTF-8", name("\xc3("), errc::bad_name, "tensor '\\xc3('"},
-      {"tensor name of 64 bytes", name(std::string(64, 'n')), errc::bad_name, "64"},
+      {"tensor name of 257 bytes", name(std::string(257, 'n')), errc::bad_name, "257"},
       {"tensor name twice", gguf_builder().tensor("t", 0, {1}, "1234").tensor("t", 0, {1}, "1234"), errc::duplicate,
        "'t'"},
       {"5 dimensions", tensor(0, {1, 1, 1, 1, 1}), errc::bad_value, "the.tensor"},
@@ -254,13 +257,59 @@ TEST_CASE("what is unusual but right is accepted") {
   accepted(gguf_builder().alignment(4096).tensor("t", 0, {1}, "1234").tensor("u", 0, {1}, "1234"));
   accepted(gguf_builder().alignment(0x80000000u));
   accepted(gguf_builder().tensor("t", 0, {1}, "1234").u32("general.name", 1).counts(1, 0).data("x"));
-  accepted(gguf_builder().tensor(std::string(63, 't'), 0, {1, 1, 1, 1}, "1234").data("and something after it"));
+  accepted(gguf_builder().tensor(std::string(256, 't'), 0, {1, 1, 1, 1}, "1234").data("and something after it"));
   accepted(gguf_builder().data("without any tensor"));
   accepted(gguf_builder().tensor("q", 12, {256, 2}, std::string(288, '\0')));
-  // The last tensor's padding has to be there, what lies in it does not matter.
-  accepted(gguf_builder().record("t", 0, {1}, 0).data(std::string("1234") + std::string(28, 'x')));
-  std::string file = gguf_builder().record("t", 0, {1}, 0).data(std::string("1234") + std::string(27, 'x')).build();
+  // What lies in the last tensor's padding does not matter, nor whether all of it is there.
+  for (const std::size_t padding : {28u, 27u, 1u, 0u}) {
+    const gguf_builder b = gguf_builder().record("t", 0, {1}, 0).data("1234" + std::string(padding, 'x'));
+    accepted(b);
+    const std::string file = b.build();
+    CHECK(gguf::reader::parse(bytes_of(file))->data_size() == 4 + padding);
+  }
+  const std::string file = gguf_builder().record("t", 0, {1}, 0).data("123").build();
   CHECK(gguf::reader::parse(bytes_of(file)).error().code == errc::truncated);
+}
+
+TEST_CASE("tensors of unknown types are refused, or on request as long as there is room for them") {
+  const auto build = [](std::uint32_t type, const std::string& rest) {
+    return gguf_builder()
+        .tensor("a", 0, {3}, "123456789012")
+        .tensor("b", type, {100, 2}, std::string(70, 'b'))
+        .tensor("c", 139, {256}, std::string(144, 'c'))
+        .tensor("d", 8, {32}, std::string(34, 'd'))
+        .record("e", 31, {1}, 352)
+        .data(rest)
+        .build();
+  };
+  for (const std::uint32_t type : {4u, 38u, 43u, 142u, 399u, ~0u}) {
+    CAPTURE(type);
+    const std::string file = build(type, "rest");
+    CHECK(gguf::reader::parse(bytes_of(file)).error().code == errc::bad_type);
+    const auto r = gguf::reader::parse(bytes_of(file), {.unknown_types = true});
+    REQUIRE(r);
+    const auto t = r->tensors();
+    CHECK(t[1].type == static_cast<int>(type));
+    CHECK_FALSE(t[1].is_known());
+    CHECK(t[1].row_bytes() == 0);
+    CHECK(t[1].data.size() == 96);  // with the padding, which nobody can tell
+    CHECK(t[2].data.size() == 160);
+    CHECK(std::string(t[2].type_name()) == "iq4_k");
+    CHECK(t[3].data.size() == 34);
+    CHECK(t[4].data.size() == 4);
+    CHECK(r->trailing().empty());
+    CHECK(gguf_walk::rewrite(*r) == file);
+    const auto head = gguf::reader::parse(bytes_of(file), {.header_only = true, .unknown_types = true});
+    REQUIRE(head);
+    CHECK(head->tensors()[1].bytes() == 96);
+    CHECK(head->tensors()[4].bytes() == 0);
+  }
+  const std::string none = build(139, "");
+  CHECK(gguf::reader::parse(bytes_of(none), {.unknown_types = true}).error().code == errc::truncated);
+  for (const std::uint64_t next : {std::uint64_t{0}, std::uint64_t{33}, std::uint64_t{1} << 63, ~std::uint64_t{31}}) {
+    const std::string file = gguf_builder().record("b", 139, {256}, 0).record("c", 0, {1}, next).data("1234").build();
+    CHECK(gguf::reader::parse(bytes_of(file), {.unknown_types = true}).error().code == errc::bad_alignment);
+  }
 }
 
 TEST_CASE("a big-endian file is refused by name, or read without its data") {
@@ -284,7 +333,8 @@ TEST_CASE("a file cut anywhere is refused, and its header alone is enough for wh
   for (const std::string& whole : seeds()) {
     const auto parsed = gguf::reader::parse(bytes_of(whole), {.allow_big_endian = true});
     if (!parsed) continue;
-    const std::size_t needed = whole.size() - parsed->trailing().size();
+    std::uint64_t needed = parsed->data_offset();  // to where the last tensor ends: its padding may be missing
+    for (const gguf::tensor_info& t : parsed->tensors()) needed = parsed->data_offset() + t.offset + t.bytes();
     for (std::size_t length = 0; length < whole.size(); ++length) {
       const std::string cut = whole.substr(0, length);
       const bool full = bool(gguf::reader::parse(bytes_of(cut), {.allow_big_endian = true}));

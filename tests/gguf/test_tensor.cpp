@@ -36,6 +36,10 @@ TEST_CASE("types have the published ids, block sizes and bytes; removed and unkn
   }
   CHECK(gguf::find_type_id("Q4_K").value_or(-1) == 12);
   for (const char* name : {"", "q4", "q4_kk", "q4_2", "none"}) CHECK_FALSE(gguf::find_type_id(name));
+  CHECK(std::string(gguf::find_type_name(12)) == "q4_k");
+  CHECK(std::string(gguf::find_type_name(31)) == "q4_0_4_4");
+  CHECK(std::string(gguf::find_type_name(399)) == "q8_k_r8");
+  for (const int shared : {36, 37, 38, 43, 46, 142, 143, -1}) CHECK(gguf::find_type_name(shared) == nullptr);
   CHECK(gguf::find_type(INT32_MAX) == nullptr);
   CHECK(gguf::find_type(INT32_MIN) == nullptr);
 }

@@ -84,3 +84,11 @@ TEST_CASE("without data, or beyond the rows, validation says so") {
   CHECK(std::string(validate_rows(t, 0, 3).message()).find("'w'") != std::string::npos);
   CHECK(validate_rows(t, 2, 2));
 }
+
+TEST_CASE("data of a type that is not known are not called valid") {
+  const std::string file = gguf_builder().tensor("w", 139, {256}, std::string(144, '\0')).build();
+  const auto r = gguf::reader::parse(bytes_of(file), {.unknown_types = true});
+  REQUIRE(r);
+  CHECK(validate(*r).error().code == errc::bad_type);
+  CHECK(std::string(validate(*r).message()).find("139") != std::string::npos);
+}

@@ -4,6 +4,7 @@
 #define BLOCQ_GGUF_ALL_HPP
 
 #include <blocq/gguf/reader.hpp>
+#include <blocq/gguf/scale.hpp>
 #include <blocq/gguf/split.hpp>
 #include <blocq/gguf/validate.hpp>
 #include <blocq/gguf/writer.hpp>

@@ -51,7 +51,8 @@ struct path_text {
   std::string_view view() const noexcept { return c_str(); }
 };
 
-// The file that `path` names behind all symbolic links, whether it is there yet or not.
+// The file that `path` names behind all symbolic links, whether it is there yet or not. A link that leads to a file and
+// to no name of one, as /dev/stdout does if that is a pipe, stays as it is.
 inline result<path_text> follow_links(const char* path) noexcept {
   path_text file;
 #if BLOCQ_POSIX_FILES
@@ -65,8 +66,10 @@ inline result<path_text> follow_links(const char* path) noexcept {
 #endif
   if (!file.assign(path)) return error(errc::no_memory);
 #if BLOCQ_POSIX_FILES
+  struct stat about = {};
+  const bool nameless = ::stat(path, &about) == 0;
   char to[4096];
-  for (int links = 0; links < 40; ++links) {  // realpath has looked for circles
+  for (int links = 0; !nameless && links < 40; ++links) {  // realpath has looked for circles
     const ssize_t size = ::readlink(file.c_str(), to, sizeof to);
     if (size <= 0 || size == sizeof to) break;
     const std::string_view name(to, static_cast<std::size_t>(size));
@@ -247,9 +250,9 @@ inline result<void> output_file::open() noexcept {
   struct stat about = {};
   const bool replaces = ::stat(target_.c_str(), &about) == 0;
   if (replaces && S_ISDIR(about.st_mode)) return detail::file_error("write", target_.view(), "it is a directory");
-  if (replaces && !S_ISREG(about.st_mode)) {
+  if (replaces && (!S_ISREG(about.st_mode) || about.st_nlink == 0)) {
     direct_ = true;
-    handle_ = ::open(target_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    handle_ = ::open(target_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
   } else {
     if (replaces && ::access(target_.c_str(), W_OK) != 0) return detail::file_error("write", target_.view());
 #ifdef O_TMPFILE

@@ -18,6 +18,10 @@ struct parse_options {
   // Accept a file in big-endian byte order: metadata and sizes are decoded, but no tensor has data, since its blocks
   // are not the wire structs of this library. Without it such a file is errc::bad_endian.
   bool allow_big_endian = false;
+  // Accept tensors of types that are not known here: other programs', or such as GGUF removed. Their data are what lies
+  // between their offset and that of the next tensor, of the last one all that follows. Without it such a file is
+  // errc::bad_type.
+  bool unknown_types = false;
 };
 
 inline constexpr std::uint64_t default_alignment = 32;
@@ -75,7 +79,7 @@ class reader {
 
   // From the start of the file. Without tensors the data section is empty and starts where the metadata end.
   std::uint64_t data_offset() const noexcept { return data_offset_; }
-  // Length of the data section, the padding of the last tensor included.
+  // Length of the data section, the padding of the last tensor included where it is there.
   std::uint64_t data_size() const noexcept { return data_size_; }
   // Everything that was parsed.
   std::span<const std::byte> file() const noexcept { return file_; }
@@ -138,9 +142,12 @@ inline bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) n
 
 class parser {
  public:
-  // `planning`: the bytes are a header that is still to be written, without the padding that follows it.
-  parser(std::span<const std::byte> file, parse_options options, bool planning = false) noexcept
-      : options_(options), planning_(planning) {
+  // With a plan the bytes are a header that is still to be written, without the padding that follows it.
+  struct plan {
+    std::uint64_t last_bytes;  // of the last tensor's data, if its type is not known
+  };
+  parser(std::span<const std::byte> file, parse_options options, maybe<plan> planned = {}) noexcept
+      : options_(options), planned_(planned) {
     to_.file_ = file;
     to_.header_only_ = options.header_only;
   }
@@ -316,24 +323,38 @@ class parser {
       if (!read(t.dims[d], "a dimension")) return false;
     std::uint32_t id = 0;
     if (!read(id, "a tensor type") || !read(t.offset, "an offset")) return false;
-    t.type = id < static_cast<std::uint32_t>(type_id_limit) ? static_cast<int>(id) : -1;
+    t.type = static_cast<int>(id);
 
     const type_info* type = find_type(t.type);
-    if (type == nullptr) return fail(errc::bad_type, "the tensor type ", std::uint64_t{id}, " is not known");
+    if (type == nullptr && !options_.unknown_types)
+      return fail(errc::bad_type, "the tensor type ", std::uint64_t{id}, " is not known");
     std::uint64_t elements = 1;
     for (std::uint32_t d = 0; d < t.n_dims; ++d) {
       if (t.dims[d] == 0) return fail(errc::bad_value, "dimension ", std::uint64_t{d}, " is zero");
       if (!multiply(elements, t.dims[d], elements))
         return fail(errc::too_large, "the product of the dimensions has more than 63 bits");
     }
-    if (t.dims[0] % type->block != 0)
+    if (type != nullptr && t.dims[0] % type->block != 0)
       return fail(errc::ragged, "rows of ", t.dims[0], " elements are no whole blocks of ", type->name);
+    if (!end_unknown(t.offset)) return false;
     std::uint64_t bytes = 0;
-    if (!multiply(elements / type->block, type->bytes, bytes) || !pad(bytes) || !add(bytes))
+    if (type != nullptr && (!multiply(elements / type->block, type->bytes, bytes) || !pad(bytes) || !add(bytes)))
       return fail(errc::too_large, "the size in bytes has more than 63 bits");
     if (t.offset != to_.data_size_ - bytes)
       return fail(errc::bad_alignment, "offset ", t.offset, " where ", to_.data_size_ - bytes,
                   " follows the previous tensor");
+    return true;
+  }
+
+  // If the last tensor so far is of an unknown type, its data end where the next one's begin.
+  bool end_unknown(std::uint64_t next) noexcept {
+    if (to_.tensors_.size() == 0) return true;
+    tensor_info& last = to_.tensors_[to_.tensors_.size() - 1];
+    if (last.is_known()) return true;
+    if (next <= last.offset || next % to_.alignment_ != 0 || next > static_cast<std::uint64_t>(INT64_MAX))
+      return fail(errc::bad_alignment, "offset ", next, " after a tensor at ", last.offset);
+    last.unknown_bytes = next - last.offset;
+    to_.data_size_ = next;
     return true;
   }
 
@@ -350,23 +371,32 @@ class parser {
   bool data() noexcept {
     to_.data_offset_ = at_;
     if (n_tensors_ == 0) return true;
+    tensor_info& last = to_.tensors_[to_.tensors_.size() - 1];
+    if (planned_ && !last.is_known()) {
+      last.unknown_bytes = planned_->last_bytes;
+      std::uint64_t bytes = last.unknown_bytes;
+      if (!pad(bytes) || !add(bytes)) return fail(errc::too_large, "the size in bytes has more than 63 bits");
+    }
     if (!pad(to_.data_offset_) || to_.data_size_ > static_cast<std::uint64_t>(INT64_MAX) - to_.data_offset_)
       return fail(errc::too_large, "the size of the file has more than 63 bits");
-    if (planning_) return true;
+    if (planned_) return true;
     if (!need(to_.data_offset_ - at_, "the padding before the data")) return false;
     at_ = static_cast<std::size_t>(to_.data_offset_);
     if (options_.header_only) return true;
     const std::uint64_t present = left();
+    if (!last.is_known() && last.offset < present) {
+      last.unknown_bytes = present - last.offset;
+      to_.data_size_ = present;
+    }
     for (std::size_t i = 0; i < to_.tensors_.size(); ++i) {
       tensor_info& t = to_.tensors_[i];
-      const std::uint64_t bytes = t.bytes();
-      std::uint64_t padded = bytes;
-      if (!pad(padded) || t.offset > present || padded > present - t.offset) {
+      if (t.offset >= present || t.bytes() > present - t.offset) {
         item_ = {"tensor ", i, t.name};
         return fail(errc::truncated, "the file ends at byte ", std::uint64_t{to_.file_.size()}, " inside the data");
       }
       if (!to_.big_endian_) t.data = to_.raw(t);
     }
+    if (to_.data_size_ > present) to_.data_size_ = present;  // the last tensor's padding is not there
     return true;
   }
 
@@ -384,7 +414,7 @@ class parser {
 
   reader to_;
   parse_options options_;
-  bool planning_;
+  maybe<plan> planned_;
   std::size_t at_ = 0;  // <= file_.size()
   std::uint64_t n_tensors_ = 0;
   std::uint64_t n_keys_ = 0;

@@ -38,11 +38,14 @@ inline bool is_valid(const plain_f64& x) noexcept {
 // Checks rows [first, last) of a tensor: floats are neither NaN nor infinite, and the scales of blocks are such that
 // all elements are finite, which is what the reference asks for before it loads a model. Any row ranges may be checked
 // at the same time. errc::not_finite names tensor, row and block; errc::missing: there are no data; errc::bad_value:
-// no such rows.
+// no such rows; errc::bad_type: the type is not known.
 inline result<void> validate_rows(const tensor_info& tensor, std::uint64_t first, std::uint64_t last) noexcept {
   error e(errc::ok);
   if (tensor.data.empty())
     e = error(errc::missing) << "no data at hand for tensor ";
+  else if (!tensor.is_known())
+    e = error(errc::bad_type) << "data of the unknown type " << std::uint64_t{static_cast<std::uint32_t>(tensor.type)}
+                              << " cannot be checked: tensor ";
   else if (first > last || last > tensor.rows())
     e = error(errc::bad_value) << "rows " << first << " to " << last << " are not all there in tensor ";
   if (e.code == errc::ok) {

@@ -134,8 +134,10 @@ class writer {
   // A value of another file, bit for bit, whatever its byte order.
   writer& add(std::string_view key, const value& x) noexcept;
 
-  // dims[0] is the length of a row.
-  writer& add_tensor(std::string_view name, int type, std::span<const std::uint64_t> dims) noexcept;
+  // dims[0] is the length of a row. `bytes` are those of the data where the type is not known here (see find_type);
+  // without them such a type is refused.
+  writer& add_tensor(std::string_view name, int type, std::span<const std::uint64_t> dims,
+                     std::uint64_t bytes = 0) noexcept;
 
   // Checks the declarations and lays the file out; the errors are those of reader::parse. More may be declared after
   // it, up to begin.
@@ -194,6 +196,7 @@ class writer {
   };
   detail::growing_array<tensor_offset> offsets_;
   std::uint64_t n_keys_ = 0;
+  bool sizes_known_ = true;  // of all tensors
 
   detail::growing_array<std::byte> header_;
   reader layout_;  // of header_
@@ -229,12 +232,15 @@ inline writer& writer::add(std::string_view key, const value& x) noexcept {
   return *this;
 }
 
-inline writer& writer::add_tensor(std::string_view name, int type, std::span<const std::uint64_t> dims) noexcept {
+inline writer& writer::add_tensor(std::string_view name, int type, std::span<const std::uint64_t> dims,
+                                  std::uint64_t bytes) noexcept {
   // Wraps where the parser is going to refuse the product.
   std::uint64_t elements = 1;
   for (const std::uint64_t d : dims) elements *= d;
-  const type_info* info = find_type(type);
-  const std::uint64_t bytes = info != nullptr ? elements / info->block * info->bytes : 0;
+  if (const type_info* info = find_type(type))
+    bytes = elements / info->block * info->bytes;
+  else
+    sizes_known_ = sizes_known_ && bytes != 0;
 
   tensors_.put(name);
   tensors_.put(static_cast<std::uint32_t>(dims.size()));
@@ -246,8 +252,10 @@ inline writer& writer::add_tensor(std::string_view name, int type, std::span<con
 }
 
 inline result<void> writer::parse(std::span<const std::byte> header) noexcept {
-  const parse_options options{.header_only = true, .allow_big_endian = metadata_.big_endian};
-  result<reader> parsed = detail::parser(header, options, true).run();
+  const parse_options options{
+      .header_only = true, .allow_big_endian = metadata_.big_endian, .unknown_types = sizes_known_};
+  const std::uint64_t last_bytes = offsets_.size() != 0 ? offsets_[offsets_.size() - 1].bytes : 0;
+  result<reader> parsed = detail::parser(header, options, detail::parser::plan{last_bytes}).run();
   if (!parsed) return parsed.error();
   if (parsed->big_endian() != metadata_.big_endian) return error(errc::bad_version);  // its bytes swapped are one
   layout_ = std::move(*parsed);
@@ -288,11 +296,12 @@ inline result<void> writer::write(std::size_t tensor, std::span<const std::byte>
     return fail(errc::size_mismatch, "incomplete data of tensor ", tensors()[current_].name);
   if (tensor >= tensors().size()) return fail(errc::size_mismatch, "data of a tensor that was not declared", {});
   const tensor_info& t = tensors()[tensor];
-  if (tensor < current_ || bytes.size() > t.bytes() - written_)
+  const std::uint64_t size = offsets_[tensor].bytes;
+  if (tensor < current_ || bytes.size() > size - written_)
     return fail(errc::size_mismatch, "too many data for tensor ", t.name);
   if (auto emitted = emit(bytes); !emitted) return emitted;
   written_ += bytes.size();
-  if (written_ < t.bytes()) return {};
+  if (written_ < size) return {};
   ++current_;
   written_ = 0;
   const std::uint64_t next = current_ < tensors().size() ? tensors()[current_].offset : layout_.data_size();
@@ -306,8 +315,11 @@ inline result<void> writer::finish() noexcept {
 }
 
 inline result<void> writer::emit_padding(std::uint64_t size) noexcept {
-  if (!original_.empty())
-    return emit(original_.subspan(static_cast<std::size_t>(position_), static_cast<std::size_t>(size)));
+  if (!original_.empty()) {  // which may end without the last padding
+    const std::uint64_t left = original_.size() - position_;
+    return emit(
+        original_.subspan(static_cast<std::size_t>(position_), static_cast<std::size_t>(size < left ? size : left)));
+  }
   constexpr std::byte zeros[256] = {};
   while (size > 0) {
     const std::size_t piece = size < sizeof zeros ? static_cast<std::size_t>(size) : sizeof zeros;
@@ -321,9 +333,9 @@ inline result<void> writer::copy(const reader& source, sink_ref sink) noexcept {
   writer w({.version = source.version(), .big_endian = source.big_endian()});
   for (const key_value& kv : source.metadata()) w.add(kv.key, kv.value);
   const auto tensors = source.tensors();
-  for (const tensor_info& t : tensors) w.add_tensor(t.name, t.type, {t.dims, t.n_dims});
+  for (const tensor_info& t : tensors) w.add_tensor(t.name, t.type, {t.dims, t.n_dims}, t.bytes());
   if (auto planned = w.plan(); !planned) return planned;
-  if (w.file_size() > source.file().size() || (!tensors.empty() && source.raw(tensors[0]).empty()))
+  if (!tensors.empty() && source.raw(tensors[0]).empty())
     return w.fail(errc::missing, "the data of the file to copy are not at hand", {});
   w.original_ = source.file();
   if (auto begun = w.begin(sink); !begun) return begun;
