@@ -226,9 +226,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       if constexpr (minima != 0) {
         minus_d = quad::spread_lanes(quad::fill_floats(0.0f) - d);
         for (std::size_t h = 0; h < minima; ++h) {
-          const auto eight = [x](std::size_t first) BLOCQ_INLINE_LAMBDA {
+          const auto eight = [x](std::size_t from) BLOCQ_INLINE_LAMBDA {
             return quad::little_words(
-                quad::load_lanes(&x[0].bsums[first], &x[1].bsums[first], &x[2].bsums[first], &x[3].bsums[first]));
+                quad::load_lanes(&x[0].bsums[from], &x[1].bsums[from], &x[2].bsums[from], &x[3].bsums[from]));
           };
           min_sums[h] = minima == 2 ? eight(8 * h) : quad::even_and_odd(sum_pairs(eight(0)), sum_pairs(eight(8)));
         }
