@@ -8,6 +8,7 @@
 #include <blocq/op/kernel/blocks.hpp>
 #include <blocq/op/kernel/floats.hpp>
 #include <blocq/op/kernel/mx.hpp>
+#include <blocq/op/kernel/points.hpp>
 #include <blocq/op/kernel/superblocks.hpp>
 
 #include <span>
