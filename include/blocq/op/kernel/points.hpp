@@ -223,7 +223,7 @@ struct row_kernel<B, q8_k> {
   static constexpr int fields = dimensions / 2;  // in a byte
   // Four neighbours of a plane lie in one group of 32. Where groups have 16 elements, both bytes of two points do.
   static constexpr bool interleaved = format_traits<B>::group_size == 16;
-  static constexpr std::size_t parts = interleaved ? 2 : 1;  // of sums, with scales of their own
+  static constexpr int parts = interleaved ? 2 : 1;  // of sums, with scales of their own
 
   struct operand {
     quad::bytes q[2][fields];
@@ -252,14 +252,14 @@ struct row_kernel<B, q8_k> {
           quad::transpose_lanes(q[h][0], q[h][1], q[h][2], q[h][3]);
         }
       }
-      for (quad::ints& sum : first) sum = quad::fill_ints(0);
-      for (int h = 0; h < 2; ++h)
-        for (int f = 0; f < fields; ++f)
-          quad::dot4_to(first[interleaved ? h : 0], quad::fill_bytes(bias_of<B>), q[h][f]);
-      for (quad::ints& sum : first) sum = quad::fill_ints(0) - sum;
-      float scale[16];
-      for (std::size_t i = 0; i < 16; ++i) scale[i] = block_scale(x[i * step / 16]) * group_unit<B>;
-      d = quad::load_floats(scale);
+      simd::unroll<parts>([&]<int P>() BLOCQ_INLINE_LAMBDA {
+        quad::ints sum = quad::fill_ints(0);
+        simd::unroll<2 * fields / parts>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+          quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q[P + I / fields][I % fields]);
+        });
+        first[P] = quad::fill_ints(0) - sum;
+      });
+      d = quad::fill_half_floats(block_scale(x[0]), block_scale(x[step - 1])) * quad::fill_floats(group_unit<B>);
     }
   };
 
@@ -301,14 +301,14 @@ struct row_kernel<B, q8_k> {
     }
     quad::ints products[T][parts];
     for (std::size_t t = 0; t < T; ++t)
-      for (std::size_t p = 0; p < parts; ++p) products[t][p] = x[t]->first[p];
+      for (int p = 0; p < parts; ++p) products[t][p] = x[t]->first[p];
     simd::unroll<2>([&]<int H>() BLOCQ_INLINE_LAMBDA {
       simd::unroll<fields>([&]<int F>() BLOCQ_INLINE_LAMBDA {
         const quad::bytes v = levels<H, F>(codes, u.signs);
         for (std::size_t t = 0; t < T; ++t) quad::dot4_to(products[t][interleaved ? H : 0], v, x[t]->q[H][F]);
       });
     });
-    const quad::floats d = quad::fill_half_floats(scale_bits(w[0]), scale_bits(w[step - 1]));
+    const quad::floats d = quad::fill_half_f16(scale_bits(w[0]), scale_bits(w[step - 1]));
     for (std::size_t t = 0; t < T; ++t) {
       quad::ints all = products[t][0] * u.scale[0];
       if constexpr (interleaved) all = all + products[t][1] * u.scale[1];

@@ -405,8 +405,11 @@ BLOCQ_INLINE bytes fill_half_qwords(const void* a, const void* b) noexcept {
   const __m128i high = _mm_loadl_epi64(static_cast<const __m128i*>(b));
   return {_mm512_mask_broadcastq_epi64(_mm512_maskz_broadcastq_epi64(0xff, low), 0xf0, high)};
 }
-// A binary16 number eight times, then another one.
-BLOCQ_INLINE floats fill_half_floats(std::uint16_t a, std::uint16_t b) noexcept {
+// A number eight times, then another one; of binary16 as well.
+BLOCQ_INLINE floats fill_half_floats(float a, float b) noexcept {
+  return {_mm512_mask_broadcastss_ps(_mm512_set1_ps(a), 0xff00, _mm_set_ss(b))};
+}
+BLOCQ_INLINE floats fill_half_f16(std::uint16_t a, std::uint16_t b) noexcept {
   const __m256i words = _mm256_mask_set1_epi16(_mm256_set1_epi16(static_cast<short>(a)), 0xff00, static_cast<short>(b));
   return {_mm512_maskz_cvtph_ps(0xffff, words)};
 }
