@@ -33,8 +33,8 @@ BLOCQ_INLINE void unroll(F&& f) noexcept {
   (std::make_integer_sequence<int, N>{});
 }
 
-// An array that is written as vectors and read element by element lies in memory: a compiler that keeps the vectors takes
-// every element out of a register, which costs more than to load it.
+// An array that is written as vectors and read element by element lies in memory: a compiler that keeps the vectors
+// takes every element out of a register, which costs more than to load it.
 template <class T>
 BLOCQ_INLINE void keep_in_memory(T& array) noexcept {
 #ifdef __GNUC__

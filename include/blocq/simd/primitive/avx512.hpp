@@ -8,6 +8,8 @@
 //   load_lanes         a load and three broadcasts under a mask: no shuffle, and few of them cross a line
 //   meet, fours        vpunpck, vpackssdw         1 cycle, 4 a cycle; 1 a cycle
 //   spread_words       vpermw                     2 a cycle; 1 a cycle
+//   lookup_bytes       vpermb, vpermi2b           2 a cycle; 1 a cycle, every second cycle
+//   map_bits, take_fields   vgf2p8affineqb, vpmultishiftqb   2 a cycle; 1 a cycle
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 #define BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 
