@@ -49,7 +49,7 @@ void check_table(test::random_bits& random) {
   const quad::flags upper[] = {quad::flag_bytes<7>(load(index)), quad::flag_bytes<0>(load(more)),
                                quad::flag_bytes<1>(load(more)), quad::flag_bytes<2>(load(more))};
   CHECK(image_of(quad::lookup_bytes<N>(table, load(index), upper)) ==
-        image_from([&](std::size_t i) { return table[(index[i] | more[i] << 8) % N]; }));
+        image_from([&](std::size_t i) { return table[static_cast<std::size_t>(index[i] | more[i] << 8) % N]; }));
 }
 
 template <int H>

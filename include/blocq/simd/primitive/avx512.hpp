@@ -56,8 +56,8 @@ BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(stati
 
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
 BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
-  return {_mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a))),
-                             _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
+  const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a)));
+  return {_mm512_maskz_inserti64x4(0xff, low, _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
 }
 BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const void* d) noexcept {
   __m512i v = _mm512_castsi128_si512(lane(a));
