@@ -114,6 +114,8 @@ TEST_CASE("what works within lanes is that of the model in both halves") {
     auto ints = quad::madd2(words, quad::fill_words(3));
     const auto model_ints = [&](int i) { return common::madd2(model_words(i), common::fill_words(3)); };
     CHECK(image_of(ints) == halves_of(model_ints));
+    CHECK(image_of(quad::fours(ints - ints, quad::fill_ints(-7))) ==
+          halves_of([&](int) { return common::pack(common::fill_ints(0), common::fill_ints(-7)); }));
     CHECK(image_of(quad::even_and_odd(ints, quad::fill_ints(-5))) ==
           halves_of([&](int i) { return common::even_and_odd(model_ints(i), common::fill_ints(-5)); }));
     quad::madd2_to(ints, words, quad::fill_words(-2));

@@ -82,6 +82,7 @@ struct chunk_reader<B, Prepared> {
       static_assert(std::is_same_v<B, iq1_m>);
       store(0, vec::load_bytes(b.qs), vec::spread_nibbles(b.qh) & vec::fill_bytes(7));
     }
+    simd::keep_in_memory(index);
   }
 
   BLOCQ_INLINE int at(int i) const noexcept {

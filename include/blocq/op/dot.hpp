@@ -1,6 +1,6 @@
 // Dot products of two rows: blocks with blocks of their operand format, and blocks with floats. The kernel of a format
-// is in kernel/: superblocks.hpp if it has 256 elements in a block and pairs with q8_k, blocks.hpp if it pairs with
-// q8_0 or q8_1, floats.hpp for floats, mx.hpp for two MX formats.
+// is in kernel/: superblocks.hpp or points.hpp if it has 256 elements in a block and pairs with q8_k, blocks.hpp if it
+// pairs with q8_0 or q8_1, floats.hpp for floats, mx.hpp for two MX formats.
 #ifndef BLOCQ_OP_DOT_HPP
 #define BLOCQ_OP_DOT_HPP
 
@@ -8,6 +8,7 @@
 #include <blocq/op/kernel/blocks.hpp>
 #include <blocq/op/kernel/floats.hpp>
 #include <blocq/op/kernel/mx.hpp>
+#include <blocq/op/kernel/points.hpp>
 #include <blocq/op/kernel/superblocks.hpp>
 
 #include <span>

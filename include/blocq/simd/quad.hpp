@@ -97,6 +97,7 @@ BLOCQ_INLINE V meet_halves(V a, V b) noexcept {
   return {native::add_neighbours<16>(a.low, a.high), native::add_neighbours<16>(b.low, b.high)};
 }
 BLOCQ_INLINE words fours(words a, words b) noexcept { return add_neighbours<8>(a, b); }
+BLOCQ_INLINE words fours(ints a, ints b) noexcept { return {native::pack(a.low, b.low), native::pack(a.high, b.high)}; }
 
 BLOCQ_INLINE ints widen_zero(native::ints low) noexcept { return {low, native::fill_ints(0)}; }
 

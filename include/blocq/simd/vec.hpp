@@ -33,6 +33,17 @@ BLOCQ_INLINE void unroll(F&& f) noexcept {
   (std::make_integer_sequence<int, N>{});
 }
 
+// An array that is written as vectors and read element by element lies in memory: a compiler that keeps the vectors
+// takes every element out of a register, which costs more than to load it.
+template <class T>
+BLOCQ_INLINE void keep_in_memory(T& array) noexcept {
+#ifdef __GNUC__
+  __asm__("" : "+m"(array));
+#else
+  static_cast<void>(array);
+#endif
+}
+
 // count, which the compiler is not to know: it does not unroll the loop.
 BLOCQ_INLINE std::size_t not_unrolled(std::size_t count) noexcept {
 #ifdef __GNUC__

@@ -3,6 +3,7 @@
 //
 //   blocks.hpp        blocks with a float for a step, 512 elements at a time
 //   superblocks.hpp   blocks of 256 elements with integer scales, four at a time
+//   points.hpp        those of them with tables of points, where registers hold such tables
 //   floats.hpp        any format, with activations that are floats
 //
 // A kernel is row_kernel<B, X>. A unit is `step` blocks of B. The activations of a unit are prepared once, in the order

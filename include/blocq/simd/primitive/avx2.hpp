@@ -452,6 +452,7 @@ BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
 BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm256_srli_epi16(a.v, n)}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
 BLOCQ_INLINE words little_words(bytes a) noexcept { return {a.v}; }
+BLOCQ_INLINE words pack(ints a, ints b) noexcept { return {_mm256_packs_epi32(a.v, b.v)}; }
 BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
   return {_mm256_blend_epi16(even.v, _mm256_slli_epi32(odd.v, 16), 0xaa)};
 }

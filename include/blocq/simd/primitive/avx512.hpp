@@ -8,6 +8,8 @@
 //   load_lanes         a load and three broadcasts under a mask: no shuffle, and few of them cross a line
 //   meet, fours        vpunpck, vpackssdw         1 cycle, 4 a cycle; 1 a cycle
 //   spread_words       vpermw                     2 a cycle; 1 a cycle
+//   lookup_bytes       vpermb, vpermi2b           2 a cycle; 1 a cycle, every second cycle
+//   map_bits, take_fields   vgf2p8affineqb, vpmultishiftqb   2 a cycle; 1 a cycle
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 #define BLOCQ_SIMD_PRIMITIVE_AVX512_HPP
 
@@ -24,6 +26,7 @@
 #include <immintrin.h>
 
 #include <array>
+#include <bit>
 #include <cstring>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512 {
@@ -54,8 +57,8 @@ BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(stati
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm512_storeu_si512(p, a.v); }
 BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
-  return {_mm512_maskz_inserti64x4(0xff, _mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a))),
-                                   _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
+  const __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(a)));
+  return {_mm512_maskz_inserti64x4(0xff, low, _mm256_loadu_si256(static_cast<const __m256i*>(b)), 1)};
 }
 BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const void* d) noexcept {
   __m512i v = _mm512_castsi128_si512(lane(a));
@@ -328,6 +331,137 @@ BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
   return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(
       0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(static_cast<const __m256i*>(p))), 16))};
 }
+
+// ---- tables of bytes in registers ----
+
+#if defined(__AVX512VBMI__) && defined(__AVX512VNNI__) && defined(__GFNI__)
+
+#define BLOCQ_HAS_TABLES 1
+
+BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {a.v}; }
+
+// A bit for each byte.
+struct flags {
+  __mmask64 v;
+};
+// Bit `Bit` of every byte; or 64 bits from memory.
+template <int Bit>
+BLOCQ_INLINE flags flag_bytes(bytes a) noexcept {
+  if constexpr (Bit == 7)
+    return {_mm512_movepi8_mask(a.v)};
+  else
+    return {_mm512_test_epi8_mask(a.v, _mm512_set1_epi8(1 << Bit))};
+}
+BLOCQ_INLINE flags load_flags(const void* p) noexcept {
+  std::uint64_t bits;
+  std::memcpy(&bits, p, 8);
+  return {bits};
+}
+// The bytes of b where there is a flag, those of a elsewhere.
+BLOCQ_INLINE bytes blend_bytes(flags f, bytes a, bytes b) noexcept { return {_mm512_mask_blend_epi8(f.v, a.v, b.v)}; }
+// The bits of a that the mask has, those of b that it has not.
+BLOCQ_INLINE bytes select_bits(bytes mask, bytes a, bytes b) noexcept {
+  return {_mm512_ternarylogic_epi32(mask.v, a.v, b.v, 0xca)};
+}
+
+// The entries of a table of 64 that bits 0 to 5 of the indices choose; the other bits are ignored.
+BLOCQ_INLINE bytes lookup_bytes(bytes table, bytes index) noexcept {
+  return {_mm512_maskz_permutexvar_epi8(~__mmask64{0}, index.v, table.v)};
+}
+// Of 128 entries, chosen by bits 0 to 6.
+BLOCQ_INLINE bytes lookup_bytes(bytes low, bytes high, bytes index) noexcept {
+  return {_mm512_permutex2var_epi8(low.v, index.v, high.v)};
+}
+// Of N entries; bit 7 + i of an index is a flag of upper[i]. A tree: no lookup waits for another one.
+template <std::size_t N>
+BLOCQ_INLINE bytes lookup_bytes(const std::uint8_t* table, bytes index, const flags* upper) noexcept {
+  if constexpr (N == 128) {
+    return lookup_bytes(load_bytes(table), load_bytes(table + 64), index);
+  } else {
+    const bytes low = lookup_bytes<N / 2>(table, index, upper);
+    const bytes high = lookup_bytes<N / 2>(table + N / 2, index, upper);
+    return blend_bytes(upper[std::countr_zero(N / 256)], low, high);
+  }
+}
+// The same of dwords from a table of 32.
+BLOCQ_INLINE bytes lookup_dwords(bytes low, bytes high, bytes index) noexcept {
+  return {_mm512_permutex2var_epi32(low.v, index.v, high.v)};
+}
+
+// Bit i of a byte becomes the parity of those of its bits that Row[i] has.
+template <std::uint8_t... Row>
+BLOCQ_INLINE bytes map_bits(bytes a) noexcept {
+  static_assert(sizeof...(Row) == 8);
+  constexpr std::uint64_t matrix = [] {
+    std::uint64_t m = 0;
+    for (const std::uint8_t row : {Row...}) m = m << 8 | row;
+    return m;
+  }();
+  return {_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
+}
+// Eight bits of the qword that a byte lies in, from bit offset % 64 on; after the last bit follows the first one.
+BLOCQ_INLINE bytes take_fields(bytes offset, bytes qwords) noexcept {
+  return {_mm512_maskz_multishift_epi64_epi8(~__mmask64{0}, offset.v, qwords.v)};
+}
+// Eight dwords, or two times four words, each to a qword; two times eight words, each to a dword.
+BLOCQ_INLINE bytes widen_dwords(avx2::bytes a) noexcept { return {_mm512_maskz_cvtepu32_epi64(0xff, a.v)}; }
+BLOCQ_INLINE bytes load_qwords_of_words(const void* a, const void* b) noexcept {
+  const __m128i low = _mm_loadl_epi64(static_cast<const __m128i*>(a));
+  return {_mm512_maskz_cvtepu16_epi64(0xff, _mm_unpacklo_epi64(low, _mm_loadl_epi64(static_cast<const __m128i*>(b))))};
+}
+BLOCQ_INLINE ints load_ints_of_words(const void* a, const void* b) noexcept {
+  return {_mm512_maskz_cvtepu16_epi32(0xffff, _mm256_inserti128_si256(_mm256_castsi128_si256(lane(a)), lane(b), 1))};
+}
+// A qword from memory four times, then another one.
+BLOCQ_INLINE bytes fill_half_qwords(const void* a, const void* b) noexcept {
+  const __m128i low = _mm_loadl_epi64(static_cast<const __m128i*>(a));
+  const __m128i high = _mm_loadl_epi64(static_cast<const __m128i*>(b));
+  return {_mm512_mask_broadcastq_epi64(_mm512_maskz_broadcastq_epi64(0xff, low), 0xf0, high)};
+}
+// A number eight times, then another one; of binary16 as well.
+BLOCQ_INLINE floats fill_half_floats(float a, float b) noexcept {
+  return {_mm512_mask_broadcastss_ps(_mm512_set1_ps(a), 0xff00, _mm_set_ss(b))};
+}
+BLOCQ_INLINE floats fill_half_f16(std::uint16_t a, std::uint16_t b) noexcept {
+  const __m256i words = _mm256_mask_set1_epi16(_mm256_set1_epi16(static_cast<short>(a)), 0xff00, static_cast<short>(b));
+  return {_mm512_maskz_cvtph_ps(0xffff, words)};
+}
+// Dwords 0, 0, 2, 2, ...
+BLOCQ_INLINE ints twice_even(ints a) noexcept { return {_mm512_maskz_shuffle_epi32(0xffff, a.v, _MM_PERM_CCAA)}; }
+template <int Bits>
+BLOCQ_INLINE ints shift_right_logical(ints a) noexcept {
+  return {_mm512_maskz_srli_epi32(0xffff, a.v, Bits)};
+}
+// Bit `Bit` of every dword in all of its bits.
+template <int Bit>
+BLOCQ_INLINE bytes spread_bit(ints a) noexcept {
+  return {_mm512_maskz_srai_epi32(0xffff, _mm512_maskz_slli_epi32(0xffff, a.v, 31 - Bit), 31)};
+}
+// Dwords of an even number of Width bits above bit 0, made odd; what lies around these bits is ignored.
+template <int Width>
+BLOCQ_INLINE ints odd_ints(ints a) noexcept {
+  return {_mm512_ternarylogic_epi32(a.v, _mm512_set1_epi32((2 << Width) - 2), _mm512_set1_epi32(1), 0xea)};
+}
+// Half h of every lane of a, byte by byte with that of b; the same of qwords.
+BLOCQ_INLINE bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
+  return {h == 0 ? _mm512_unpacklo_epi8(a.v, b.v) : _mm512_unpackhi_epi8(a.v, b.v)};
+}
+BLOCQ_INLINE bytes interleave_qwords(bytes a, bytes b, int h) noexcept {
+  return {h == 0 ? _mm512_maskz_unpacklo_epi64(0xff, a.v, b.v) : _mm512_maskz_unpackhi_epi64(0xff, a.v, b.v)};
+}
+// Lane i of vector j becomes lane j of vector i.
+BLOCQ_INLINE void transpose_lanes(bytes& a, bytes& b, bytes& c, bytes& d) noexcept {
+  const __m512i ab_even = _mm512_maskz_shuffle_i64x2(0xff, a.v, b.v, 0x88);
+  const __m512i ab_odd = _mm512_maskz_shuffle_i64x2(0xff, a.v, b.v, 0xdd);
+  const __m512i cd_even = _mm512_maskz_shuffle_i64x2(0xff, c.v, d.v, 0x88);
+  const __m512i cd_odd = _mm512_maskz_shuffle_i64x2(0xff, c.v, d.v, 0xdd);
+  a.v = _mm512_maskz_shuffle_i64x2(0xff, ab_even, cd_even, 0x88);
+  b.v = _mm512_maskz_shuffle_i64x2(0xff, ab_odd, cd_odd, 0x88);
+  c.v = _mm512_maskz_shuffle_i64x2(0xff, ab_even, cd_even, 0xdd);
+  d.v = _mm512_maskz_shuffle_i64x2(0xff, ab_odd, cd_odd, 0xdd);
+}
+
+#endif
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512
 

@@ -624,6 +624,12 @@ inline ints load_bytes_as_ints(At at) noexcept {
 }
 // Two bytes of a file as a word, in place.
 inline words little_words(bytes a) noexcept { return load_little_words(a.v); }
+// Integers that fit as words: in each half (of 16 bytes) those of a, then those of b.
+inline words pack(ints a, ints b) noexcept {
+  words r;
+  for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>((i % 8 < 4 ? a : b).v[i / 8 * 4 + i % 4]);
+  return r;
+}
 // The lower words of both, in turn.
 inline words even_and_odd(ints even, ints odd) noexcept {
   words r;

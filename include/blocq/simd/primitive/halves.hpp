@@ -391,6 +391,12 @@ BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   return {as<i16x8>(zip(l, u, 0)), as<i16x8>(zip(l, u, 1))};
 }
 BLOCQ_INLINE words little_words(bytes a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
+BLOCQ_INLINE words pack(ints a, ints b) noexcept {
+  const auto both = [](i32x4 x, i32x4 y) {
+    return __builtin_shufflevector(as<i16x8>(x), as<i16x8>(y), 0, 2, 4, 6, 8, 10, 12, 14);
+  };
+  return {both(a.low, b.low), both(a.high, b.high)};
+}
 BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
   const auto both = [](i32x4 e, i32x4 o) { return as<i16x8>((as<u32x4>(e) & 0xffffu) | as<u32x4>(o) << 16); };
   return {both(even.low, odd.low), both(even.high, odd.high)};
