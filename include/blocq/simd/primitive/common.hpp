@@ -226,9 +226,9 @@ inline bytes swap_middle_quarters(bytes a) noexcept {
   std::memcpy(r.v + 16, a.v + 8, 8);
   return r;
 }
-// table[index % 16] for indices below 128; table is given twice (load_halves).
+// table[index % 16] for indices below 128, within each half.
 inline bytes lookup16(bytes table, bytes index) noexcept {
-  for (std::uint8_t& v : index.v) v = table.v[v & 15];
+  for (int i = 0; i < 32; ++i) index.v[i] = table.v[i / 16 * 16 + (index.v[i] & 15)];
   return index;
 }
 // 255 where they are equal, 0 elsewhere.
