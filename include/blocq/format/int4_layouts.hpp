@@ -15,9 +15,9 @@
 //
 // GPTQ's first version stores zeros less by one, and its writers differ where a zero is 0. GPTQModel takes 0x11111111
 // off the whole word, so that the borrow runs into the next nibble, and adds it when it reads: gptq, zeros of 0 to 15.
-// AutoGPTQ and those who read its files (exllama, vLLM, llama.cpp's converter) add 1 to each nibble: gptq_nibbles,
-// zeros of 1 to 16; what AutoGPTQ itself writes for a zero of 0, all higher nibbles of the word set, cannot be read
-// back. Where no zero is 0 the two are the same. gptq_layout() chooses by what the checkpoint says of itself.
+// AutoGPTQ and llama.cpp's converter add 1 to each nibble: gptq_nibbles, zeros of 1 to 16; what AutoGPTQ itself writes
+// for a zero of 0, all higher nibbles of the word set, cannot be read back. Where no zero is 0 the two are the same.
+// gptq_layout() chooses by what the checkpoint says of itself.
 //
 // Zero words hold outputs 8c + j in nibble j, in awq_order for awq. groups = K / group, rounded up. In
 // compressed_tensors K / 8 and N / 8 are rounded up too and what is left over is 0; the others need multiples of 8.

@@ -25,7 +25,7 @@ struct quantize_options {
   // (format_traits<B>::importance_required). Only the ratios of the weights count. One that is NaN, infinite or
   // negative counts as zero. A block whose weights are all zero, or drive its scale out of range, is encoded without
   // weights, or with equal ones where there must be some. A block that would come out no nearer to its input than zeros
-  // are, by its weights or by equal ones where a few outweigh all others, is encoded as for quality_level::best.
+  // are, by its weights or by equal ones where a few outweigh all others, is encoded anew (reference_bugs).
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
@@ -33,7 +33,8 @@ struct quantize_options {
   // Write the reference's bytes also where they decode to something else: for iq3_s see encode_context. In the formats
   // with tables of points a few large elements may spoil a block until zeros would be nearer; in iq1_m without
   // importance, where the reference weighs an element by its square, the error may be a thousand times the block.
-  // Unless the reference's bytes are asked for, such blocks are encoded as for quality_level::best.
+  // Unless the reference's bytes are asked for, such blocks are encoded anew with equal weights, and if that does not
+  // help as for quality_level::best.
   bool reference_bugs = false;
 };
 
@@ -189,35 +190,42 @@ struct equal_weights {
   }
 };
 
-// True if zeros would be no further from x than the block is. Not asked of blocks that are not finite.
-template <class B>
-bool is_lost(const float* x, const float* w, const B& block) noexcept {
-  constexpr std::size_t n = block_size<B>;
-  constexpr float zeros[n] = {};
-  return peak_bits(x, n) < 0x7f800000u && !(decoded_error(x, w, block) < squared_distance(x, w, zeros, n));
-}
+// The squared error of a block, and that of zeros in its place. Blocks of zeros, or with what is not finite, pass.
+struct block_error {
+  double of_block = 0, of_zeros = 1;
 
-// Puts a block that is nearer by the weights w in the place of one that is lost: with equal weights, then searched for.
-// No weights are equal ones.
+  template <class B>
+  block_error(const float* x, const float* w, const B& block) noexcept {
+    constexpr std::size_t n = block_size<B>;
+    constexpr float zeros[n] = {};
+    if (peak_bits(x, n) - 1u >= 0x7f7fffffu) return;
+    of_block = decoded_error(x, w, block);
+    of_zeros = squared_distance(x, w, zeros, n);
+  }
+};
+
+// Puts a block that is nearer by the weights w, of which none are equal ones, in the place of one that zeros would be
+// as near as: with equal weights, and where zeros would still be nearer the best there is.
 template <class B>
 void rescue_block(const float* x, const float* w, encode_context context, B& block) noexcept {
   static constexpr equal_weights<block_size<B>> equal;
   if (w == nullptr) w = equal.of;
-  if (!is_lost(x, w, block)) return;
+  block_error e(x, w, block);
+  if (e.of_block < e.of_zeros) return;
   context.weights = equal.of;
   B even;
   encode_with_native_lanes(x, 1, context, &even);
   keep_better(x, w, even, block);
-  if (is_lost(x, w, block)) improve<native_lane>(x, w, block);
+  e = block_error(x, w, block);
+  if (e.of_block > e.of_zeros) improve<native_lane>(x, w, block);
 }
 
 // Where no point of a table has a coordinate 0, the small elements of a block with a few large ones may come out so
 // large that all of it is lost.
 template <class B>
-inline constexpr bool may_be_lost = requires {
-  requires element_t<B>::dimensions >
-  1;
-};
+inline constexpr bool may_be_lost = false;
+template <class B>
+requires(element_t<B>::dimensions > 1) inline constexpr bool may_be_lost<B> = true;
 
 // A row whose weights are context.weights. Blocks that do not hold are encoded again without weights: perhaps these are
 // to blame, because their sums left the range of a float. True if none was found.
@@ -245,7 +253,8 @@ bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_
       encode_with_native_lanes(x, 1, context, &plain);
       if (holds(plain, peak)) out[i] = plain;
     }
-    if ((judge == nullptr || may_be_lost<B>)&&!context.reference_bugs) rescue_block(x, judge, context, out[i]);
+    const bool suspect = judge == nullptr || may_be_lost<B>;
+    if (suspect && !context.reference_bugs) rescue_block(x, judge, context, out[i]);
   }
   return false;
 }
@@ -263,7 +272,8 @@ void improve_blocks(const float* x, std::size_t first, std::size_t blocks, std::
     const bool weighted =
         !importance.empty() && mend_weights(&importance[(first + i) * block_size<B> % importance.size()], mended);
     improve<native_lane>(x, weighted ? mended : equal.of, out[i]);
-    if (!weighted || !uneven_weights<block_size<B>>(mended) || !is_lost(x, equal.of, out[i])) continue;
+    if (!weighted || !uneven_weights<block_size<B>>(mended)) continue;
+    if (const block_error e(x, equal.of, out[i]); e.of_block < e.of_zeros) continue;
     out[i] = before;
     improve<native_lane>(x, equal.of, out[i]);
   }
