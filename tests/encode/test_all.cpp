@@ -220,6 +220,6 @@ TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever 
     }
   });
 #if defined(__SSE2__)  // the NaN that an operation makes has another sign elsewhere
-  CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0);
+  CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x479317dffbf1ff33u);
 #endif
 }
