@@ -132,8 +132,9 @@ bool clean_importance(std::span<const float> weights) noexcept {
   return true;
 }
 
-// One block's weights, those dropped that are not usable, all of them brought within the bounds: only their ratios
-// count. False if none is left. The factor is a power of four, so that nothing is rounded, square roots included.
+// One block's weights, those dropped that are not usable, all of them brought well within the bounds if the largest is
+// not: only their ratios count. False if none is left. The factor is a power of four, so that nothing is rounded,
+// square roots included.
 template <std::size_t N>
 bool mend_weights(const float* from, float (&to)[N]) noexcept {
   lane largest = 0.0f;
@@ -146,7 +147,8 @@ bool mend_weights(const float* from, float (&to)[N]) noexcept {
     for (float& w : to) w = (lane(w) * factor).v;
     largest = largest * factor;
   };
-  while (largest > lane(largest_weight)) scale(0x1p-64f);
+  if (largest > lane(largest_weight))
+    while (largest > lane(0x1p32f)) scale(0x1p-64f);
   while (largest < lane(least_peak_weight)) scale(0x1p64f);
   return true;
 }
