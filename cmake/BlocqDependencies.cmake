@@ -28,12 +28,6 @@ macro(blocq_find_benchmark)
   blocq_find(benchmark benchmark::benchmark google/benchmark eddb0241389718a23a42db6af5f0164b6e0139af)  # 1.9.4
 endmacro()
 
-# Optional. No version is asked for, because xsimd's version file refuses every other major version than the one asked
-# for; the headers check what they get (8.1 and later).
-macro(blocq_find_xsimd)
-  if(BLOCQ_FETCH_XSIMD)
-    blocq_find(xsimd xsimd xtensor-stack/xsimd e88a72831858123924f7118f345dfe5d70d95991)  # 14.3.0
-  else()
-    find_package(xsimd QUIET)
-  endif()
+macro(blocq_fetch_xsimd)
+  blocq_find(xsimd xsimd xtensor-stack/xsimd e88a72831858123924f7118f345dfe5d70d95991)  # 14.3.0
 endmacro()

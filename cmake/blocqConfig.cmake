@@ -1,8 +1,10 @@
 include("${CMAKE_CURRENT_LIST_DIR}/blocqTargets.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/BlocqKernels.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/BlocqXsimd.cmake")
 
-# Optional: without it the encoders take one block at a time. No version is asked for (see BlocqDependencies.cmake).
-find_package(xsimd QUIET)
-if(TARGET xsimd)
-  target_link_libraries(blocq::blocq INTERFACE xsimd)
+# Without xsimd the encoders take one block at a time.
+blocq_find_xsimd(blocq_xsimd_include)
+if(blocq_xsimd_include)
+  target_include_directories(blocq::blocq SYSTEM INTERFACE "${blocq_xsimd_include}")
 endif()
+unset(blocq_xsimd_include)

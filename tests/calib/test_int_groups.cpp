@@ -90,7 +90,7 @@ TEST_CASE("what round to nearest finds can be packed") {
   }
 }
 
-TEST_CASE("the four layouts of 4 bits, with neighbouring groups and with others") {
+TEST_CASE("the five layouts of 4 bits, with neighbouring groups and with others") {
   test::random_bits next{43};
   const blocq::int4_shape shape{96, 32, 32};
   const integer_matrix m = random_matrix(4, shape.outputs, shape.inputs, shape.group, next);
@@ -99,7 +99,7 @@ TEST_CASE("the four layouts of 4 bits, with neighbouring groups and with others"
   std::vector<blocq::le32> g_idx(shape.inputs);
   for (std::size_t k = 0; k < shape.inputs; ++k) store(g_idx[k], static_cast<std::uint32_t>(k * 7 % 96 / 32));
   using enum blocq::int4_layout;
-  for (const auto layout : {awq, gptq, gptq_v2, compressed_tensors})
+  for (const auto layout : {awq, gptq, gptq_v2, gptq_nibbles, compressed_tensors})
     for (const bool act_order : {false, true})
       for (const bool symmetric : {false, true}) {
         std::vector<blocq::le32> codes(shape.inputs * shape.outputs / 8), packed(shape.groups() * shape.outputs / 8);
@@ -125,7 +125,8 @@ TEST_CASE("GPTQ's words: 32 codes of 3 bits in three words, zeros less by one") 
   m.codes[21] = 0b011;
   m.codes[31] = 0b101;
   m.zeros[0] = 8.0f;
-  const auto t = blocq::calib::to_gptq(m);
+  using enum blocq::int4_layout;
+  const auto t = blocq::calib::to_gptq(m, gptq_nibbles);
   REQUIRE(t);
   CHECK(t->codes.size() == 6 * 32);
   CHECK((load(t->codes[0]) & 7) == m.codes[0]);
@@ -137,25 +138,45 @@ TEST_CASE("GPTQ's words: 32 codes of 3 bits in three words, zeros less by one") 
   CHECK((load(t->zeros[0]) & 7) == 7);
 
   for (const int bits : {2, 3, 4}) {
-    const integer_matrix any = random_matrix(bits, 64, 96, 32, next);
-    const auto there = blocq::calib::to_gptq(any);
-    REQUIRE(there);
-    const auto back = blocq::calib::from_gptq(bits, there->shape, view(*there));
-    REQUIRE_MESSAGE(static_cast<bool>(back), back.message());
-    CHECK(rows_of(*back) == rows_of(*int_groups::pack(any)));
-    check_products(*back, next);
-    if (bits == 4) {
-      std::vector<blocq::le32> words(there->codes.size());
-      REQUIRE(blocq::pack_codes(blocq::int4_layout::gptq, there->shape, any.codes, words));
-      for (std::size_t i = 0; i < words.size(); ++i) CHECK(load(words[i]) == load(there->codes[i]));
-      const auto other = blocq::calib::from_int4(blocq::int4_layout::gptq, there->shape, view(*there));
+    const integer_matrix any = random_matrix(bits, 64, 96, 32, next);  // zeros of 1 to 2^bits
+    integer_matrix less = any;
+    for (float& zero : less.zeros) zero -= 1;
+    for (const auto layout : {gptq, gptq_v2, gptq_nibbles}) {
+      const integer_matrix& held = layout == gptq_nibbles ? any : less;
+      const auto stored = blocq::calib::to_gptq(held, layout);
+      REQUIRE(stored);
+      const auto back = blocq::calib::from_gptq(bits, stored->shape, view(*stored), layout);
+      REQUIRE_MESSAGE(static_cast<bool>(back), back.message());
+      CHECK(rows_of(*back) == rows_of(*int_groups::pack(held)));
+      if (bits != 4) continue;
+      std::vector<blocq::le32> words(stored->codes.size());
+      REQUIRE(blocq::pack_codes(layout, stored->shape, held.codes, words));
+      for (std::size_t i = 0; i < words.size(); ++i) CHECK(load(words[i]) == load(stored->codes[i]));
+      const auto other = blocq::calib::from_int4(layout, stored->shape, view(*stored));
       REQUIRE(other);
       CHECK(rows_of(*other) == rows_of(*back));
     }
+    // GPTQModel's words are those of the second version less one for each zero; for 3 bits it takes off other bits.
+    const auto first = blocq::calib::to_gptq(less, gptq), second = blocq::calib::to_gptq(less, gptq_v2);
+    const std::uint32_t off[] = {bits == 2   ? 0x55555555u
+                                 : bits == 3 ? 0x24924924u
+                                             : 0x11111111u,
+                                 bits == 2   ? 0x55555555u
+                                 : bits == 3 ? 0x92492492u
+                                             : 0x11111111u,
+                                 bits == 2   ? 0x55555555u
+                                 : bits == 3 ? 0x49249249u
+                                             : 0x11111111u};
+    for (std::size_t i = 0; i < first->zeros.size(); ++i)
+      CHECK(load(first->zeros[i]) == load(second->zeros[i]) - off[i % 3]);
+
+    const auto there = blocq::calib::to_gptq(any, gptq_nibbles);
+    REQUIRE(there);
+    check_products(*blocq::calib::from_gptq(bits, there->shape, view(*there), gptq_nibbles), next);
     // In any order of inputs.
     std::vector<blocq::le32> g_idx(96);
     for (std::size_t k = 0; k < 96; ++k) store(g_idx[k], static_cast<std::uint32_t>(k % 3));
-    const auto mixed = blocq::calib::from_gptq(bits, there->shape, view(*there, g_idx), true);
+    const auto mixed = blocq::calib::from_gptq(bits, there->shape, view(*there, g_idx), gptq_v2);
     REQUIRE(mixed);
     const numbers w = rows_of(*mixed);
     for (std::size_t k = 0; k < 96; ++k)
@@ -192,7 +213,8 @@ TEST_CASE("what does not fit is refused") {
   CHECK(code_of(int_groups::pack(good, order)) == errc::bad_value);
   CHECK(code_of(int_groups::pack(good, std::span(order).first(3))) == errc::size_mismatch);
 
-  const auto t = *blocq::calib::to_gptq(good);
+  using enum blocq::int4_layout;
+  const auto t = *blocq::calib::to_gptq(good, gptq_nibbles);
   std::vector<blocq::le32> g_idx(64);
   CHECK(code_of(blocq::calib::from_gptq(4, t.shape, view(t, g_idx))) == errc::unsupported);
   store(g_idx[0], ~0u);
@@ -207,15 +229,23 @@ TEST_CASE("what does not fit is refused") {
                                         view(t))) == errc::size_mismatch);
   integer_matrix zero = good;
   zero.zeros[0] = 0.0f;
-  CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::bad_value);
+  CHECK(code_of(blocq::calib::to_gptq(zero, gptq_nibbles)) == errc::bad_value);
+  zero.zeros.assign(zero.zeros.size(), 15.0f);
+  CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::ok);
+  CHECK(code_of(blocq::calib::to_gptq(zero, awq)) == errc::bad_value);
+  CHECK(code_of(blocq::calib::from_gptq(4, t.shape, view(t), compressed_tensors)) == errc::bad_value);
+  for (const auto layout : {gptq, gptq_v2}) {
+    zero.zeros[0] = 16.0f;
+    CHECK(code_of(blocq::calib::to_gptq(zero, layout)) == errc::bad_value);
+  }
   integer_matrix wide = good;
   wide.codes[33] = 16;
-  const auto refused = blocq::calib::to_gptq(wide);
+  const auto refused = blocq::calib::to_gptq(wide, gptq_nibbles);
   REQUIRE_FALSE(refused);
   CHECK(std::string_view(refused.message()) == "code 33 has more than 4 bits");
   wide.bits = 8;
   wide.codes[33] = 255;
-  CHECK(blocq::calib::to_gptq(wide));
+  CHECK(blocq::calib::to_gptq(wide, gptq_nibbles));
   zero = random_matrix(4, 31, 64, 32, next);
   CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::ragged);
 }

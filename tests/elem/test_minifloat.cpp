@@ -68,7 +68,7 @@ TEST_CASE_TEMPLATE("golden conversions", T, float4_e2m1fn, float6_e2m3fn, float6
 }
 
 TEST_CASE_TEMPLATE("a number survives the way there and back", T, float4_e2m1fn, float6_e2m3fn, float6_e3m2fn,
-                   float8_e4m3fn, float8_e5m2, float8_e8m0fnu, float8_ue4m3, float16, bfloat16) {
+                   float8_e4m3fn, float8_e5m2, float8_e8m0fnu, float8_ue4m3, float8_ue5m3, float16, bfloat16) {
   for (std::uint32_t code = 0; code < 1u << T::bits; ++code) {
     if ((code & T::magnitude_code) > T::max_code) continue;
     CHECK(T::from_float(from_code<T>(code).to_float()).code == code);
@@ -129,20 +129,25 @@ TEST_CASE("what has no code of its own") {
   CHECK(float8_ue4m3::from_float(-1.0f).code == 0);
   CHECK(float8_ue4m3::from_float(a_nan).code == 0);
   CHECK(float8_ue4m3::from_float(1e9f).to_float() == 480.0f);
+  CHECK(float8_ue5m3::from_float(-1.0f).code == 0);
+  CHECK(float8_ue5m3::from_float(a_nan).code == 0xff);
+  CHECK(float8_ue5m3::from_float(1e9f).to_float() == 114688.0f);
 }
 
-TEST_CASE("e8m0 rounds to the nearest power of two") {
+TEST_CASE("e8m0 rounds to the nearest power of two, halfway to the higher one") {
   using T = float8_e8m0fnu;
-  CHECK(T::from_float(1.0f).code == 127);
-  CHECK(T::from_float(1.5f).code == 128);  // the tie goes to the even code
-  CHECK(T::from_float(3.0f).code == 128);
-  CHECK(T::from_float(std::nextafter(3.0f, 4.0f)).code == 129);
+  for (int code = 0; code <= 254; ++code) {
+    const float power = std::ldexp(1.0f, code - 127), middle = 1.5f * power;
+    const int next = code + 1;
+    CHECK(T::from_float(power).code == code);
+    CHECK(T::from_float(std::nextafter(middle, 0.0f)).code == code);
+    CHECK(T::from_float(middle).code == (code == 254 ? 254 : next));
+    CHECK(T::from_float<overflow::special>(middle).code == next);
+  }
   CHECK(T::from_float(0.0f).code == 0);
-  CHECK(T::from_float(0x1.8p-127f).code == 0);
-  CHECK(T::from_float(0x1.80001p-127f).code == 1);
-  CHECK(T::from_float(0x1.8p127f).code == 254);
-  CHECK(T::from_float(0x1.80001p127f).code == 254);
-  CHECK(T::from_float<overflow::special>(0x1.80001p127f).code == 255);
+  CHECK(T::from_float(0x1p-149f).code == 0);
+  CHECK(T::from_float(std::numeric_limits<float>::infinity()).code == 254);
+  CHECK(T::from_float(std::numeric_limits<float>::quiet_NaN()).code == 255);
   CHECK(T::from_float<overflow::special>(-1.0f).code == 255);
   CHECK(T::from_float(-1.0f).code == 0);
 }

@@ -88,7 +88,7 @@ std::uint64_t hash_of(workshop& w) {
   };
   decode_blocks();
   if constexpr (blocq::encodable_format<B>) {
-    constexpr int rules = blocq::gguf_format<B> ? 1 : 4, weightings = blocq::format_traits<B>::importance ? 2 : 1;
+    constexpr int rules = blocq::gguf_format<B> ? 1 : 6, weightings = blocq::format_traits<B>::importance ? 2 : 1;
     for (int i = 0; i <= rules * weightings; ++i) {
       blocq::quantize_options options;
       options.rule = static_cast<blocq::scale_rule>(i % rules);

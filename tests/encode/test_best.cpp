@@ -4,6 +4,7 @@
 #include <blocq/op/quantize.hpp>
 #include <random_blocks.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -126,7 +127,89 @@ void check_never_worse() {
                 sums[0].worse + sums[1].worse + sums[2].worse);
 }
 
+// Rows that leave a search little to go by.
+struct hard_row {
+  const char* name;
+  float (*draw)(random_bytes& next, std::size_t i);
+};
+constexpr hard_row hard_rows[] = {
+    {"one hot", [](random_bytes&, std::size_t i) { return i % 256 == 37 ? 1.0f : 0.0f; }},
+    {"one hot in 32, small", [](random_bytes&, std::size_t i) { return i % 32 == 19 ? 0.001f : 0.0f; }},
+    {"negative one hot", [](random_bytes&, std::size_t i) { return i % 256 == 201 ? -0.001f : 0.0f; }},
+    {"negative one hot, large", [](random_bytes&, std::size_t i) { return i % 64 == 3 ? -1e3f : 0.0f; }},
+    {"1e4 and 1e-12", [](random_bytes& next, std::size_t i) { return bell(next) * (i % 2 == 0 ? 1e4f : 1e-12f); }},
+    {"1e4 after 1e-12",
+     [](random_bytes& next, std::size_t i) { return bell(next) * (i / 16 % 2 == 0 ? 1e-12f : 1e4f); }},
+    {"an outlier of 30", [](random_bytes& next, std::size_t i) { return i % 97 == 13 ? 30.0f : bell(next); }},
+    {"an outlier of -300", [](random_bytes& next, std::size_t i) { return i % 197 == 13 ? -300.0f : bell(next); }},
+    {"denormals", [](random_bytes& next, std::size_t) { return 1e-39f * bell(next); }},
+    {"the least denormals", [](random_bytes& next, std::size_t) { return 4e-45f * bell(next); }},
+    {"one denormal", [](random_bytes&, std::size_t i) { return i % 64 == 5 ? 1e-42f : 0.0f; }},
+    {"alike", [](random_bytes&, std::size_t) { return -0.5f; }},
+};
+
+// What is handed over as importance, and what the error is then judged by: equal weights, unless they are sensible.
+struct hard_weights {
+  const char* name;
+  std::vector<float> given;
+  bool sensible;
+};
+std::vector<hard_weights> all_hard_weights() {
+  random_bytes next(8);
+  std::vector<float> one(256, 0.0f);
+  one[77] = 1.0f;
+  auto random = sample_weights(weighting::random, next);
+  random.resize(256);
+  return {{"none", {}, false},
+          {"equal", std::vector<float>(256, 1.0f), false},
+          {"random", random, true},
+          {"one among zeros", one, false},
+          {"tiny", std::vector<float>(256, 1e-30f), false},
+          {"the least", std::vector<float>(256, 1e-45f), false}};
+}
+
+// The largest squared error of a block over the energy of its input.
+template <class B>
+double worst_error(const std::vector<float>& x, const std::vector<float>& w, const std::vector<B>& blocks) {
+  const auto error = errors(x, w, blocks);
+  double worst = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    double energy = 0;
+    for (std::size_t k = i * blocq::block_size<B>; k < (i + 1) * blocq::block_size<B>; ++k)
+      energy += static_cast<double>(w[k % w.size()]) * std::pow(static_cast<double>(x[k]), 2.0);
+    worst = std::max(worst, energy > 0 ? error[i] / energy : 1e9 * error[i]);
+  }
+  return worst;
+}
+
 }  // namespace
+
+TEST_CASE("no block of any format is lost: its error hardly exceeds its energy, and never under best") {
+  const std::vector<float> equal(256, 1.0f);
+  const std::vector<hard_weights> weightings = all_hard_weights();
+  random_bytes next(7);
+  for (const hard_row& kind : hard_rows) {
+    INFO(std::string(kind.name));
+    std::vector<float> x(256);
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = kind.draw(next, i);
+    for (const hard_weights& w : weightings) {
+      INFO(std::string(w.name));
+      blocq::for_each(blocq::all_formats{}, [&]<class B> {
+        if constexpr (improvable<B>) {
+          INFO(std::string(blocq::format_traits<B>::name));
+          if (w.given.empty() && blocq::detail::requires_importance<B>) return;
+          const std::vector<float>& judge = w.sensible ? w.given : equal;
+          std::vector<B> blocks(x.size() / blocq::block_size<B>);
+          static_cast<void>(blocq::quantize(x, blocks, {.importance = w.given}));
+          CHECK(worst_error(x, judge, blocks) <= 1.2);
+          const auto best = blocq::quality_level::best;
+          static_cast<void>(blocq::quantize(x, blocks, {.importance = w.given, .quality = best}));
+          CHECK(worst_error(x, judge, blocks) <= 1.0 + 1e-6);
+        }
+      });
+    }
+  }
+}
 
 TEST_CASE("best is never worse than the reference, on any block of any format") {
   blocq::for_each(blocq::all_formats{}, [&]<class B> {

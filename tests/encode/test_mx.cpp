@@ -14,7 +14,9 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float a_nan = std::numeric_limits<float>::quiet_NaN();
 constexpr float largest = std::numeric_limits<float>::max();
-constexpr scale_rule rules[] = {scale_rule::floor, scale_rule::ceil, scale_rule::even, scale_rule::rceil};
+constexpr scale_rule rules[] = {
+    scale_rule::floor,   scale_rule::ceil, scale_rule::even, scale_rule::rceil, scale_rule::compressed_tensors,
+    scale_rule::modelopt};
 
 template <class B>
 std::string golden_name() {
@@ -75,6 +77,38 @@ TEST_CASE("golden scales of all rules") {
     }
   }
   CHECK(checked == 4 * 1500);
+}
+
+TEST_CASE("scales of compressed-tensors and of ModelOpt") {
+  // What generate_mx_scales of compressed-tensors 0.17.1 prints for MXFP8 and MXFP4, and 2^ceil(log2(amax / highest)).
+  const struct {
+    float amax;
+    int theirs_8, theirs_4, modelopt_8, modelopt_4;
+  } cases[] = {{1.0f, 119, 125, 119, 125},
+               {1.5f, 119, 125, 119, 125},
+               {1.74f, 119, 125, 119, 126},
+               {1.75f, 120, 126, 119, 126},
+               {1.76f, 120, 126, 120, 126},
+               {2.0f, 120, 126, 120, 126},
+               {6.0f, 121, 127, 121, 127},
+               {6.5f, 121, 127, 121, 128},
+               {7.0f, 122, 128, 121, 128},
+               {448.0f, 128, 134, 127, 134},
+               {448.5f, 128, 134, 128, 134},
+               {480.0f, 128, 134, 128, 134},
+               {0.0f, 0, 0, 0, 0},
+               {0x1p-126f, 0, 0, 0, 0},
+               {0x1p-117f, 2, 8, 2, 8},
+               {0x1.bp127f, 246, 252, 246, 253},
+               {0x1.cp127f, 255, 255, 246, 253},
+               {infinity, 255, 255, 255, 255}};
+  for (const auto& c : cases) {
+    CAPTURE(c.amax);
+    CHECK(shared_scale<float8_e4m3fn>(c.amax, scale_rule::compressed_tensors) == c.theirs_8);
+    CHECK(shared_scale<float4_e2m1fn>(c.amax, scale_rule::compressed_tensors) == c.theirs_4);
+    CHECK(shared_scale<float8_e4m3fn>(c.amax, scale_rule::modelopt) == c.modelopt_8);
+    CHECK(shared_scale<float4_e2m1fn>(c.amax, scale_rule::modelopt) == c.modelopt_4);
+  }
 }
 
 TEST_CASE_TEMPLATE("blocks that are not finite", B, mxfp8_e4m3, mxfp8_e5m2, mxfp6_e2m3, mxfp6_e3m2, mxfp4_ocp, mxint8) {

@@ -42,7 +42,7 @@ TEST_CASE_TEMPLATE("zeros, the ends of the range, and what is not finite", B, nf
     REQUIRE(dequantize(w, y));
     CHECK(y[3] == extreme);
     CHECK(y[4] == -extreme);
-    for (const float v : y) CHECK(std::fabs(v) <= extreme);
+    for (std::size_t i = 5; i < y.size(); ++i) CHECK(y[i] == 0.0f);
   }
 
   x[3] = x[4] = 0.5f;

@@ -88,6 +88,36 @@ TEST_CASE("two-level form: what is not finite, what overflows, what is refused")
   CHECK(scales[0] == 9);
 }
 
+TEST_CASE("AutoRound's form: unsigned E5M3 scales of groups of 16 or 32, and no tensor scale") {
+  std::vector<float> x(64);
+  for (std::size_t i = 0; i < 64; ++i) x[i] = 0.37f * static_cast<float>(static_cast<int>(i * 37 % 64) - 31);
+  x[40] = 3e5f;                                            // a sixth of it is a scale that E4M3 does not have
+  for (std::size_t i = 48; i < 64; ++i) x[i] *= 0x1p-40f;  // no scale is so small: zeros, not 2^-6
+  const auto check = [&]<std::size_t Group>() {
+    std::vector<std::uint8_t> codes(32), scales(64 / Group);
+    std::vector<float> y(64);
+    REQUIRE(encode_nvfp4<float8_ue5m3, Group>(x, {}, codes, scales));
+    REQUIRE(decode_nvfp4<float8_ue5m3, Group>(codes, scales, {}, y));
+    for (std::size_t g = 0; g < scales.size(); ++g) {
+      float amax = 0;
+      for (std::size_t i = g * Group; i < (g + 1) * Group; ++i) amax = std::fmax(amax, std::fabs(x[i]));
+      CHECK(scales[g] == float8_ue5m3::from_float(amax * (1.0f / 6.0f)).code);
+      const float unit = float8_ue5m3{scales[g]}.to_float();
+      for (std::size_t i = g * Group; i < (g + 1) * Group; ++i) {
+        CHECK(std::fabs(y[i] - x[i]) <= std::fmax(1.0f * unit + amax / 16, 0x1p-18f));
+        if (unit > 0) CHECK(y[i] == unit * float4_e2m1fn::from_float(x[i] / unit).to_float());
+      }
+    }
+    x[5] = std::numeric_limits<float>::infinity();
+    CHECK(encode_nvfp4<float8_ue5m3, Group>(x, {}, codes, scales).code == errc::not_finite);
+    CHECK(scales[0] == 0xff);
+    x[5] = 0.5f;
+    CHECK(encode_nvfp4<float8_ue5m3, Group>(x, {}, codes, std::span(scales).first(1)).code == errc::size_mismatch);
+  };
+  check.operator()<16>();
+  check.operator()<32>();
+}
+
 TEST_CASE("nvfp4 of GGUF saturates, flushes and never stops being finite") {
   std::vector<float> x(64, 0.0f), y(64);
   for (std::size_t i = 0; i < 16; ++i) x[i] = 1e6f, x[16 + i] = 1e-10f, x[32 + i] = -3.0f;

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -202,6 +203,32 @@ TEST_CASE("oracle: random rows, with and without importance" * doctest::skip()) 
     }
   }
   std::printf("%zu weights of %zu kinds in each of %zu formats\n", compared, std::size(kinds), formats);
+}
+
+// The encoders of tables of points abort there.
+TEST_CASE("oracle: what is not finite" * doctest::skip()) {
+  const ggml::library* reference = oracle();
+  if (reference == nullptr) return;
+  constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for_each_common(*reference, [&]<class B> {
+    if constexpr (blocq::encodable_format<B> && !requires {
+                    requires blocq::element_t<B>::dimensions >
+                    1;
+                  }) {
+      source s;
+      for (const float odd : {nan, -nan, infinity, -infinity})
+        for (std::size_t at = 0; at < 256; at += 5) {
+          std::vector<float> x(256);
+          for (std::size_t i = 0; i < 256; ++i) x[i] = (i < at ? 6.0f : 0.8f) * s.normal();
+          x[at] = odd;
+          std::vector<B> got(256 / blocq::block_size<B>), want(got.size());
+          static_cast<void>(quantize(x, got));
+          reference->quantize(blocq::format_traits<B>::gguf_id, x.data(), want.data(), 1, 256, nullptr);
+          CAPTURE(at);
+          CHECK(std::memcmp(got.data(), want.data(), got.size() * sizeof(B)) == 0);
+        }
+    }
+  });
 }
 
 TEST_CASE("oracle: random blocks" * doctest::skip()) {

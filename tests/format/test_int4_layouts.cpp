@@ -11,7 +11,7 @@ using namespace blocq;
 namespace {
 
 constexpr int4_layout layouts[] = {int4_layout::awq, int4_layout::gptq, int4_layout::gptq_v2,
-                                   int4_layout::compressed_tensors};
+                                   int4_layout::compressed_tensors, int4_layout::gptq_nibbles};
 
 // The golden matrix has its inputs in rows; here its outputs are.
 std::vector<std::uint8_t> transposed(const std::vector<std::uint8_t>& a, std::size_t rows, std::size_t columns) {
@@ -51,6 +51,7 @@ TEST_CASE("golden words of AWQ and GPTQ, written and read") {
     const char *codes, *zeros;
   } files[] = {{int4_layout::awq, "awq_qweight.u32", "awq_qzeros.u32"},
                {int4_layout::gptq, "gptq_qweight.u32", "gptq_qzeros_v1.u32"},
+               {int4_layout::gptq_nibbles, "gptq_qweight.u32", "gptq_qzeros_v1.u32"},
                {int4_layout::gptq_v2, "gptq_qweight.u32", "gptq_qzeros_v2.u32"}};
   const auto scales = golden_scales();
   const auto dequantized = golden::array<float>("w4_dequant.f32");
@@ -125,19 +126,19 @@ TEST_CASE("act-order: an input belongs to the group that g_idx names") {
   }
 }
 
-TEST_CASE("zeros that a layout cannot hold are refused; GPTQ v1 reads nibble 15 as 16") {
+TEST_CASE("zeros that a layout cannot hold are refused") {
   for (const int4_layout layout : layouts) {
-    const bool v1 = layout == int4_layout::gptq;
+    const bool each = layout == int4_layout::gptq_nibbles;
     std::vector<std::uint8_t> z(32, 8), back(32);
     std::vector<le32> w(4);
-    for (const int good : {v1 ? 1 : 0, v1 ? 16 : 15}) {
+    for (const int good : {each ? 1 : 0, each ? 16 : 15}) {
       z[3] = static_cast<std::uint8_t>(good);
       REQUIRE(pack_zeros(layout, shape, z, w));
       REQUIRE(unpack_zeros(layout, shape, w, back));
       CHECK(back == z);
     }
     const auto before = w;
-    for (const int bad : {v1 ? 0 : 16, 17, 255}) {
+    for (const int bad : {each ? 0 : 16, 17, 255}) {
       z[3] = static_cast<std::uint8_t>(bad);
       const status s = pack_zeros(layout, shape, z, w);
       CHECK(s.code == errc::bad_value);
@@ -145,11 +146,39 @@ TEST_CASE("zeros that a layout cannot hold are refused; GPTQ v1 reads nibble 15 
       CHECK(equal(w, before));
     }
   }
-  const auto symmetric = indices({0x77777777u, 0x77777777u, 0xffffffffu, 0x77777777u});
-  std::vector<std::uint8_t> z(32);
-  REQUIRE(unpack_zeros(int4_layout::gptq, shape, symmetric, z));
-  CHECK(z[0] == 8);
-  CHECK(z[1] == 16);
+}
+
+TEST_CASE("GPTQ's first version: GPTQModel borrows across a word, AutoGPTQ counts from 1 in each nibble") {
+  const int4_shape row{8, 8, 8};
+  const std::vector<std::uint8_t> written{0, 8, 8, 0, 0, 7, 3, 15};
+  std::uint32_t word = 0;
+  for (std::size_t i = 0; i < 8; ++i) word |= std::uint32_t{written[i]} << (4 * i);
+  std::vector<std::uint8_t> z(8);
+  std::vector<le32> packed(1);
+  for (const std::uint32_t zeros : {word, 0u, 0xffffffffu, 0x88888888u, 0x00000001u, 0x10000000u}) {
+    const auto stored = indices({zeros - 0x11111111u});  // as GPTQModel writes it
+    REQUIRE(unpack_zeros(int4_layout::gptq, row, stored, z));
+    for (std::size_t i = 0; i < 8; ++i) CHECK(std::uint32_t{z[i]} == (zeros >> (4 * i) & 15u));
+    REQUIRE(pack_zeros(int4_layout::gptq, row, z, packed));
+    CHECK(equal(packed, stored));
+    std::vector<float> w(64);
+    const std::vector<float> scales(8, 0.5f);
+    const std::vector<le32> codes(8);
+    REQUIRE(decode_int4(int4_layout::gptq, row, {codes, stored, scales, {}}, w));
+    for (std::size_t n = 0; n < 8; ++n) CHECK(w[8 * n] == -0.5f * static_cast<float>(z[n]));
+  }
+  REQUIRE(unpack_zeros(int4_layout::gptq_nibbles, row, indices({0xf7777770u}), z));
+  CHECK(z == std::vector<std::uint8_t>{1, 8, 8, 8, 8, 8, 8, 16});
+}
+
+TEST_CASE("which of GPTQ's layouts a checkpoint has") {
+  static_assert(gptq_layout("gptq", "gptqmodel:1.4.5") == int4_layout::gptq);
+  static_assert(gptq_layout("", "optimum:1.24.0 GPTQModel:2.0") == int4_layout::gptq);
+  static_assert(gptq_layout("", "AutoGPTQ") == int4_layout::gptq_nibbles);
+  static_assert(gptq_layout("gptq", "auto_gptq:0.7.1") == int4_layout::gptq_nibbles);
+  static_assert(gptq_layout("gptq", "auto-gptq") == int4_layout::gptq_nibbles);
+  static_assert(gptq_layout("", "") == int4_layout::gptq);
+  static_assert(gptq_layout("gptq_v2", "autogptq") == int4_layout::gptq_v2);
 }
 
 TEST_CASE("codes above 15, groups of nothing and sizes that do not fit are refused and nothing is written") {

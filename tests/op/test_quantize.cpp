@@ -95,6 +95,7 @@ TEST_CASE("of two reasons to refuse the first is given, with an executor and wit
   refused(255, 1, errc::ragged);
   refused(256, 0, errc::size_mismatch);
   refused(256, 1, errc::missing);
+  refused(0, 0, errc::ok);
 }
 
 TEST_CASE("sizes that do not fit are refused and the destination is left as it was") {
@@ -173,11 +174,11 @@ TEST_CASE("weights that are no good count as zero, and a block without weights i
   });
 }
 
-TEST_CASE("only the ratios of the weights count, up to the largest float") {
+TEST_CASE("only the ratios of the weights count, from the least to the largest float") {
   const std::vector<float> x = values(), good = weights();
   for_each_weighted_encoder([&]<class B> {
     const std::vector<B> expected = encoded<B>(x, good);
-    for (const float factor : {0x1p-20f, 0x1p20f, 0x1p66f, 0x1p100f, 0x1p125f}) {
+    for (const float factor : {0x1p-119f, 0x1p-102f, 0x1p-66f, 0x1p-20f, 0x1p20f, 0x1p66f, 0x1p100f, 0x1p125f}) {
       CAPTURE(factor);
       std::vector<float> w = good;
       for (float& v : w) v *= factor;

@@ -106,7 +106,7 @@ inline result<gptq_factor> gptq_factorize(const gram& moments, const gptq_option
       }
     }
     const Eigen::LLT<Eigen::Ref<detail::matrix>> cholesky(f.u);
-    if (cholesky.info() != Eigen::Success) continue;
+    if (cholesky.info() != Eigen::ComputationInfo{}) continue;  // Success, which is a macro of X11
     detail::matrix inverse = detail::matrix::Identity(size, size);
     cholesky.matrixL().solveInPlace(inverse);
     f.u = inverse.reverse();

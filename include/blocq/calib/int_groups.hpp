@@ -9,7 +9,7 @@
 //                                   2 bits: | 8 bytes, two bits each |            always the first in the lowest bits
 //
 // GPTQ's words hold codes without gaps, along the inputs of one output: of 3 bits, 32 in three words, of which codes 10
-// and 21 lie across two. Zeros lie so along the outputs, each less by one.
+// and 21 lie across two. Zeros lie so along the outputs, less by one (format/int4_layouts.hpp says how).
 //   word 0 | c0 c1 ... c9 c10 |   c10: its low two bits
 //   word 1 | c10 c11 ... c20 c21 |      its high bit; c21: its lowest bit
 //   word 2 | c21 c22 ... c31 |
@@ -46,6 +46,15 @@ inline void set_stream(std::span<le32> words, std::size_t stride, std::size_t i,
 inline bool is_whole(float x, int lowest, int highest) noexcept {
   return is_finite(x) && x >= static_cast<float>(lowest) && x <= static_cast<float>(highest) &&
          x == static_cast<float>(static_cast<int>(x));
+}
+inline bool is_gptq(int4_layout layout) noexcept {
+  return layout == int4_layout::gptq || layout == int4_layout::gptq_v2 || layout == int4_layout::gptq_nibbles;
+}
+// What GPTQModel takes off word c of zeros in a row of GPTQ's first version. Of 3 bits it is not the lowest one of
+// each.
+inline std::uint32_t gptq_shortfall(int bits, std::size_t c) noexcept {
+  constexpr std::uint32_t three[] = {0x24924924u, 0x92492492u, 0x49249249u};
+  return bits == 3 ? three[c % 3] : 0xffffffffu / ((1u << bits) - 1u);
 }
 // The first code that has more bits than it should; their number if there is none.
 inline std::size_t wide_code(const integer_matrix& m) noexcept {
@@ -223,36 +232,43 @@ inline result<int_groups> pack_in_groups(integer_matrix m, std::span<const le32>
 }
 }  // namespace detail
 
-// Codes of 2, 3 or 4 bits as GPTQ packs them. `v2`: zeros are stored as they are, not less by one. No zeros: all are
-// 2^(bits - 1). With `g_idx` the inputs of a group need not be neighbours, but every group has to have as many.
+// Codes of 2, 3 or 4 bits as GPTQ packs them; `layout` says how zeros are stored and is one of its three. No zeros: all
+// are 2^(bits - 1). With `g_idx` the inputs of a group need not be neighbours, but every group has to have as many.
 //   errc::bad_value, errc::ragged, errc::size_mismatch  as int_groups::pack, or words that do not fit the shape
 //   errc::unsupported                                   groups of unequal size
-inline result<int_groups> from_gptq(int bits, const int4_shape& s, const int4_tensors& t, bool v2 = false) {
+inline result<int_groups> from_gptq(int bits, const int4_shape& s, const int4_tensors& t,
+                                    int4_layout layout = int4_layout::gptq) {
   if (bits < 2 || bits > 4) return error(errc::bad_value) << "codes of 2 to 4 bits can be read, not of " << bits;
+  if (!detail::is_gptq(layout)) return error(errc::bad_value) << "the layout is not one of GPTQ's";
   if (s.group == 0 || s.inputs % 32 != 0 || s.outputs % 32 != 0)
     return error(errc::ragged) << s.outputs << " outputs of " << s.inputs << " inputs are not multiples of 32";
-  const std::size_t groups = s.groups(), words = static_cast<std::size_t>(bits);
+  const std::size_t groups = s.groups(), words = static_cast<std::size_t>(bits), line = s.outputs / 32 * words;
   if (!impl::is_product(t.codes.size(), s.inputs / 32 * words, s.outputs) ||
       !impl::is_product(t.scales.size(), groups, s.outputs) ||
-      (!t.zeros.empty() && !impl::is_product(t.zeros.size(), groups, s.outputs / 32 * words)) ||
+      (!t.zeros.empty() && !impl::is_product(t.zeros.size(), groups, line)) ||
       (!t.g_idx.empty() && t.g_idx.size() != s.inputs))
     return error(errc::size_mismatch) << "the tensors do not have the sizes of " << s.outputs << " outputs of "
                                       << s.inputs;
+  std::vector<le32> zeros(t.zeros.begin(), t.zeros.end());
+  if (layout == int4_layout::gptq)
+    for (std::size_t i = 0; i < zeros.size(); ++i)
+      store(zeros[i], load(zeros[i]) + detail::gptq_shortfall(bits, i % line));
+  const unsigned shortfall = layout == int4_layout::gptq_nibbles ? 1 : 0;
   integer_matrix m{bits, s.outputs, s.inputs, s.group};
   for (std::size_t n = 0; n < s.outputs; ++n) {
     for (std::size_t k = 0; k < s.inputs; ++k)
       m.codes.push_back(static_cast<std::uint8_t>(detail::get_stream(t.codes.subspan(n), s.outputs, k, bits)));
     for (std::size_t g = 0; g < groups; ++g) {
       m.scales.push_back(t.scales[g * s.outputs + n]);
-      const auto at = [&] { return t.zeros.subspan(g * (s.outputs / 32 * words)); };
-      m.zeros.push_back(static_cast<float>(t.zeros.empty() ? 1u << (bits - 1)
-                                                           : detail::get_stream(at(), 1, n, bits) + (v2 ? 0u : 1u)));
+      const auto row = [&] { return std::span<const le32>(zeros).subspan(g * line); };
+      m.zeros.push_back(
+          static_cast<float>(zeros.empty() ? 1u << (bits - 1) : detail::get_stream(row(), 1, n, bits) + shortfall));
     }
   }
   return detail::pack_in_groups(std::move(m), t.g_idx);
 }
 
-// The same for the four layouts of format/int4_layouts.hpp, whose errors it has.
+// The same for the layouts of format/int4_layouts.hpp, whose errors it has.
 inline result<int_groups> from_int4(int4_layout layout, const int4_shape& s, const int4_tensors& t) {
   const auto refused = [](status why) { return error(why.code) << "the tensors do not fit: " << why.message(); };
   if (s.group == 0) return refused({errc::bad_value, 0});
@@ -272,34 +288,40 @@ inline result<int_groups> from_int4(int4_layout layout, const int4_shape& s, con
   return detail::pack_in_groups(std::move(m), t.g_idx);
 }
 
-// For a GPTQ checkpoint. errc::bad_value for bits other than 2, 3, 4 and 8, for a code that needs more and for a zero
-// below 1 or above 2^bits, which it cannot hold; errc::ragged where rows or columns are not a multiple of 32;
+// For a GPTQ checkpoint whose zeros are stored as `layout` says. errc::bad_value for bits other than 2, 3, 4 and 8, for
+// a code that needs more, for another layout than GPTQ's three and for a zero that it cannot hold: below 0 or above
+// 2^bits - 1, under gptq_nibbles one more; errc::ragged where rows or columns are not a multiple of 32;
 // errc::size_mismatch as int_groups::pack.
-inline result<gptq_tensors> to_gptq(const integer_matrix& m) {
+inline result<gptq_tensors> to_gptq(const integer_matrix& m, int4_layout layout = int4_layout::gptq) {
   if (m.bits != 2 && m.bits != 3 && m.bits != 4 && m.bits != 8)
     return error(errc::bad_value) << "GPTQ has no codes of " << m.bits << " bits";
+  if (!detail::is_gptq(layout)) return error(errc::bad_value) << "the layout is not one of GPTQ's";
   if (m.group == 0 || m.rows % 32 != 0 || m.columns % 32 != 0)
     return error(errc::ragged) << m.rows << " rows of " << m.columns << " columns are not multiples of 32";
   const int4_shape s{m.columns, m.rows, m.group};
-  const std::size_t groups = s.groups(), words = static_cast<std::size_t>(m.bits);
+  const std::size_t groups = s.groups(), words = static_cast<std::size_t>(m.bits), line = m.rows / 32 * words;
   if (!impl::is_product(m.codes.size(), m.rows, m.columns) || !impl::is_product(m.scales.size(), m.rows, groups) ||
       m.zeros.size() != m.scales.size())
     return error(errc::size_mismatch) << "the arrays do not have the sizes of " << m.rows << " rows of " << m.columns;
   if (const std::size_t i = detail::wide_code(m); i < m.codes.size()) return detail::too_wide(i, m.bits);
-  gptq_tensors t{m.bits, s, std::vector<le32>(m.columns / 32 * words * m.rows),
-                 std::vector<le32>(groups * (m.rows / 32 * words)), std::vector<float>(m.scales.size())};
+  gptq_tensors t{m.bits, s, std::vector<le32>(m.columns / 32 * words * m.rows), std::vector<le32>(groups * line),
+                 std::vector<float>(m.scales.size())};
+  const int shortfall = layout == int4_layout::gptq_nibbles ? 1 : 0;
   for (std::size_t n = 0; n < m.rows; ++n) {
     for (std::size_t k = 0; k < m.columns; ++k)
       detail::set_stream(std::span(t.codes).subspan(n), m.rows, k, m.bits, m.codes[n * m.columns + k]);
     for (std::size_t g = 0; g < groups; ++g) {
       const float zero = m.zeros[n * groups + g];
-      if (!detail::is_whole(zero, 1, 1 << m.bits))
+      if (!detail::is_whole(zero, shortfall, (1 << m.bits) - 1 + shortfall))
         return error(errc::bad_value) << "row " << n << " has a zero that GPTQ cannot hold";
-      detail::set_stream(std::span(t.zeros).subspan(g * (m.rows / 32 * words)), 1, n, m.bits,
-                         static_cast<std::uint32_t>(zero) - 1u);
+      detail::set_stream(std::span(t.zeros).subspan(g * line), 1, n, m.bits,
+                         static_cast<std::uint32_t>(static_cast<int>(zero) - shortfall));
       t.scales[g * m.rows + n] = m.scales[n * groups + g];
     }
   }
+  if (layout == int4_layout::gptq)
+    for (std::size_t i = 0; i < t.zeros.size(); ++i)
+      store(t.zeros[i], load(t.zeros[i]) - detail::gptq_shortfall(m.bits, i % line));
   return t;
 }
 

@@ -70,7 +70,7 @@ inline constexpr std::uint32_t quiet_nan_bits = 0x7fc00000u;
 
 // IEEE binary16 to binary32: exact; a NaN keeps its sign and payload.
 BLOCQ_INLINE constexpr float f16_to_f32(std::uint16_t h) noexcept {
-  const std::uint32_t sign = static_cast<std::uint32_t>(h & 0x8000u) << 16;
+  const std::uint32_t sign = (h & 0x8000u) << 16;
   const std::uint32_t exponent = (h >> 10) & 0x1fu;
   const std::uint32_t mantissa = h & 0x3ffu;
   if (exponent == 0x1f) return from_bits(sign | 0x7f800000u | (mantissa << 13));

@@ -66,26 +66,31 @@ struct e2m1_doubled_code {
 
 // The dynamic 8-bit code of bitsandbytes, with which it quantizes the scales of its 4-bit blocks once more; Dettmers,
 // "8-Bit Approximations for Parallelism in Deep Learning", 2015. 2^i magnitudes in decade i = 0 .. 6, the middles of as
-// many equal parts of [0.1, 1] * 10^(i - 6), with both signs; 0, and 1. The codes ascend; code 127 is 0.
+// many equal parts of [0.1, 1] * 10^(i - 6), with both signs; 0, and 1. The codes ascend; code 127 is 0. A checkpoint
+// brings its own table along, whose last bits depend on the machine that wrote it.
 struct bnb_dynamic_code {
   static constexpr int bits = 8;
   float values[256];
 };
 
 namespace impl {
-// The ends of the parts are binary32 in the reference, everything else binary64.
+// As bitsandbytes makes it with PyTorch on a processor that fuses multiplications and additions: all numbers are
+// rounded to binary32, which binary64 holds the exact sums and products of; the ends of the parts are counted from the
+// nearer end of [0.1, 1].
 BLOCQ_INLINE constexpr bnb_dynamic_code make_bnb_dynamic_code() noexcept {
-  constexpr double decades[7] = {1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0};
+  constexpr float decades[7] = {1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-2f, 1e-1f, 1.0f};
   bnb_dynamic_code table{};
   int code = 128;
   for (int i = 0; i < 7; ++i) {
-    float low = 0.1f;
-    for (int k = 1, parts = 1 << i; k <= parts; ++k, ++code) {
-      const float high = static_cast<float>(0.1 + 0.9 * k / parts);
-      table.values[code] =
-          static_cast<float>(decades[i] * ((static_cast<double>(low) + static_cast<double>(high)) / 2));
+    const int parts = 1 << i;
+    const auto step = static_cast<double>(static_cast<float>(static_cast<double>(1.0f - 0.1f) / parts));
+    const auto end = [&](int k) {
+      return static_cast<float>(k < (parts + 1) / 2 ? static_cast<double>(0.1f) + step * k : 1.0 - step * (parts - k));
+    };
+    for (int k = 0; k < parts; ++k, ++code) {
+      const auto middle = static_cast<float>(static_cast<double>(end(k)) + static_cast<double>(end(k + 1))) / 2;
+      table.values[code] = static_cast<float>(static_cast<double>(decades[i]) * static_cast<double>(middle));
       table.values[254 - code] = -table.values[code];
-      low = high;
     }
   }
   table.values[255] = 1.0f;

@@ -4,10 +4,11 @@
 //   bit   B-1        M+E-1 .. M   M-1 .. 0      B = Signed + E + M, stored in the low bits of one or two bytes
 //        [ sign ]  [ exponent ] [ mantissa ]    bias 2^(E-1) - 1; exponent 0 holds the subnormal numbers
 //
-// float8_e8m0fnu is the scale of OCP MX: with no mantissa there is no zero, and code 0 is 2^-127.
+// float8_e8m0fnu is the scale of OCP MX: with no mantissa there is no zero, and code 0 is 2^-127. Halfway between two
+// powers of two it takes the higher one, as all libraries do: its significand is always 1, which is odd.
 //
 // Policy where a type has no code for what it is given (`overflow` chooses for magnitudes above the highest number
-// after rounding to nearest, ties to even; an infinity is such a magnitude):
+// after rounding; an infinity is such a magnitude):
 //   overflow::saturate  the highest number, with the sign. The default.
 //   overflow::special   the infinity of the type, else its NaN, else (e2m1, e2m3, e3m2) the highest number.
 //   NaN                 the quiet NaN of its sign; a type without one gets +0, which adds nothing to a sum.
@@ -84,7 +85,8 @@ struct minifloat {
     }
   }
 
-  // Nearest, ties to even; see the policies above. Without a branch, so that a loop over it can be vectorized.
+  // Nearest, ties to even, in e8m0 upwards; see the policies above. Without a branch, so that a loop over it can be
+  // vectorized.
   template <overflow Mode = overflow::saturate>
   BLOCQ_INLINE static constexpr minifloat from_float(float x) noexcept {
     if constexpr (bits == 16) {
@@ -111,8 +113,8 @@ struct minifloat {
   // The code that the magnitude of a binary32 rounds to, if this type had as many exponents as it takes.
   BLOCQ_INLINE static constexpr std::uint32_t round_magnitude(std::uint32_t magnitude) noexcept {
     if constexpr (mantissa_bits == 0) {
-      if (magnitude < 0x00800000u) return magnitude > 0x00600000u ? 1u : 0u;
-      return impl::shift_to_even(magnitude, 23);
+      if (magnitude < 0x00800000u) return magnitude >= 0x00600000u ? 1u : 0u;
+      return (magnitude + 0x00400000u) >> 23;
     } else {
       const int exponent = static_cast<int>(magnitude >> 23) - (128 - bias);  // 0 is that of the smallest normal number
       const int up = exponent > 0 ? exponent : 0;
@@ -131,6 +133,7 @@ using float8_e4m3fn = minifloat<4, 3, specials::nan>;
 using float8_e5m2 = minifloat<5, 2, specials::ieee>;
 using float8_e8m0fnu = minifloat<8, 0, specials::nan, false>;
 using float8_ue4m3 = minifloat<4, 3, specials::none, false>;  // 7 bits, all of them numbers: scales of GGUF's nvfp4
+using float8_ue5m3 = minifloat<5, 3, specials::nan, false>;   // group scales of AutoRound's nvfp4-e5m3
 using float16 = minifloat<5, 10, specials::ieee>;
 using bfloat16 = minifloat<8, 7, specials::ieee>;
 

@@ -225,19 +225,25 @@ champion best_binary16(int first, int last, bool both_signs, lane norm, Error er
   return best;
 }
 
-// One scale: the best of all binary16 that could serve, of either sign if the levels are not symmetric.
+// One scale: the best of all binary16 that could serve, of either sign if the levels are not symmetric. Where the codes
+// are signs alone that is the mean magnitude, however far it lies below the peak.
 template <class L, class B>
 B best_scaled(const float* x, const float* w, const B& block) noexcept {
   constexpr std::size_t n = block_size<B>;
   constexpr const level_table<B>& table = levels<B>;
   constexpr int reach = table.highest() > -table.lowest() ? table.highest() : -table.lowest();
+  constexpr bool signs = table.count == 2;
   // With few levels the best scale clips far below the peak; with many it hardly clips at all.
-  constexpr float least = table.count <= 4 ? 0.15f : table.count <= 32 ? 0.5f : 0.97f;
-  constexpr float most = table.count <= 4 ? 2.3f : table.count <= 32 ? 1.2f : 1.02f;
-  const lane unit = lane(peak_magnitude(x, n)) / lane(static_cast<float>(reach));
+  constexpr float least = signs ? 0.99f : table.count <= 4 ? 0.15f : table.count <= 32 ? 0.5f : 0.97f;
+  constexpr float most = signs ? 1.01f : table.count <= 4 ? 2.3f : table.count <= 32 ? 1.2f : 1.02f;
+  lane unit = lane(peak_magnitude(x, n)) / lane(static_cast<float>(reach)), square = 0.0f, sum = 0.0f, sum_w = 0.0f;
+  for (std::size_t i = 0; i < n; ++i) {
+    square += lane(w[i]) * lane(x[i]) * lane(x[i]);
+    sum += lane(w[i]) * abs(lane(x[i]));
+    sum_w += lane(w[i]);
+  }
+  if constexpr (signs) unit = sum / sum_w;
   const int first = f16_code((unit * lane(least)).v), last = f16_code((unit * lane(most)).v) + 1;
-  lane square = 0.0f;
-  for (std::size_t i = 0; i < n; ++i) square += lane(w[i]) * lane(x[i]) * lane(x[i]);
 
   const champion best = best_binary16<L>(first, last, table.lowest() != -table.highest(), sqrt(square),
                                          [&](L scale) { return squared_error<B>(x, w, n, scale, L(0.0f)); });

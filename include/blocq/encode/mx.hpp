@@ -1,6 +1,6 @@
 // Encoders of the OCP Microscaling formats and of GGUF's mxfp4.
 //
-// OCP: the scale follows from the largest magnitude by one of four rules, the elements are divided by it (exactly: it
+// OCP: the scale follows from the largest magnitude by one of six rules, the elements are divided by it (exactly: it
 // is a power of two) and rounded to nearest, ties to even; what is too large for an element becomes its highest number.
 //   NaN or infinity in a block   scale 0xff and codes 0: all its elements decode to NaN
 //   zero block                   scale 0; a -0 keeps its sign in the formats that have one
@@ -16,26 +16,33 @@
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 // The scale byte that a rule gives for a block with this largest magnitude (0xff for an infinity or a NaN).
-// With e and m the exponent field and the mantissa of amax:
-//   floor   e - emax                                                                   OCP MX v1.0, section 6.3
-//   ceil    e - emax, one more if m is not 0
-//   even    as floor, after rounding amax, half up, to as many bits as an element has
-//   rceil   amax / (highest number), as the product with its rounded reciprocal, up to a power of two    cuBLAS,
-//   torchao
+// With e and m the exponent field and the mantissa of amax, and highest the highest number of an element:
+//   floor                e - emax                                                         OCP MX v1.0, section 6.3
+//   ceil                 e - emax, one more if m is not 0
+//   even                 as floor, after rounding amax, half up, to as many bits as an element has
+//   rceil                amax / highest, as the product with its rounded reciprocal, up to a power of two
+//                                                                                         cuBLAS, torchao
+//   compressed_tensors   as floor, after rounding amax, half up, to the two bits of E2M1, whatever the element is: from
+//                        1.75 * 2^k on it counts as 2^(k + 1)                             compressed-tensors 0.17
+//   modelopt             the least power of two that is not below amax / highest, which is rounded. ModelOpt takes a
+//                        binary32 logarithm, whose last bits differ from machine to machine: amax / highest less than
+//                        some 3e-6 above a power of two may count as that power there
 template <class Element>
 std::uint8_t shared_scale(float amax, scale_rule rule) noexcept {
   std::uint32_t bits = to_bits(amax) & 0x7fffffffu;
   if (bits >= 0x7f800000u) return 0xff;
-  if (rule == scale_rule::rceil) {
-    constexpr float reciprocal = 1.0f / Element{Element::max_code}.to_float();
-    bits = to_bits((lane(from_bits(bits)) * lane(reciprocal)).v);
+  if (rule == scale_rule::rceil || rule == scale_rule::modelopt) {
+    constexpr float highest = Element{Element::max_code}.to_float(), reciprocal = 1.0f / highest;
+    const lane x = from_bits(bits);
+    bits = to_bits((rule == scale_rule::rceil ? x * lane(reciprocal) : x / lane(highest)).v);
     if (bits < 0x00800000u) return bits > 0x00400000u ? 1 : 0;
     return static_cast<std::uint8_t>((bits + 0x7fffffu) >> 23);
   }
   if (rule == scale_rule::ceil) bits += 0x7fffffu;
   if (rule == scale_rule::even) bits += 1u << (22 - Element::mantissa_bits);
+  if (rule == scale_rule::compressed_tensors) bits += 1u << (22 - float4_e2m1fn::mantissa_bits);
+  if (rule != scale_rule::ceil && bits >= 0x7f800000u) return 0xff;
   const int byte = static_cast<int>(bits >> 23) - Element::emax;
-  if (rule == scale_rule::even && bits >= 0x7f800000u) return 0xff;
   return static_cast<std::uint8_t>(byte < 0 ? 0 : byte);
 }
 

@@ -34,9 +34,10 @@ BLOCQ_INLINE std::uint8_t code_of_rank(bnb_fp4_code, std::uint8_t rank) noexcept
 
 }  // namespace detail
 
-// As bitsandbytes has it: the codes are those of x * (1 / absmax), judged by its thresholds. Where that product is a
-// NaN the code is 0: in a block of zeros, and for the zeros of a block whose absmax is so small that its reciprocal
-// overflows (below 2^-128). A NaN or an infinity makes the whole block NaN: its absmax is one and its codes are 0.
+// As bitsandbytes has it: the codes are those of x * (1 / absmax), judged by its thresholds. In a block of zeros that
+// product is a NaN and the code 0. Where the reciprocal would overflow (absmax below 2^-128), and with it all codes of
+// the reference, both factors are first brought nearer to 1. A NaN or an infinity makes the whole block NaN: its absmax
+// is one and its codes are 0.
 template <class L = lane, class Code, std::size_t N>
 void encode(const float* x, std::size_t blocks, const encode_context&, codebook_block<Code, N>* out) noexcept {
   for (std::size_t b = 0; b < blocks; ++b, x += N) {
@@ -46,11 +47,12 @@ void encode(const float* x, std::size_t blocks, const encode_context&, codebook_
     std::uint8_t codes[N] = {};
     if (absmax < 0x7f800000u) {
       float rank[N];
-      const lane inverse = lane(1.0f) / lane(from_bits(absmax));
+      const float unit = absmax < 0x00400000u ? 0x1p64f : 1.0f;  // 2^-127
+      const lane inverse = lane(1.0f) / (lane(from_bits(absmax)) * lane(unit));
       for (std::size_t i = 0; i < N; i += lane_traits<L>::size) {
         L v;
         gather(v, x + i, 1, N - i);
-        scatter(detail::nearest_code(Code{}, v * L(inverse.v)), rank + i, 1, N - i);
+        scatter(detail::nearest_code(Code{}, v * L(unit) * L(inverse.v)), rank + i, 1, N - i);
       }
       for (std::size_t i = 0; i < N; ++i) codes[i] = detail::code_of_rank(Code{}, static_cast<std::uint8_t>(rank[i]));
     }

@@ -98,43 +98,48 @@ inline nvfp4_tensor_scale fit_nvfp4(std::span<const float> x, nvfp4_tensor_scale
 }
 
 // Floats to the two-level form under a given tensor scale: x.size() elements to x.size() / 2 bytes of codes and
-// x.size() / 16 group scales, laid out as decode_nvfp4 reads them. The rule is torchao's: the group scale is a sixth of
+// x.size() / Group scales, laid out as decode_nvfp4 reads them. The rule is torchao's: the group scale is a sixth of
 // the largest magnitude over the tensor scale, between 2^-6 and 448, nearest even; the elements are divided by what the
-// decoder multiplies with, rounded to nearest, ties to even, and end at 6. The modes in force do not matter.
+// decoder multiplies with, rounded to nearest, ties to even, and end at 6. Scales of type float8_ue5m3 follow
+// AutoRound: the product with the rounded sixth, from 0 to 114688. The modes in force do not matter.
 // Refused, with the destination left as it was: errc::ragged, errc::size_mismatch, errc::bad_value (the tensor scale is
 // not a positive normal number).
 // Reported with the index of the first group concerned, everything else being written: errc::not_finite (a NaN or an
 // infinity in the group: its scale is NaN and its codes are 0).
-inline status encode_nvfp4(std::span<const float> x, nvfp4_tensor_scale tensor, std::span<std::uint8_t> codes,
-                           std::span<std::uint8_t> scales) noexcept {
-  if (x.size() % 16 != 0) return {errc::ragged, 0};
-  if (codes.size() != x.size() / 2 || scales.size() != x.size() / 16) return {errc::size_mismatch, 0};
+template <class Scale = float8_e4m3fn, std::size_t Group = 16>
+status encode_nvfp4(std::span<const float> x, nvfp4_tensor_scale tensor, std::span<std::uint8_t> codes,
+                    std::span<std::uint8_t> scales) noexcept {
+  if (x.size() % Group != 0) return {errc::ragged, 0};
+  if (codes.size() != x.size() / 2 || scales.size() != x.size() / Group) return {errc::size_mismatch, 0};
   if (to_bits(tensor.value) < 0x00800000u || to_bits(tensor.value) >= 0x7f800000u) return {errc::bad_value, 0};
   const fp_environment modes;
   const bool multiply = tensor.meaning == nvfp4_tensor_scale::convention::multiplier;
   const lane whole = tensor.value;
   status outcome{};
   const auto decoded = [&](std::uint8_t code) {
-    const lane group = float8_e4m3fn{code}.to_float();
+    const lane group = Scale{code}.to_float();
     return multiply ? group * whole : group / whole;
   };
   for (std::size_t g = 0; g < scales.size(); ++g) {
-    const float* p = &x[16 * g];
-    std::uint8_t q[16] = {};
+    const float* p = &x[Group * g];
+    std::uint8_t q[Group] = {};
     bool finite = true;
-    for (int i = 0; i < 16; ++i) finite = finite && is_finite(p[i]);
+    for (std::size_t i = 0; i < Group; ++i) finite = finite && is_finite(p[i]);
     if (finite) {
-      const lane sixth = lane(detail::largest_magnitude(p, 16)) / lane(6.0f);
-      const lane wanted = max_of(multiply ? sixth / whole : sixth * whole, lane(0x1p-6f));
-      scales[g] = float8_e4m3fn::from_float(wanted.v).code;
+      constexpr bool divide = std::is_same_v<Scale, float8_e4m3fn>;
+      const lane largest = detail::largest_magnitude(p, Group);
+      const lane sixth = divide ? largest / lane(6.0f) : largest * lane(1.0f / 6.0f);
+      const lane wanted = max_of(multiply ? sixth / whole : sixth * whole, lane(divide ? 0x1p-6f : 0.0f));
+      scales[g] = Scale::from_float(wanted.v).code;
       lane scale = decoded(scales[g]);
       if (!is_finite((scale * lane(6.0f)).v)) scale = decoded(--scales[g]);
-      for (int i = 0; i < 16; ++i) q[i] = float4_e2m1fn::from_float((lane(p[i]) / scale).v).code;
+      if (scale > lane(0.0f))
+        for (std::size_t i = 0; i < Group; ++i) q[i] = float4_e2m1fn::from_float((lane(p[i]) / scale).v).code;
     } else {
-      scales[g] = float8_e4m3fn::nan_code;
+      scales[g] = Scale::nan_code;
       if (outcome) outcome = {errc::not_finite, g};
     }
-    impl::pack_dense<4>(q, 16, &codes[8 * g]);
+    impl::pack_dense<4>(q, Group, &codes[Group / 2 * g]);
   }
   return outcome;
 }

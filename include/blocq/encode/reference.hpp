@@ -16,8 +16,8 @@
 
 namespace blocq::inline v0 {
 
-// How the E8M0 scale of an OCP MX block follows from its largest magnitude; see format/mx.hpp.
-enum class scale_rule : unsigned char { floor, ceil, even, rceil };
+// How the E8M0 scale of an OCP MX block follows from its largest magnitude; see shared_scale in encode/mx.hpp.
+enum class scale_rule : unsigned char { floor, ceil, even, rceil, compressed_tensors, modelopt };
 
 struct encode_context {
   const float* weights = nullptr;  // importance of each element of x, all finite and not negative; or null

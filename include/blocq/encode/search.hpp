@@ -265,12 +265,12 @@ class affine_search {
   }
 
   // The codes for the reciprocal scale that puts the largest x on `level`, which passes the highest by less than half a
-  // step unless it is Above.
-  template <bool Above>
+  // step unless it Overshoots.
+  template <bool Overshoots>
   BLOCQ_INLINE void propose(L level) noexcept {
     candidate_ = level / (largest_ - lowest_);
     L q = 0.0f, qq = 0.0f, xq = 0.0f;
-    each_code<Above>(candidate_, lowest_, [&](std::size_t i, L code) BLOCQ_INLINE_LAMBDA {
+    each_code<Overshoots>(candidate_, lowest_, [&](std::size_t i, L code) BLOCQ_INLINE_LAMBDA {
       const L wq = w_[i] * code;
       code_[i] = code;
       q += wq;
@@ -309,14 +309,14 @@ class affine_search {
 
  private:
   // Calls f(i, code of x[i]).
-  template <bool Above, class F>
+  template <bool Overshoots, class F>
   BLOCQ_INLINE void each_code(L inverse, L from, F&& f) noexcept {
     const L reach = inverse * max_of(largest_ - from, from - least_);  // the largest magnitude that is rounded
     const L move = -from;
     if (all((finite_ & (reach >= L(0.0f)) & (reach <= L(2097152.0f))) | ~live_))
       for (std::size_t i = 0; i < N; ++i) {
         const L level = at_least(rounded(inverse * (x_[i] + move)), 0.0f);
-        f(i, Above ? at_most(level, highest_) : level);
+        f(i, Overshoots ? at_most(level, highest_) : level);
       }
     else
       for (std::size_t i = 0; i < N; ++i) f(i, clamp_to(nearest_int(inverse * (x_[i] + move)), 0.0f, highest_));

@@ -8,13 +8,15 @@
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
+// After a NaN the largest magnitude starts anew, as in the reference, so that levels beyond 1 are possible: their codes
+// are the bytes that the reference's integers wrap to.
 template <class L, class B>
 void encode_ternary(const float* p, std::size_t blocks, B* out) noexcept {
   for_each_tile<L, 256>(p, blocks, [&](std::size_t first, std::size_t count, const L(&x)[256]) {
     L code[256], d = 0.0f;
     for (const L& v : x) d = max_of(d, abs(v));
     const L inverse = reciprocal(d);
-    for (int i = 0; i < 256; ++i) code[i] = to_i8(round_half_away(x[i] * inverse)) + L(1.0f);
+    for (int i = 0; i < 256; ++i) code[i] = to_u8(to_i8(round_half_away(x[i] * inverse)) + L(1.0f));
     store_f16(d, &B::d, out + first, count);
     store_codes(code, out + first, count);
   });

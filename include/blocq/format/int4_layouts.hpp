@@ -6,11 +6,18 @@
 //
 //   weight = scale * (code - zero),   code 0 .. 15
 //
-//   layout               code words     nibble j of a word           zero words         scales        zero is stored as
-//   awq                  [K, N / 8]     output 8c + awq_order[j]     [groups, N / 8]    [groups, N]   zero
-//   gptq                 [K / 8, N]     input 8r + j                 [groups, N / 8]    [groups, N]   zero - 1
-//   gptq_v2              [K / 8, N]     input 8r + j                 [groups, N / 8]    [groups, N]   zero
-//   compressed_tensors   [N, K / 8]     input 8c + j                 [N / 8, groups]    [N, groups]   zero
+//   layout               code words     nibble j of a word           zero words         scales        zeros stored as
+//   awq                  [K, N / 8]     output 8c + awq_order[j]     [groups, N / 8]    [groups, N]   they are
+//   gptq                 [K / 8, N]     input 8r + j                 [groups, N / 8]    [groups, N]   a word less
+//   gptq_nibbles         the same                                                                     each less 1
+//   gptq_v2              [K / 8, N]     input 8r + j                 [groups, N / 8]    [groups, N]   they are
+//   compressed_tensors   [N, K / 8]     input 8c + j                 [N / 8, groups]    [N, groups]   they are
+//
+// GPTQ's first version stores zeros less by one, and its writers differ where a zero is 0. GPTQModel takes 0x11111111
+// off the whole word, so that the borrow runs into the next nibble, and adds it when it reads: gptq, zeros of 0 to 15.
+// AutoGPTQ and llama.cpp's converter add 1 to each nibble: gptq_nibbles, zeros of 1 to 16; what AutoGPTQ itself writes
+// for a zero of 0, all higher nibbles of the word set, cannot be read back. Where no zero is 0 the two are the same.
+// gptq_layout() chooses by what the checkpoint says of itself.
 //
 // Zero words hold outputs 8c + j in nibble j, in awq_order for awq. groups = K / group, rounded up. In
 // compressed_tensors K / 8 and N / 8 are rounded up too and what is left over is 0; the others need multiples of 8.
@@ -27,10 +34,30 @@
 #include <blocq/core/view.hpp>
 
 #include <span>
+#include <string_view>
 
 namespace blocq::inline v0 {
 
-enum class int4_layout : unsigned char { awq, gptq, gptq_v2, compressed_tensors };
+enum class int4_layout : unsigned char { awq, gptq, gptq_v2, compressed_tensors, gptq_nibbles };
+
+// Which of GPTQ's layouts a checkpoint has: `format` is its checkpoint_format ("gptq", "gptq_v2"; absent: empty),
+// `quantizer` what its meta.quantizer names ("gptqmodel:1.4.5", "autogptq"; absent: empty; of a list any entries, one
+// after the other). A first version by a writer that is not named is taken for GPTQModel's, which reads the others' too
+// unless a zero is 16 or was lost.
+constexpr int4_layout gptq_layout(std::string_view format, std::string_view quantizer) noexcept {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c; };
+  const auto names = [&](std::string_view name) {
+    for (std::size_t i = 0; i + name.size() <= quantizer.size(); ++i) {
+      std::size_t k = 0;
+      while (k < name.size() && lower(quantizer[i + k]) == name[k]) ++k;
+      if (k == name.size()) return true;
+    }
+    return false;
+  };
+  if (format == "gptq_v2") return int4_layout::gptq_v2;
+  const bool each = !names("gptqmodel") && (names("autogptq") || names("auto-gptq") || names("auto_gptq"));
+  return each ? int4_layout::gptq_nibbles : int4_layout::gptq;
+}
 
 struct int4_shape {
   std::size_t inputs = 0;   // K
@@ -83,8 +110,17 @@ BLOCQ_INLINE constexpr void set_nibble(std::span<le32> words, nibble_place p, st
   store(words[p.word], load(words[p.word]) | static_cast<std::uint32_t>(value) << (4 * p.nibble));
 }
 
-// What a layout's zeros are stored less by.
-BLOCQ_INLINE constexpr int zero_shortfall(int4_layout layout) noexcept { return layout == int4_layout::gptq ? 1 : 0; }
+// What a layout's zeros are stored less by: each of them, and a whole word.
+BLOCQ_INLINE constexpr int zero_shortfall(int4_layout layout) noexcept {
+  return layout == int4_layout::gptq_nibbles ? 1 : 0;
+}
+BLOCQ_INLINE constexpr std::uint32_t word_shortfall(int4_layout layout) noexcept {
+  return layout == int4_layout::gptq ? 0x11111111u : 0u;
+}
+BLOCQ_INLINE constexpr int get_zero(int4_layout layout, std::span<const le32> words, nibble_place p) noexcept {
+  return static_cast<int>((load(words[p.word]) + word_shortfall(layout)) >> (4 * p.nibble) & 15u) +
+         zero_shortfall(layout);
+}
 
 // `elements` is the size of an array with a number for each code. The products of a shape that passes do not wrap.
 BLOCQ_INLINE constexpr errc check_int4(int4_layout layout, const int4_shape& s, std::size_t elements) noexcept {
@@ -133,19 +169,18 @@ inline status pack_codes(int4_layout layout, const int4_shape& shape, std::span<
   return {};
 }
 
-// Zeros are 0 to 15; under gptq 1 to 16.
+// Zeros are 0 to 15; under gptq_nibbles 1 to 16.
 inline status unpack_zeros(int4_layout layout, const int4_shape& shape, std::span<const le32> words,
                            std::span<std::uint8_t> zeros) noexcept {
   if (const errc e = impl::check_int4_groups(layout, shape, zeros.size()); e != errc::ok) return {e, 0};
   if (words.size() != impl::zero_words(shape)) return {errc::size_mismatch, 0};
-  const int shortfall = impl::zero_shortfall(layout);
   for (std::size_t n = 0, i = 0; n < shape.outputs; ++n)
     for (std::size_t g = 0; g < shape.groups(); ++g, ++i)
-      zeros[i] = static_cast<std::uint8_t>(impl::get_nibble(words, impl::zero_place(layout, shape, n, g)) + shortfall);
+      zeros[i] = static_cast<std::uint8_t>(impl::get_zero(layout, words, impl::zero_place(layout, shape, n, g)));
   return {};
 }
 
-// gptq cannot hold a zero of 0 (its packers let the borrow run into the neighbours), the others none of 16.
+// gptq_nibbles cannot hold a zero of 0, the others none of 16.
 inline status pack_zeros(int4_layout layout, const int4_shape& shape, std::span<const std::uint8_t> zeros,
                          std::span<le32> words) noexcept {
   if (const errc e = impl::check_int4_groups(layout, shape, zeros.size()); e != errc::ok) return {e, 0};
@@ -157,6 +192,7 @@ inline status pack_zeros(int4_layout layout, const int4_shape& shape, std::span<
   for (std::size_t n = 0, i = 0; n < shape.outputs; ++n)
     for (std::size_t g = 0; g < shape.groups(); ++g, ++i)
       impl::set_nibble(words, impl::zero_place(layout, shape, n, g), static_cast<std::uint8_t>(zeros[i] - shortfall));
+  for (le32& word : words) store(word, load(word) - impl::word_shortfall(layout));
   return {};
 }
 
@@ -184,12 +220,10 @@ inline status decode_int4(int4_layout layout, const int4_shape& shape, const int
   for (std::size_t k = 0; k < t.g_idx.size(); ++k)
     if (load(t.g_idx[k]) >= groups) return {errc::bad_value, k};
   const fp_environment modes;
-  const int shortfall = impl::zero_shortfall(layout);
   for (std::size_t n = 0, i = 0; n < shape.outputs; ++n)
     for (std::size_t k = 0; k < shape.inputs; ++k, ++i) {
       const std::size_t g = t.g_idx.empty() ? k / shape.group : load(t.g_idx[k]);
-      const int zero =
-          t.zeros.empty() ? 8 : impl::get_nibble(t.zeros, impl::zero_place(layout, shape, n, g)) + shortfall;
+      const int zero = t.zeros.empty() ? 8 : impl::get_zero(layout, t.zeros, impl::zero_place(layout, shape, n, g));
       const int code = impl::get_nibble(t.codes, impl::code_place(layout, shape, n, k));
       const std::size_t at = layout == int4_layout::compressed_tensors ? n * groups + g : g * shape.outputs + n;
       out[i] = static_cast<float>(code - zero) * t.scales[at];

@@ -67,20 +67,22 @@ constexpr void decode(const nvfp4& b, float* y) noexcept {
 constexpr bool is_valid(const nvfp4&) noexcept { return true; }
 
 // The two-level form to floats: y.size() elements from y.size() / 2 bytes of codes, the first of two in the low nibble,
-// and y.size() / 16 group scales, float8_e4m3fn. The result does not depend on the floating-point modes in force.
+// and y.size() / Group scales. AutoRound's nvfp4-e5m3 checkpoints have scales of type float8_ue5m3 for groups of 16 or
+// 32 and no tensor scale: it is 1. The result does not depend on the floating-point modes in force.
 // Refused, with y left as it was: errc::ragged, errc::size_mismatch.
-inline status decode_nvfp4(std::span<const std::uint8_t> codes, std::span<const std::uint8_t> scales,
-                           nvfp4_tensor_scale tensor, std::span<float> y) noexcept {
-  if (y.size() % 16 != 0) return {errc::ragged, 0};
-  if (codes.size() != y.size() / 2 || scales.size() != y.size() / 16) return {errc::size_mismatch, 0};
+template <class Scale = float8_e4m3fn, std::size_t Group = 16>
+status decode_nvfp4(std::span<const std::uint8_t> codes, std::span<const std::uint8_t> scales,
+                    nvfp4_tensor_scale tensor, std::span<float> y) noexcept {
+  if (y.size() % Group != 0) return {errc::ragged, 0};
+  if (codes.size() != y.size() / 2 || scales.size() != y.size() / Group) return {errc::size_mismatch, 0};
   const fp_environment modes;
   for (std::size_t g = 0; g < scales.size(); ++g) {
-    const float group = float8_e4m3fn{scales[g]}.to_float();
+    const float group = Scale{scales[g]}.to_float();
     const bool multiply = tensor.meaning == nvfp4_tensor_scale::convention::multiplier;
     const float scale = (multiply ? lane(group) * lane(tensor.value) : lane(group) / lane(tensor.value)).v;
-    std::uint8_t q[16];
-    impl::unpack_dense<4>(&codes[8 * g], q, 16);
-    for (std::size_t i = 0; i < 16; ++i) y[16 * g + i] = (lane(float4_e2m1fn{q[i]}.to_float()) * lane(scale)).v;
+    std::uint8_t q[Group];
+    impl::unpack_dense<4>(&codes[Group / 2 * g], q, Group);
+    for (std::size_t i = 0; i < Group; ++i) y[Group * g + i] = (lane(float4_e2m1fn{q[i]}.to_float()) * lane(scale)).v;
   }
   return {};
 }

@@ -44,11 +44,12 @@ BLOCQ_INLINE constexpr std::uint8_t get_digit(std::uint8_t byte, int n) noexcept
   constexpr unsigned power[] = {1, 3, 9, 27, 81};
   return static_cast<std::uint8_t>(((byte * power[n]) & 255u) * 3u >> 8);
 }
-// digits[0], digits[stride], ..., the first `count`; those that are missing are 0.
+// digits[0], digits[stride], ..., the first `count`; those that are missing are 0. With digits above 2 the number wraps
+// at 256.
 BLOCQ_INLINE constexpr std::uint8_t pack_digits(const std::uint8_t* digits, int stride, int count) noexcept {
   unsigned number = 0;
   for (int n = 0; n < 5; ++n) number = number * 3 + (n < count ? digits[n * stride] : 0u);
-  return static_cast<std::uint8_t>((number * 256 + 242) / 243);
+  return static_cast<std::uint8_t>(((number & 255u) * 256 + 242) / 243);
 }
 
 // The three runs of tq1_0: their first byte (qh counts as byte 48), first element, bytes and digits per byte.

@@ -179,7 +179,7 @@ class writer {
     if (!tensor.empty()) error_.quote(tensor.data(), tensor.size());
     return error_;
   }
-  result<void> emit(std::span<const std::byte> bytes) noexcept {
+  result<void> append(std::span<const std::byte> bytes) noexcept {
     position_ += bytes.size();
     if (bytes.empty() || sink_(bytes.data(), bytes.size())) return {};
     error_ = error(errc::io);
@@ -286,7 +286,7 @@ inline result<void> writer::begin(sink_ref sink) noexcept {
   error_ = error(errc::ok);
   current_ = 0;
   written_ = position_ = 0;
-  if (auto emitted = emit({header_.data(), header_.size()}); !emitted) return emitted;
+  if (auto emitted = append({header_.data(), header_.size()}); !emitted) return emitted;
   return emit_padding(data_offset() - header_.size());
 }
 
@@ -299,7 +299,7 @@ inline result<void> writer::write(std::size_t tensor, std::span<const std::byte>
   const std::uint64_t size = offsets_[tensor].bytes;
   if (tensor < current_ || bytes.size() > size - written_)
     return fail(errc::size_mismatch, "too many data for tensor ", t.name);
-  if (auto emitted = emit(bytes); !emitted) return emitted;
+  if (auto emitted = append(bytes); !emitted) return emitted;
   written_ += bytes.size();
   if (written_ < size) return {};
   ++current_;
@@ -317,13 +317,13 @@ inline result<void> writer::finish() noexcept {
 inline result<void> writer::emit_padding(std::uint64_t size) noexcept {
   if (!original_.empty()) {  // which may end without the last padding
     const std::uint64_t left = original_.size() - position_;
-    return emit(
+    return append(
         original_.subspan(static_cast<std::size_t>(position_), static_cast<std::size_t>(size < left ? size : left)));
   }
   constexpr std::byte zeros[256] = {};
   while (size > 0) {
     const std::size_t piece = size < sizeof zeros ? static_cast<std::size_t>(size) : sizeof zeros;
-    if (auto emitted = emit({zeros, piece}); !emitted) return emitted;
+    if (auto emitted = append({zeros, piece}); !emitted) return emitted;
     size -= piece;
   }
   return {};
@@ -342,7 +342,7 @@ inline result<void> writer::copy(const reader& source, sink_ref sink) noexcept {
   for (std::size_t i = 0; i < tensors.size(); ++i)
     if (auto written = w.write(i, source.raw(tensors[i])); !written) return written;
   if (auto finished = w.finish(); !finished) return finished;
-  return w.emit(source.trailing());
+  return w.append(source.trailing());
 }
 
 }  // namespace blocq::gguf::inline v0::inline BLOCQ_ISA

@@ -52,10 +52,9 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   constexpr std::size_t size = block_size<B>;
   const std::size_t row = options.importance.empty() ? size : options.importance.size(), rows = src.size() / row;
   if (src.size() % size != 0 || src.size() % row != 0) return {errc::ragged, 0};
-  const status refused = quantize(src.first(0), blocks.first(0), options);
-  if (refused.code == errc::ragged) return refused;
+  if (const status refused = quantize(src.first(0), blocks.first(0), options); !refused) return refused;
   if (src.size() / size != blocks.size()) return {errc::size_mismatch, 0};
-  if (!refused) return refused;
+  if (!src.empty() && detail::requires_importance<B> && options.importance.empty()) return {errc::missing, 0};
 
   parts = detail::at_least_one(parts);
   const std::size_t none = blocks.size();

@@ -22,14 +22,19 @@ enum class quality_level : unsigned char { reference, best };
 struct quantize_options {
   // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
   // reference takes no weights use it only for quality_level::best, a few cannot do without importance
-  // (format_traits<B>::importance_required). A weight that is NaN, infinite or negative counts as zero; a block whose
-  // weights are all zero, or drive its scale out of range, is encoded without weights, or with equal ones where there
-  // must be some.
+  // (format_traits<B>::importance_required). Only the ratios of the weights count. One that is NaN, infinite or
+  // negative counts as zero. A block whose weights are all zero, or drive its scale out of range, is encoded without
+  // weights, or with equal ones where there must be some. A block that would come out no nearer to its input than zeros
+  // are, by its weights or by equal ones where a few outweigh all others, is encoded anew (reference_bugs).
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
   quality_level quality = quality_level::reference;
-  // Write the reference's bytes also where they are known to decode to something else (see encode_context).
+  // Write the reference's bytes also where they decode to something else: for iq3_s see encode_context. In the formats
+  // with tables of points a few large elements may spoil a block until zeros would be nearer; in iq1_m without
+  // importance, where the reference weighs an element by its square, the error may be a thousand times the block.
+  // Unless the reference's bytes are asked for, such blocks are encoded anew with equal weights, and if that does not
+  // help as for quality_level::best.
   bool reference_bugs = false;
 };
 
@@ -96,10 +101,20 @@ inline constexpr bool requires_importance = requires {
   requires format_traits<B>::importance_required;
 };
 
-// Weights as encoders want them: finite, not negative, and below a bound from which on their sums could leave the range
-// of a float.
-constexpr float largest_weight = 0x1p64f;
+// Weights as encoders want them: finite, not negative, and the largest of a block within bounds beyond which sums of
+// them times products of values could leave the range of a float.
+constexpr float largest_weight = 0x1p64f, least_peak_weight = 0x1p-40f;
 BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
+
+// True if less than half of the weights, which are usable, are within a factor of 2^20 of the largest.
+template <std::size_t N>
+bool uneven_weights(const float* w) noexcept {
+  const float peak = from_bits(peak_bits(w, N));
+  std::size_t some = 0;
+  for (std::size_t i = 0; i < N; ++i)
+    if (lane(w[i]) > lane(peak) * lane(0x1p-20f)) ++some;
+  return 2 * some < N;
+}
 
 // True if the weights can be handed to an encoder as they are, with some weight in every block. As bits, all that is
 // not usable lies above the largest weight, but for a negative zero.
@@ -111,25 +126,31 @@ bool clean_importance(std::span<const float> weights) noexcept {
       const std::uint32_t bits = to_bits(weights[j]) != 0x80000000u ? to_bits(weights[j]) : 0;
       highest = bits > highest ? bits : highest;
     }
-    if (highest == 0 || highest > to_bits(largest_weight)) return false;
+    if (highest < to_bits(least_peak_weight) || highest > to_bits(largest_weight)) return false;
+    if (uneven_weights<block_size<B>>(&weights[i])) return false;
   }
   return true;
 }
 
-// One block's weights, those dropped that are not usable, all of them brought to about 1 if one is too large: only
-// their ratios count. False if none is left.
+// One block's weights, those dropped that are not usable, all of them brought well within the bounds if the largest is
+// not: only their ratios count. False if none is left. The factor is a power of four, so that nothing is rounded,
+// square roots included.
 template <std::size_t N>
 bool mend_weights(const float* from, float (&to)[N]) noexcept {
-  float largest = 0.0f;
+  lane largest = 0.0f;
   for (std::size_t i = 0; i < N; ++i) {
     to[i] = usable_weight(from[i]) ? from[i] : 0.0f;
-    largest = to[i] > largest ? to[i] : largest;
+    largest = max_of(lane(to[i]), largest);
   }
-  if (largest > largest_weight) {
-    const lane unit = from_bits(to_bits(largest) & 0x7f800000u);  // a power of two, so nothing is rounded
-    for (float& w : to) w = (lane(w) / unit).v;
-  }
-  return largest > 0.0f;
+  if (!(largest > lane(0.0f))) return false;
+  const auto scale = [&](lane factor) {
+    for (float& w : to) w = (lane(w) * factor).v;
+    largest = largest * factor;
+  };
+  if (largest > lane(largest_weight))
+    while (largest > lane(0x1p32f)) scale(0x1p-64f);
+  while (largest < lane(least_peak_weight)) scale(0x1p64f);
+  return true;
 }
 
 // False if a decoder cannot use the block, or if the block does not come near the largest magnitude that was encoded:
@@ -162,27 +183,80 @@ status check_blocks(const float* x, const B* blocks, std::size_t count) noexcept
   return {};
 }
 
+template <std::size_t N>
+struct equal_weights {
+  float of[N];
+
+  constexpr equal_weights() noexcept : of{} {
+    for (float& w : of) w = 1.0f;
+  }
+};
+
+// The squared error of a block, and that of zeros in its place. Blocks of zeros, or with what is not finite, pass.
+struct block_error {
+  double of_block = 0, of_zeros = 1;
+
+  template <class B>
+  block_error(const float* x, const float* w, const B& block) noexcept {
+    constexpr std::size_t n = block_size<B>;
+    constexpr float zeros[n] = {};
+    if (peak_bits(x, n) - 1u >= 0x7f7fffffu) return;
+    of_block = decoded_error(x, w, block);
+    of_zeros = squared_distance(x, w, zeros, n);
+  }
+};
+
+// Puts a block that is nearer by the weights w, of which none are equal ones, in the place of one that zeros would be
+// as near as: with equal weights, and where zeros would still be nearer the best there is.
+template <class B>
+void rescue_block(const float* x, const float* w, encode_context context, B& block) noexcept {
+  static constexpr equal_weights<block_size<B>> equal;
+  if (w == nullptr) w = equal.of;
+  block_error e(x, w, block);
+  if (e.of_block < e.of_zeros) return;
+  context.weights = equal.of;
+  B even;
+  encode_with_native_lanes(x, 1, context, &even);
+  keep_better(x, w, even, block);
+  e = block_error(x, w, block);
+  if (e.of_block > e.of_zeros) improve<native_lane>(x, w, block);
+}
+
+// Where no point of a table has a coordinate 0, the small elements of a block with a few large ones may come out so
+// large that all of it is lost.
+template <class B>
+inline constexpr bool may_be_lost = false;
+template <class B>
+requires(element_t<B>::dimensions > 1) inline constexpr bool may_be_lost<B> = true;
+
 // A row whose weights are context.weights. Blocks that do not hold are encoded again without weights: perhaps these are
 // to blame, because their sums left the range of a float. True if none was found.
 template <class B>
 bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_context context, B* out) noexcept {
+  constexpr std::size_t n = block_size<B>;
   const float* const weights = context.weights;
   if (clean) {
     encode_with_native_lanes(x, blocks, context, out);
-    if (check_blocks(x, out, blocks)) return true;
+    if (check_blocks(x, out, blocks) && !may_be_lost<B>) return true;
   }
-  for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
+  for (std::size_t i = 0; i < blocks; ++i, x += n) {
+    float mended[n];
+    const float* judge = weights + i * n;
     if (!clean) {
-      float mended[block_size<B>];
-      context.weights = mend_weights(weights + i * block_size<B>, mended) ? mended : nullptr;
+      const bool some = mend_weights(weights + i * n, mended);
+      judge = some && !uneven_weights<n>(mended) ? mended : nullptr;
+      context.weights = some ? mended : nullptr;
       encode_with_native_lanes(x, 1, context, out + i);
     }
-    const std::uint32_t peak = peak_bits(x, block_size<B>);
-    if (holds(out[i], peak)) continue;
-    context.weights = nullptr;
-    B plain;
-    encode_with_native_lanes(x, 1, context, &plain);
-    if (holds(plain, peak)) out[i] = plain;
+    const std::uint32_t peak = peak_bits(x, n);
+    if (!holds(out[i], peak)) {
+      context.weights = nullptr;
+      B plain;
+      encode_with_native_lanes(x, 1, context, &plain);
+      if (holds(plain, peak)) out[i] = plain;
+    }
+    const bool suspect = judge == nullptr || may_be_lost<B>;
+    if (suspect && !context.reference_bugs) rescue_block(x, judge, context, out[i]);
   }
   return false;
 }
@@ -192,15 +266,18 @@ bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_
 template <class B>
 void improve_blocks(const float* x, std::size_t first, std::size_t blocks, std::span<const float> importance,
                     B* out) noexcept {
-  float weights[block_size<B>];
-  for (std::size_t i = 0; i < block_size<B>; ++i) weights[i] = 1.0f;
+  static constexpr equal_weights<block_size<B>> equal;
   for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
     if (peak_bits(x, block_size<B>) >= 0x7f800000u || !is_valid(out[i])) continue;
-    if (!importance.empty()) {
-      if (!mend_weights(importance.data() + (first + i) * block_size<B> % importance.size(), weights))
-        for (float& weight : weights) weight = 1.0f;
-    }
-    improve<native_lane>(x, weights, out[i]);
+    const B before = out[i];
+    float mended[block_size<B>];
+    const bool weighted =
+        !importance.empty() && mend_weights(&importance[(first + i) * block_size<B> % importance.size()], mended);
+    improve<native_lane>(x, weighted ? mended : equal.of, out[i]);
+    if (!weighted || !uneven_weights<block_size<B>>(mended)) continue;
+    if (const block_error e(x, equal.of, out[i]); e.of_block < e.of_zeros) continue;
+    out[i] = before;
+    improve<native_lane>(x, equal.of, out[i]);
   }
 }
 
@@ -228,6 +305,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   if (src.size() % block_size<B> != 0) return {errc::ragged, 0};
   if (columns != 0 && (src.size() % columns != 0 || columns % block_size<B> != 0)) return {errc::ragged, 0};
   if (src.size() / block_size<B> != blocks.size()) return {errc::size_mismatch, 0};
+  if (src.empty()) return {};
   if (detail::requires_importance<B> && columns == 0) return {errc::missing, 0};
 
   const fp_environment modes;
@@ -246,15 +324,20 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
     const std::size_t count = blocks.size() - first < step ? blocks.size() - first : step;
     const float* const x = src.data() + first * block_size<B>;
     bool holding = false;
-    if (weighted) {
-      const std::size_t row = first / step, left = blocks.size() / step - row;
-      if (block_size<B> == 32 && row % rows_at_once == 0)
-        detail::mean_squares(x, left < rows_at_once ? left : rows_at_once, columns, mean_square);
-      context.weights = options.importance.data();
-      context.row_mean_square = mean_square[row % rows_at_once];
-      holding = detail::encode_weighted_row(x, count, clean, context, out + first);
-    } else {
+    if constexpr (format_traits<B>::importance)
+      if (weighted) {
+        const std::size_t row = first / step, left = blocks.size() / step - row;
+        if (block_size<B> == 32 && row % rows_at_once == 0)
+          detail::mean_squares(x, left < rows_at_once ? left : rows_at_once, columns, mean_square);
+        context.weights = options.importance.data();
+        context.row_mean_square = mean_square[row % rows_at_once];
+        holding = detail::encode_weighted_row(x, count, clean, context, out + first);
+      }
+    if (!weighted) {
       detail::encode_with_native_lanes(x, count, context, out + first);
+      if constexpr (detail::may_be_lost<B>)
+        for (std::size_t i = 0; i < count && !options.reference_bugs; ++i)
+          detail::rescue_block(x + i * block_size<B>, nullptr, context, out[first + i]);
     }
     if constexpr (requires { improve<native_lane>(x, x, *out); })
       if (options.quality == quality_level::best) {

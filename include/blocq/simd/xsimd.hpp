@@ -5,8 +5,17 @@
 
 #include <blocq/core/config.hpp>
 
+// Names that xsimd uses and that windows.h and complex.h define as macros.
+#pragma push_macro("min")
+#pragma push_macro("max")
+#pragma push_macro("I")
+#undef min
+#undef max
+#undef I
+
 #define BLOCQ_HAS_XSIMD 0
-#if !defined(BLOCQ_NO_XSIMD) && !defined(BLOCQ_NO_SIMD) && __has_include(<xsimd/xsimd.hpp>) && (defined(__SSE2__) || defined(__aarch64__))
+#if !defined(BLOCQ_NO_XSIMD) && !defined(BLOCQ_NO_SIMD) && \
+    __has_include(<xsimd/xsimd.hpp>) && (defined(__SSE2__) || defined(__aarch64__))
 #include <xsimd/config/xsimd_config.hpp>
 // clang rejects the `throw` in the headers of xsimd 8 when exceptions are off.
 #if !(defined(__clang__) && !defined(__cpp_exceptions) && XSIMD_VERSION_MAJOR < 9)
@@ -15,6 +24,10 @@
 #include <xsimd/xsimd.hpp>
 #endif
 #endif
+
+#pragma pop_macro("I")
+#pragma pop_macro("max")
+#pragma pop_macro("min")
 
 #if BLOCQ_HAS_XSIMD
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
