@@ -15,7 +15,7 @@ set(offences  # file | include line | sentence
     "core/b.hpp|#include <cmath>|too costly for core"
     "gguf/b.hpp|#include <string>|too costly for gguf"
     "file/a.hpp|#include <blocq/format/a.hpp>|file may not include format"
-    "safetensors/a.hpp|#include <blocq/checkpoint/a.hpp>|safetensors may not include checkpoint"
+    "safetensors/a.hpp|#include <blocq/format/a.hpp>|safetensors may not include format"
     "checkpoint/a.hpp|#include <blocq/gguf/a.hpp>|checkpoint may not include gguf"
     "elem/b.hpp|#include <sstream>|too costly for elem"
     "op/c.hpp|#include \"a.hpp\"|headers are included as"
