@@ -63,6 +63,7 @@ TEST_CASE("what GGUF's formats hold exactly") {
   CHECK(converts<blocq::q4_0>("packed_int4") == errc::ok);
   CHECK(converts<blocq::q8_0>("packed_int4") == errc::ok);
   CHECK(converts<blocq::q8_0>("packed_int4_zeros") == errc::ok);
+  CHECK(converts<blocq::q5_0>("awq") == errc::ok);
   CHECK(converts<blocq::q8_0>("awq") == errc::ok);
   CHECK(converts<blocq::q8_0>("packed_int7") == errc::ok);
   CHECK(converts<blocq::q8_0>("int8_channel") == errc::ok);
