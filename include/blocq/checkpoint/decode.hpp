@@ -72,8 +72,19 @@ inline void get_codes(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
   const std::uint64_t row = s * w.rows + r;
   switch (w.place) {
     case packing::elements: return put([&](std::uint64_t k) { return byte_at(t, row * w.columns + k); });
-    case packing::nibbles:
-      return put([&](std::uint64_t k) { return byte_at(t, row * (w.columns / 2) + k / 2) >> (4 * (k % 2)) & 15u; });
+    case packing::nibbles: {
+      const std::byte* p = t.data.data() + static_cast<std::size_t>((row * w.columns + first) / 2);
+      unsigned i = 0;
+      if (first % 2 == 0)  // two at a time, which compilers vectorize
+        for (; i + 1 < n; i += 2, ++p) {
+          q[i] = std::to_integer<std::uint8_t>(*p & std::byte{15});
+          q[i + 1] = std::to_integer<std::uint8_t>(*p >> 4);
+        }
+      for (; i < n; ++i)
+        q[i] =
+            static_cast<std::uint8_t>(byte_at(t, (row * w.columns + first + i) / 2) >> (4 * ((first + i) % 2)) & 15u);
+      return;
+    }
     case packing::nibble_columns:
       return put([&](std::uint64_t k) {
         return byte_at(t, (s * (w.columns / 2) + k / 2) * w.rows + r) >> (4 * (k % 2)) & 15u;
