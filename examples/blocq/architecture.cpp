@@ -3,7 +3,6 @@
 #include "command.hpp"
 #include "terminal.hpp"
 
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <numbers>
@@ -84,7 +83,8 @@ architecture::architecture(const json& config) {
   explicit_head_width_ = config.contains("head_dim") && !config["head_dim"].is_null();
   if (!explicit_head_width_ && width_ % heads_ != 0) refuse("'hidden_size' is not a multiple of 'num_attention_heads'");
   head_width_ = count(config, "head_dim", width_ / heads_);
-  if (head_width_ % 2 != 0 || heads_ % kv_heads_ != 0) refuse("heads of a shape that is not known");
+  if (head_width_ % 2 != 0 || head_width_ > 65536 || heads_ % kv_heads_ != 0)
+    refuse("heads of a shape that is not known");
   if (const std::string act = text(config, "hidden_act", "silu"); act != "silu")
     refuse("'hidden_act' is '" + printable(act, 64) + "', and GGUF's architecture has silu only");
   read_rope(config);
@@ -147,27 +147,51 @@ std::optional<gguf_place> architecture::place_of(std::string_view tensor) const 
   const std::string block = "blk." + std::to_string(layer) + ".";
   if (part == "self_attn.rotary_emb.inv_freq") return {};
 
-  struct entry {
-    const char* published;
-    const char* gguf;
-    bool wanted;
-    std::uint32_t heads;
-  };
-  const entry parts[] = {{"self_attn.q_proj", "attn_q", true, interleaves_ ? heads_ : 0},
-                         {"self_attn.k_proj", "attn_k", true, interleaves_ ? kv_heads_ : 0},
-                         {"self_attn.v_proj", "attn_v", true, 0},
-                         {"self_attn.o_proj", "attn_output", true, 0},
-                         {"self_attn.q_norm", "attn_q_norm", key_norms_, 0},
-                         {"self_attn.k_norm", "attn_k_norm", key_norms_, 0},
-                         {"mlp.gate_proj", "ffn_gate", true, 0},
-                         {"mlp.up_proj", "ffn_up", true, 0},
-                         {"mlp.down_proj", "ffn_down", true, 0},
-                         {"input_layernorm", "attn_norm", true, 0},
-                         {"post_attention_layernorm", "ffn_norm", true, 0}};
-  for (const auto& [published, gguf, wanted, heads] : parts)
+  for (const auto& p : parts())
     for (const char* kind : {".weight", ".bias"})
-      if (wanted && part == std::string(published) + kind) return gguf_place{block + gguf + kind, heads};
+      if (part == std::string(p.published) + kind) return gguf_place{block + p.gguf + kind, p.heads};
   throw unknown();
+}
+
+// Of one layer.
+std::vector<architecture::layer_part> architecture::parts() const {
+  const std::uint64_t q = std::uint64_t{heads_} * head_width_, kv = std::uint64_t{kv_heads_} * head_width_;
+  std::vector<layer_part> all = {{"self_attn.q_proj", "attn_q", width_, q, interleaves_ ? heads_ : 0, biases_},
+                                 {"self_attn.k_proj", "attn_k", width_, kv, interleaves_ ? kv_heads_ : 0, biases_},
+                                 {"self_attn.v_proj", "attn_v", width_, kv, 0, biases_},
+                                 {"self_attn.o_proj", "attn_output", q, width_},
+                                 {"mlp.gate_proj", "ffn_gate", width_, hidden_},
+                                 {"mlp.up_proj", "ffn_up", width_, hidden_},
+                                 {"mlp.down_proj", "ffn_down", hidden_, width_},
+                                 {"input_layernorm", "attn_norm", width_, 0},
+                                 {"post_attention_layernorm", "ffn_norm", width_, 0}};
+  if (key_norms_)
+    all.insert(all.end(), {{"self_attn.q_norm", "attn_q_norm", head_width_, 0},
+                           {"self_attn.k_norm", "attn_k_norm", head_width_, 0}});
+  return all;
+}
+
+void architecture::check(const std::map<std::string, std::vector<std::uint64_t>>& tensors) const {
+  const auto check_one = [&](const std::string& name, std::uint64_t columns, std::uint64_t rows, bool required) {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      if (required) throw failure("the checkpoint has no tensor for " + name);
+      return;
+    }
+    const std::vector<std::uint64_t> dims = rows == 0 ? std::vector{columns} : std::vector{columns, rows};
+    if (found->second != dims)
+      throw failure("the tensor for " + name + " has not the shape that follows from config.json: " +
+                    std::to_string(columns) + (rows == 0 ? "" : " x " + std::to_string(rows)));
+  };
+  check_one("token_embd.weight", width_, vocabulary_, true);
+  check_one("output_norm.weight", width_, 0, true);
+  check_one("output.weight", width_, vocabulary_, false);
+  for (std::uint32_t layer = 0; layer < layers_; ++layer)
+    for (const auto& p : parts()) {
+      const std::string name = "blk." + std::to_string(layer) + "." + p.gguf;
+      check_one(name + ".weight", p.columns, p.rows, true);
+      check_one(name + ".bias", p.rows, 0, p.bias);
+    }
 }
 
 void architecture::add_metadata(blocq::gguf::writer& out) const {

@@ -4,6 +4,7 @@
 
 #include <blocq/gguf/writer.hpp>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -25,6 +26,10 @@ class architecture {
   // Nothing for a tensor that follows from the configuration and is not kept. Throws failure if the name is not known.
   std::optional<gguf_place> place_of(std::string_view tensor) const;
 
+  // Throws failure unless every tensor that the architecture asks for is there, by its name in GGUF, and all have the
+  // shapes that follow from the configuration.
+  void check(const std::map<std::string, std::vector<std::uint64_t>>& tensors) const;
+
   // general.architecture and the keys of the architecture.
   void add_metadata(blocq::gguf::writer& out) const;
 
@@ -36,6 +41,15 @@ class architecture {
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
+  // A matrix or, without rows, a vector; both may have a bias.
+  struct layer_part {
+    const char* published;
+    const char* gguf;
+    std::uint64_t columns, rows;
+    std::uint32_t heads = 0;
+    bool bias = false;  // it must
+  };
+  std::vector<layer_part> parts() const;
   void read_rope(const nlohmann::json& config);
 
   const char* name_ = nullptr;

@@ -96,8 +96,11 @@ class conversion_of_checkpoint {
       plan(w);
       bar.advance(1);
     }
+    std::map<std::string, std::vector<std::uint64_t>> shapes;
+    for (const output_tensor& t : tensors_)
+      if (!shapes.emplace(t.place.name, t.dims).second) throw failure("two tensors for " + t.place.name);
+    architecture_->check(shapes);
     if (!architecture_->rope_factors().empty()) add_numbers("rope_freqs.weight", architecture_->rope_factors());
-    if (tensors_.empty()) throw failure(printable(o.in) + ": no tensors");
   }
 
   void write();

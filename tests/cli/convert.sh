@@ -83,3 +83,8 @@ refused "model.layers.0.self_attn.q_proj" bad
 sed -i 's/weight_scalf/weight_scale/; s/"weight_map": {/"weight_map": { "absent": "model-00003-of-00003.safetensors",/' bad/*.json
 refused "model-00003-of-00003.safetensors" bad
 empty nothing
+# Shapes and tensors follow from config.json.
+sed -i 's/"num_hidden_layers": 2/"num_hidden_layers": 3/' mistral_awq/config.json
+refused "no tensor for blk.2.attn_q.weight" mistral_awq
+sed -i 's/"num_hidden_layers": 3/"num_hidden_layers": 2/; s/"vocab_size": 3/"vocab_size": 4/' mistral_awq/config.json
+refused "token_embd.weight has not the shape" mistral_awq
