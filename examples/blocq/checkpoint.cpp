@@ -169,6 +169,9 @@ std::string layout_text(const weight& w) {
       if (w.zeros != nullptr) text += ", zeros";
       if (w.g_idx != nullptr) text += ", act-order";
       return text;
+    case layout::bnb_nf4:
+    case layout::bnb_fp4:
+      return text + ", blocks of " + std::to_string(w.group) + (w.nested_scales != nullptr ? ", nested scales" : "");
     default: return text;
   }
 }
@@ -186,7 +189,8 @@ std::string shape_text(const weight& w) {
 
 std::uint64_t bytes_of(const weight& w) {
   std::uint64_t sum = 0;
-  for (const auto* t : {w.codes, w.scales.tensor, w.zeros, w.tensor_scale, w.g_idx})
+  for (const auto* t :
+       {w.codes, w.scales.tensor, w.zeros, w.tensor_scale, w.g_idx, w.table, w.nested_table, w.nested_scales})
     if (t != nullptr) sum += t->bytes;
   return sum;
 }

@@ -2,6 +2,7 @@
 // make_golden.py makes.
 #include <doctest/doctest.h>
 #include <blocq/checkpoint/decode.hpp>
+#include <blocq/elem/codebook.hpp>
 #include <checkpoint_files.hpp>
 
 #include <cstring>
@@ -154,4 +155,58 @@ TEST_CASE("blocks of scales at ragged edges, and scales of a row that look like 
   const auto wide = make({{"x.weight", dtype::f8_e4m3, {256, 16384}}, {"x.weight_scale_inv", dtype::f32, {2, 128}}});
   REQUIRE(wide.weights());
   CHECK(wide.weights()->list()[0].scales.rows == 128);
+}
+
+TEST_CASE("bitsandbytes, with its tables in the file, plain and nested") {
+  const auto text_of = [](const auto& values) {
+    std::string text;
+    for (const auto& v : values)
+      for (const unsigned char byte : golden::in_file(v)) text += static_cast<char>(byte);
+    return text;
+  };
+  for (const std::string kind : {"nf4", "fp4"}) {
+    const auto codes = golden::array<std::uint8_t>("bnb_" + kind + ".codes");
+    const auto absmax = golden::array<float>("bnb_" + kind + ".absmax");
+    const auto expected = golden::array<float>("bnb_" + kind + ".dq");
+    std::vector<float> map;
+    for (int i = 0; i < 16; ++i)
+      map.push_back(kind == "nf4" ? blocq::nf4_code::values[i] : blocq::bnb_fp4_code::values[i]);
+    const std::uint64_t blocks = absmax.size();
+    const std::string state = R"({"quant_type": ")" + kind + R"(", "blocksize": 64, "dtype": "float32", "shape": [)" +
+                              std::to_string(blocks * 2) + ", 32]}";
+    const auto file = make({{"x.weight", dtype::u8, {codes.size(), 1}, text_of(codes)},
+                            {"x.weight.absmax", dtype::f32, {blocks}, text_of(absmax)},
+                            {"x.weight.quant_map", dtype::f32, {16}, text_of(map)},
+                            {"x.weight.quant_state.bitsandbytes__" + kind, dtype::u8, {state.size()}, state}});
+    const auto weights = file.weights();
+    if (!weights) FAIL(weights.message());
+    REQUIRE(weights->list().size() == 1);
+    CHECK(weights->list()[0].module == "x");
+    const auto y = decoded(weights->list()[0]);
+    REQUIRE(y.size() == expected.size());
+    CHECK(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)) == 0);
+  }
+
+  // Rows of 48 that no blocks of 64 fill, and scales in 8 bits.
+  std::vector<float> table(256), map(16);
+  for (int i = 0; i < 256; ++i) table[static_cast<std::size_t>(i)] = static_cast<float>(i - 128) / 64;
+  for (int i = 0; i < 16; ++i) map[static_cast<std::size_t>(i)] = static_cast<float>(i);
+  const std::string state = R"({"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": [4, 48],
+    "nested_blocksize": 256, "nested_offset": 0.10000000149011612})";
+  const auto file = make({{"x.weight", dtype::u8, {96, 1}, std::string(96, '\x12')},
+                          {"x.weight.absmax", dtype::u8, {3}, "\x80\xc0\xff"},
+                          {"x.weight.nested_absmax", dtype::f32, {1}, text_of(std::vector<float>{0.5f})},
+                          {"x.weight.nested_quant_map", dtype::f32, {256}, text_of(table)},
+                          {"x.weight.quant_map", dtype::f32, {16}, text_of(map)},
+                          {"x.weight.quant_state.bitsandbytes__nf4", dtype::u8, {state.size()}, state}});
+  const auto weights = file.weights();
+  if (!weights) FAIL(weights.message());
+  const auto y = decoded(weights->list()[0], checkpoint::rounding::none);
+  CHECK(y[0] == 0.1f);
+  CHECK(y[1] == 0.2f);
+  CHECK(y[63] == 0.2f);  // row 1, column 15: still the first block
+  const float second = 1.0f * 0.5f + 0.1f;
+  CHECK(y[64] == second);
+  CHECK(y[127] == 2 * second);
+  CHECK(y[128] == 127.0f / 64 * 0.5f + 0.1f);
 }

@@ -148,3 +148,36 @@ TEST_CASE("widths of packed integers") {
   refuses(tensors(16, 64), {errc::bad_value, "how many bits"});  // 8, or 7 with whole codes in words
   refuses(tensors(4, 40), {errc::unsupported, "too short"});
 }
+
+TEST_CASE("bitsandbytes' state and what it names") {
+  const auto tensors = [](const std::string& state) {
+    return std::vector<described>{{"x.weight", dtype::u8, {64, 1}},
+                                  {"x.weight.absmax", dtype::f32, {2}},
+                                  {"x.weight.quant_map", dtype::f32, {16}},
+                                  {"x.weight.quant_state.bitsandbytes__nf4", dtype::u8, {state.size()}, state}};
+  };
+  const std::string right = R"({"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": [4, 32]})";
+  CHECK(kind_of(tensors(right)) == layout::bnb_nf4);
+  refuses(tensors("{"), {errc::bad_value, "not JSON"});
+  refuses(tensors(R"({"quant_type": "int4"})"), {errc::bad_value, "quant_type"});
+  refuses(tensors(R"({"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": [4, 33]})"),
+          {errc::size_mismatch, "'x.weight'"});
+  auto broken = tensors(right);
+  broken[1].shape = {3};
+  refuses(broken, {errc::size_mismatch, "'x.weight.absmax'"});
+  broken = tensors(right);
+  broken[1].type = dtype::u8;
+  refuses(broken, {errc::missing, "nested"});
+  broken = tensors(right);
+  broken.erase(broken.begin() + 2);
+  refuses(broken, {errc::missing, "quant_map"});
+
+  using checkpoint::detail::decimal;
+  CHECK(*decimal("0.10000000149011612") == 0.1f);
+  CHECK(*decimal("-1.5e-3") == -0.0015f);
+  CHECK(*decimal("123456789012345678901234") == 123456789012345678901234.0f);
+  CHECK(*decimal("0") == 0);
+  CHECK_FALSE(decimal(""));
+  CHECK_FALSE(decimal("null"));
+  CHECK_FALSE(decimal("1e99"));
+}

@@ -104,8 +104,8 @@ result<void> to_blocks(const weight& w, std::uint64_t s, std::uint64_t first, st
       } else {
         std::uint8_t q = 0;
         detail::get_codes(w, s, r, k, 1, &q);
-        const std::uint64_t g = detail::group_of(w, k);
-        const float code = detail::number_of(w.code, w.bits, q) - static_cast<float>(detail::zero_of(w, s, r, g));
+        const std::uint64_t g = detail::group_of(w, r, k);
+        const float code = detail::number_of(w, q) - static_cast<float>(detail::zero_of(w, s, r, g));
         x = detail::exact_value(code, detail::scale_of(w, s, r, g), all, w.tensor_scale_divides);
       }
       const auto rounded = static_cast<float>(x);
@@ -164,7 +164,7 @@ result<void> to_blocks(const weight& w, std::uint64_t s, std::uint64_t first, st
         return detail::place_error(errc::scale_range, w, "a scale that binary16 would round", r, k);
       const int zero = detail::zero_of(w, s, r, g);
       for (std::uint8_t& code : q) {
-        const int x = static_cast<int>(detail::number_of(w.code, w.bits, code)) - zero;
+        const int x = static_cast<int>(detail::number_of(w, code)) - zero;
         if (x < element::lowest || x > element::highest)
           return detail::place_error(errc::unsupported, w, "a code that the format has not", r, k);
         code = static_cast<std::uint8_t>(x - (element::lowest == -128 ? 0 : element::lowest));

@@ -91,6 +91,11 @@ inline void get_codes(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
       });
     case packing::nibble_rows:
       return put([&](std::uint64_t k) { return byte_at(t, row / 2 * w.columns + k) >> (4 * (r % 2)) & 15u; });
+    case packing::flat_nibbles:
+      return put([&](std::uint64_t k) {
+        const std::uint64_t i = row * w.columns + k;
+        return byte_at(t, i / 2) >> (i % 2 == 0 ? 4 : 0) & 15u;
+      });
     case packing::stream: {
       const std::uint64_t start = row * t.shape[t.shape.size() - 1];
       return put([&](std::uint64_t k) { return stream_at(t, start, 1, k * w.bits, w.bits); });
@@ -112,15 +117,16 @@ inline void get_codes(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
 }
 
 // What a code is as a number, without its zero.
-inline float number_of(code_kind kind, unsigned bits, std::uint8_t code) noexcept {
-  switch (kind) {
+inline float number_of(const weight& w, std::uint8_t code) noexcept {
+  switch (w.code) {
     case code_kind::e2m1: return float4_e2m1fn{code}.to_float();
     case code_kind::e4m3: return float8_e4m3fn{code}.to_float();
     case code_kind::e5m2: return float8_e5m2{code}.to_float();
     case code_kind::signed_integer: {
-      const int half = 1 << (bits - 1);
+      const int half = 1 << (w.bits - 1);
       return static_cast<float>((code ^ half) - half);
     }
+    case code_kind::table: return number_at(*w.table, code);
     default: return static_cast<float>(code);
   }
 }
@@ -128,8 +134,9 @@ inline float number_of(code_kind kind, unsigned bits, std::uint8_t code) noexcep
 inline std::uint64_t scale_index(const weight& w, std::uint64_t s, std::uint64_t r, std::uint64_t g) noexcept {
   return s * w.scales.stack_stride + r / w.scales.rows * w.scales.row_stride + g * w.scales.column_stride;
 }
-// The group of column k of a row.
-inline std::uint64_t group_of(const weight& w, std::uint64_t k) noexcept {
+// The group of column k of row r.
+inline std::uint64_t group_of(const weight& w, std::uint64_t r, std::uint64_t k) noexcept {
+  if (w.place == packing::flat_nibbles) return (r * w.columns + k) / w.group;
   return w.g_idx != nullptr ? word_at(*w.g_idx, k) : k / w.scales.columns;
 }
 
@@ -139,6 +146,10 @@ inline float scale_of(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
   switch (w.scale_code) {
     case scale_kind::e8m0: return float8_e8m0fnu{static_cast<std::uint8_t>(byte_at(*w.scales.tensor, i))}.to_float();
     case scale_kind::ue5m3: return float8_ue5m3{static_cast<std::uint8_t>(byte_at(*w.scales.tensor, i))}.to_float();
+    case scale_kind::nested: {
+      const lane scale = number_at(*w.nested_table, byte_at(*w.scales.tensor, i));
+      return (scale * lane(number_at(*w.nested_scales, i / w.nested_group)) + lane(w.nested_offset)).v;
+    }
     case scale_kind::number: return number_at(*w.scales.tensor, i);
   }
   return 0;
@@ -189,7 +200,8 @@ inline error place_error(errc code, const weight& w, const char* reason, std::ui
 // Whether rows [first, last) of matrix s are there, and the data of every tensor.
 inline result<void> check_rows(const weight& w, std::uint64_t s, std::uint64_t first, std::uint64_t last) noexcept {
   if (s >= w.stack || first > last || last > w.rows) return weight_error(errc::size_mismatch, w, "it has no such rows");
-  for (const tensor_info* t : {w.codes, w.scales.tensor, w.zeros, w.tensor_scale, w.g_idx})
+  for (const tensor_info* t :
+       {w.codes, w.scales.tensor, w.zeros, w.tensor_scale, w.g_idx, w.table, w.nested_table, w.nested_scales})
     if (t != nullptr && t->data.size() != t->bytes) return weight_error(errc::missing, w, "its data are not at hand");
   return {};
 }
@@ -231,7 +243,7 @@ inline result<void> decode(const weight& w, std::uint64_t s, std::uint64_t first
       const unsigned n = w.columns - k < sizeof q ? static_cast<unsigned>(w.columns - k) : sizeof q;
       detail::get_codes(w, s, r, k, n, q);
       for (unsigned i = 0; i < n; ++i, ++k) {
-        if (const std::uint64_t g = detail::group_of(w, k); g != group) {
+        if (const std::uint64_t g = detail::group_of(w, r, k); g != group) {
           group = g;
           scale = detail::scale_of(w, s, r, g);
           if (w.tensor_scale != nullptr)
@@ -239,7 +251,7 @@ inline result<void> decode(const weight& w, std::uint64_t s, std::uint64_t first
           zero = static_cast<float>(detail::zero_of(w, s, r, g));
           if (!is_finite(scale)) return detail::place_error(errc::not_finite, w, "a scale that is not a number", r, k);
         }
-        float x = detail::number_of(w.code, w.bits, q[i]) - zero;
+        float x = detail::number_of(w, q[i]) - zero;
         x = (lane(x) * lane(scale)).v;
         if (mode == rounding::as_library) x = detail::round_to(w.result, x);
         if (!is_finite(x)) return detail::place_error(errc::not_finite, w, "a weight that is not finite", r, k);

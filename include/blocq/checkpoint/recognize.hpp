@@ -5,6 +5,7 @@
 #define BLOCQ_CHECKPOINT_RECOGNIZE_HPP
 
 #include <blocq/checkpoint/weight.hpp>
+#include <blocq/core/fp_environment.hpp>
 #include <blocq/safetensors/shards.hpp>
 
 namespace blocq::checkpoint::inline v0::inline BLOCQ_ISA {
@@ -56,6 +57,38 @@ inline bool drop_suffix(std::string_view& name, std::string_view suffix) noexcep
 inline bool same(std::string_view a, std::string_view b) noexcept { return blocq::detail::compare_names(a, b) == 0; }
 
 inline std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) noexcept { return a / b + (a % b != 0 ? 1 : 0); }
+
+// A number of JSON as the nearest float, if the double that was written is a float: up to 19 digits are taken, and the
+// error of two roundings to double does not reach a float's.
+inline maybe<float> decimal(std::string_view text) noexcept {
+  const fp_environment modes;
+  std::uint64_t digits = 0;
+  int exponent = 0, written = 0;
+  std::size_t i = 0;
+  const bool negative = !text.empty() && text[0] == '-';
+  bool fraction = false, any = false;
+  for (i = negative ? 1 : 0; i < text.size() && (safetensors::detail::is_digit(text[i]) || text[i] == '.'); ++i) {
+    if (text[i] == '.') {
+      fraction = true;
+      continue;
+    }
+    any = true;
+    const bool room = digits < 1000000000000000000u;
+    if (room) digits = 10 * digits + static_cast<std::uint64_t>(text[i] - '0');
+    if (room == fraction) exponent += fraction ? -1 : 1;
+  }
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    const bool down = ++i < text.size() && text[i] == '-';
+    if (i < text.size() && (text[i] == '-' || text[i] == '+')) ++i;
+    for (; i < text.size() && written < 1000; ++i) written = 10 * written + (text[i] - '0');
+    exponent += down ? -written : written;
+  }
+  if (!any || exponent > 60 || exponent < -60) return {};
+  double scale = 1;  // exact up to 10^22
+  for (int e = exponent < 0 ? -exponent : exponent; e > 0; --e) scale *= 10;
+  const double magnitude = exponent < 0 ? static_cast<double>(digits) / scale : static_cast<double>(digits) * scale;
+  return static_cast<float>(negative ? -magnitude : magnitude);
+}
 
 class recognizer {
  public:
@@ -144,6 +177,8 @@ class recognizer {
     if (drop_suffix(module, ".weight_packed")) return t.type == dtype::i32 ? packed_int(t, module) : fp4(t, module);
     if (drop_suffix(module, ".qweight")) return words(t, module);
     if (drop_suffix(module, "_blocks") && find(module, "_scales") != nullptr) return gpt_oss(t, module);
+    for (const char* kind : {".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"})
+      if (const tensor_info* state = take(t.name, kind)) return bitsandbytes(t, *state);
     module = t.name;
     drop_suffix(module, ".weight");
     switch (t.type) {
@@ -364,6 +399,59 @@ class recognizer {
     w.rows = 2 * dim(t, 1);
     w.columns = dim(t, 0);
     return set_scales(w, s) && add(w);
+  }
+
+  // Codes U8 [rows * columns / 2, 1] of the whole tensor; what they mean is JSON in a tensor of bytes.
+  bool bitsandbytes(const tensor_info& t, const tensor_info& state) noexcept {
+    const auto parsed = json::parse({reinterpret_cast<const char*>(state.data.data()), state.data.size()});
+    if (!parsed) return fail(errc::bad_value, state, "it is not JSON");
+    const json& about = *parsed;
+    const std::string_view kind = about["quant_type"].get<std::string_view>().value_or({});
+    weight w = begin(t, t.name, same(kind, "nf4") ? layout::bnb_nf4 : layout::bnb_fp4);
+    drop_suffix(w.module, ".weight");
+    if (w.kind == layout::bnb_fp4 && !same(kind, "fp4"))
+      return fail(errc::bad_value, state, "a quant_type that is not known");
+    w.place = packing::flat_nibbles;
+    w.code = code_kind::table;
+    w.bits = 4;
+    const std::string_view type = about["dtype"].get<std::string_view>().value_or({});
+    w.result = same(type, "bfloat16") ? dtype::bf16 : same(type, "float16") ? dtype::f16 : dtype::f32;
+    if (w.result == dtype::f32 && !same(type, "float32"))
+      return fail(errc::bad_value, state, "a dtype that is not known");
+    std::uint64_t dims[2] = {}, n = 0;
+    for (const auto& m : about["shape"]) {
+      const auto d = m.value.get<std::uint32_t>();
+      if (n < 2 && d) dims[n] = *d;
+      ++n;
+    }
+    w.rows = dims[0];
+    w.columns = dims[1];
+    w.group = about["blocksize"].get<std::uint32_t>().value_or(0);
+    const std::uint64_t elements = w.rows * w.columns;
+    if (n != 2 || w.group == 0 || t.type != dtype::u8 || t.bytes != ceil_div(elements, 2))
+      return fail(errc::size_mismatch, t, "it is not a matrix of the shape that its state says");
+    const tensor_info* s = take(t.name, ".absmax");
+    w.table = take(t.name, ".quant_map");
+    if (s == nullptr || w.table == nullptr) return fail(errc::missing, t, "its absmax or its quant_map is not there");
+    if (w.table->type != dtype::f32 || w.table->elements() != 16)
+      return fail(errc::bad_type, *w.table, "it is not 16 F32");
+    if (s->elements() != ceil_div(elements, w.group)) return misfit(*s);
+    w.scales = {s, w.rows, w.group, 0, 0, 1};
+    if (s->type == dtype::f32) return add(w);
+    w.scale_code = scale_kind::nested;
+    w.nested_scales = take(t.name, ".nested_absmax");
+    w.nested_table = take(t.name, ".nested_quant_map");
+    w.nested_group = about["nested_blocksize"].get<std::uint32_t>().value_or(0);
+    const auto offset = decimal(about["nested_offset"].text());
+    if (s->type != dtype::u8 || w.nested_scales == nullptr || w.nested_table == nullptr || w.nested_group == 0 ||
+        !offset)
+      return fail(errc::missing, t, "its nested scales are not whole");
+    w.nested_offset = *offset;
+    if (w.nested_table->type != dtype::f32 || w.nested_table->elements() != 256)
+      return fail(errc::bad_type, *w.nested_table, "it is not 256 F32");
+    if (w.nested_scales->type != dtype::f32 || w.nested_scales->elements() != ceil_div(s->elements(), w.nested_group))
+      return misfit(*w.nested_scales);
+    return add(w);
   }
 
   // Whether `words` words of 32 bits hold n codes of some bits as a stream, or as whole codes to a word.

@@ -11,18 +11,20 @@ namespace blocq::checkpoint::inline v0 {
 
 // What a weight is called where it is published.
 enum class layout : unsigned char {
-  plain,         // floats or integers, one tensor
-  mxfp4,         // E2M1 codes, an E8M0 scale for 32
-  mxfp8,         // E4M3 or E5M2 codes, an E8M0 scale for 32
-  nvfp4,         // E2M1 codes, an E4M3 scale for 16, perhaps a scale for the tensor
-  nvfp4_e5m3,    // the same with unsigned E5M3 scales (AutoRound)
-  fp8,           // E4M3 or E5M2 codes, scales for the tensor, for rows or for blocks
-  int8,          // bytes of two's complement (compressed-tensors' int-quantized)
-  packed_int,    // 1 to 8 bits in words along the row (compressed-tensors' pack-quantized)
-  awq,           // 4 bits in words across the rows, in AWQ's order
-  gptq,          // 2, 3, 4 or 8 bits in words along the column; zeros stored less 1
-  gptq_v2,       // the same with zeros as they are
-  modelopt_int4  // nibbles of two's complement, two rows to a byte
+  plain,          // floats or integers, one tensor
+  mxfp4,          // E2M1 codes, an E8M0 scale for 32
+  mxfp8,          // E4M3 or E5M2 codes, an E8M0 scale for 32
+  nvfp4,          // E2M1 codes, an E4M3 scale for 16, perhaps a scale for the tensor
+  nvfp4_e5m3,     // the same with unsigned E5M3 scales (AutoRound)
+  fp8,            // E4M3 or E5M2 codes, scales for the tensor, for rows or for blocks
+  int8,           // bytes of two's complement (compressed-tensors' int-quantized)
+  packed_int,     // 1 to 8 bits in words along the row (compressed-tensors' pack-quantized)
+  awq,            // 4 bits in words across the rows, in AWQ's order
+  gptq,           // 2, 3, 4 or 8 bits in words along the column; zeros stored less 1
+  gptq_v2,        // the same with zeros as they are
+  modelopt_int4,  // nibbles of two's complement, two rows to a byte
+  bnb_nf4,        // codes that choose from a table, blocks over the whole tensor (bitsandbytes)
+  bnb_fp4,        // the same with another table
 };
 
 BLOCQ_INLINE constexpr const char* name_of(layout kind) noexcept {
@@ -39,6 +41,8 @@ BLOCQ_INLINE constexpr const char* name_of(layout kind) noexcept {
     case layout::gptq: return "gptq";
     case layout::gptq_v2: return "gptq-v2";
     case layout::modelopt_int4: return "modelopt-int4";
+    case layout::bnb_nf4: return "bnb-nf4";
+    case layout::bnb_fp4: return "bnb-fp4";
   }
   return "unknown";
 }
@@ -49,6 +53,7 @@ enum class packing : unsigned char {
   nibbles,         // byte k / 2 of row r; the even column in the low nibble
   nibble_columns,  // the transpose: byte r of row k / 2
   nibble_rows,     // byte k of row r / 2; the even row in the low nibble
+  flat_nibbles,    // byte i / 2 of the whole tensor, i = r * columns + k; the even one in the high nibble
   stream,          // bits * k bits into the row, which is whole words of 32 bits, little-endian
   words,           // word k / (32 / bits) of the row, which holds only whole codes
   awq,             // word r / 8 of row k, nibble awq_nibble(r)
@@ -56,8 +61,13 @@ enum class packing : unsigned char {
 };
 
 // What a code stands for, and what the bytes of a scale stand for.
-enum class code_kind : unsigned char { number, e2m1, e4m3, e5m2, signed_integer, unsigned_integer };
-enum class scale_kind : unsigned char { number, e8m0, ue5m3 };  // number: as the tensor's dtype says
+enum class code_kind : unsigned char { number, e2m1, e4m3, e5m2, signed_integer, unsigned_integer, table };
+enum class scale_kind : unsigned char {
+  number,  // as the tensor's dtype says
+  e8m0,
+  ue5m3,
+  nested,  // nested_table[byte] * nested_scales[i / nested_group] + nested_offset
+};
 
 // One number for several rows and columns. That of row r and column k of matrix s of a stack is element
 //   s * stack_stride + r / rows * row_stride + k / columns * column_stride
@@ -81,6 +91,7 @@ struct scale_grid {
 //   int8, packed_int       compressed-tensors: the scales' type
 //   awq, gptq              AutoAWQ, GPTQModel: the scales' type
 //   nvfp4 of ModelOpt, modelopt_int4   ModelOpt: binary32
+//   bnb_nf4, bnb_fp4   bitsandbytes: the type that its state names
 struct weight {
   std::string_view name;    // of the tensor that holds the codes
   std::string_view module;  // what comes before ".weight", ".qweight", "_blocks" and the like; without one the name
@@ -102,7 +113,13 @@ struct weight {
   const safetensors::tensor_info* tensor_scale = nullptr;  // F32, one, or one for each matrix of the stack
   bool tensor_scale_divides = false;
   const safetensors::tensor_info* g_idx = nullptr;  // the group of each column
-  bool interleaved = false;                         // even rows are a gate's, odd ones those of its partner (gpt-oss)
+  // What codes choose from, and what belongs to nested scales. Groups of flat_nibbles run over the whole tensor.
+  const safetensors::tensor_info* table = nullptr;
+  const safetensors::tensor_info* nested_table = nullptr;
+  const safetensors::tensor_info* nested_scales = nullptr;
+  std::uint64_t nested_group = 0;
+  float nested_offset = 0;
+  bool interleaved = false;  // even rows are a gate's, odd ones those of its partner (gpt-oss)
 
   BLOCQ_INLINE constexpr bool is_plain() const noexcept { return kind == layout::plain; }
   BLOCQ_INLINE constexpr std::uint64_t groups() const noexcept {
