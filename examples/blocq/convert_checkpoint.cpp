@@ -119,6 +119,7 @@ class conversion_of_checkpoint {
     tensors_.push_back(std::move(t));
   }
   void plan(const weight& w);
+  void add_scale(const weight& w, const gguf_place& place, const char* what, float value);
   void choose_type(output_tensor& t) const;
   bool holds(const output_tensor& t, const exact_type& type) const;
   void make_rows(output_tensor& t, std::uint64_t first, std::uint64_t last, std::byte* out, error_sums& error) const;
@@ -129,6 +130,7 @@ class conversion_of_checkpoint {
   std::optional<architecture> architecture_;
   const format_entry* rest_ = nullptr;
   std::vector<output_tensor> tensors_;
+  std::size_t kept_scales_ = 0;  // of activations
   std::uint64_t written_ = 0;
 };
 
@@ -156,12 +158,24 @@ void conversion_of_checkpoint::plan(const weight& w) {
   choose_type(t);
   tensors_.push_back(std::move(t));
   if (w.kind != layout::nvfp4 || tensors_.back().exact != rows_as<blocq::nvfp4>) return;
-  // llama.cpp multiplies by the tensor's scale where there is one.
-  const float all = tensor_scale(w, 0);
-  if (!blocq::is_finite(all)) refuse(w, "tensor '" + printable(w.name) + "': the scale of all of it is not a number");
-  std::string scale = place->name;
-  scale.replace(scale.size() - std::string_view("weight").size(), std::string::npos, "scale");
-  if (std::abs(all - 1.0f) >= 1e-6f) add_numbers(scale, {all});
+  // llama.cpp multiplies by these two where they are there.
+  add_scale(w, *place, "scale", tensor_scale(w, 0));
+  for (const char* suffix : {".input_scale", ".input_global_scale"}) {
+    const auto* input = files_.tensors().find(std::string(w.module) + suffix);
+    if (input == nullptr || input->type != blocq::safetensors::dtype::f32 || input->elements() != 1) continue;
+    const float value = blocq::checkpoint::number_at(*input, 0);
+    add_scale(w, *place, "input_scale", suffix == std::string_view(".input_scale") ? value : 1.0f / value);
+    ++kept_scales_;
+  }
+}
+
+// A number beside a matrix; 1 goes without saying.
+void conversion_of_checkpoint::add_scale(const weight& w, const gguf_place& place, const char* what, float value) {
+  if (!blocq::is_finite(value))
+    refuse(w, "tensor '" + printable(w.name) + "': its " + what + " for all of it is not a number");
+  std::string name = place.name;
+  name.replace(name.size() - std::string_view("weight").size(), std::string::npos, what);
+  if (std::abs(value - 1.0f) >= 1e-6f) add_numbers(name, {value});
 }
 
 // Whether every block comes out. A number that no type holds ends the program.
@@ -251,7 +265,7 @@ void conversion_of_checkpoint::write() {
   const auto largest =
       std::max_element(sizes.begin(), sizes.end(), [](auto& a, auto& b) { return a.second < b.second; });
   out.add("general.file_type", largest == sizes.end() ? 0u : file_type_of(*largest->first));
-  out.add("general.quantization_version", std::uint32_t{2});
+  out.add("general.type", "model").add("general.quantization_version", std::uint32_t{2});
   const std::string name = std::filesystem::absolute(files_.folder() / "").parent_path().filename().string();
   if (!name.empty()) out.add("general.name", std::string_view(name));
   add_tokenizer(files_, config_, architecture_->vocabulary(), o_.pre, out);
@@ -317,7 +331,7 @@ void conversion_of_checkpoint::report() const {
   std::cout << printable(o_.out) << ": " << exact << (exact == 1 ? " matrix exact, " : " matrices exact, ") << rounded
             << " rounded, " << vectors << " vectors; " << bytes_text(written_) << ", was " << bytes_text(files_.bytes())
             << '\n';
-  const std::size_t left_out = files_.weights()->left_out().size();
+  const std::size_t left_out = files_.weights()->left_out().size() - kept_scales_;
   if (left_out != 0) std::cout << left_out << " scales of activations or caches are left out\n";
   for (const std::string& note : architecture_->notes()) std::cout << "note: " << note << '\n';
 }

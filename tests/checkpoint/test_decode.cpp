@@ -76,7 +76,7 @@ TEST_CASE("every layout, as its library reads it") {
       REQUIRE(t->elements() == y.size());
       std::size_t wrong = 0;
       for (std::size_t i = 0; i < y.size(); ++i)
-        wrong += blocq::to_bits(y[i]) != blocq::to_bits(checkpoint::detail::number_at(*t, i));
+        wrong += blocq::to_bits(y[i]) != blocq::to_bits(checkpoint::number_at(*t, i));
       CHECK(wrong == 0);
       // Any rows alone are the same.
       std::vector<float> row(w.columns);

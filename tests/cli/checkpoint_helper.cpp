@@ -144,6 +144,7 @@ struct model {
         add(module + ".weight_scale_2", dtype::f32, {}, bytes().put(bits_of(0.01f), 4).text);
         add(module + ".input_scale", dtype::f32, {}, bytes().put(bits_of(0.5f), 4).text);
         gguf.push_back({gguf_name + ".scale", {1}, {0.01f}});
+        gguf.push_back({gguf_name + ".input_scale", {1}, {0.5f}});
       }
     } else if (layout == "int4" || layout == "awq") {
       // Scales are powers of two with a bit more, exact in binary16.

@@ -94,13 +94,13 @@ result<void> to_blocks(const weight& w, std::uint64_t s, std::uint64_t first, st
     if (w.is_plain() && !detail::is_float(w.codes->type))
       return detail::weight_error(errc::unsupported, w, "it does not hold floats");
     const float all =
-        w.tensor_scale == nullptr ? 1.0f : detail::number_at(*w.tensor_scale, w.tensor_scale->elements() == 1 ? 0 : s);
+        w.tensor_scale == nullptr ? 1.0f : number_at(*w.tensor_scale, w.tensor_scale->elements() == 1 ? 0 : s);
     return each_block([&](std::uint64_t r, std::uint64_t k, B& block) -> result<void> {
       double x = 0;
       if (w.is_plain() && w.codes->type == safetensors::dtype::f64) {
         x = __builtin_bit_cast(double, detail::bytes_at(*w.codes, 8 * (r * w.columns + k), 8));
       } else if (w.is_plain()) {
-        x = static_cast<double>(detail::number_at(*w.codes, r * w.columns + k));
+        x = static_cast<double>(number_at(*w.codes, r * w.columns + k));
       } else {
         std::uint8_t q = 0;
         detail::get_codes(w, s, r, k, 1, &q);

@@ -37,18 +37,24 @@ inline std::uint32_t word_at(const tensor_info& t, std::uint64_t i) noexcept {
   return static_cast<std::uint32_t>(bytes_at(t, 4 * i, 4));
 }
 
-// Element i of a tensor of floats: exact but for F64, which is rounded.
-inline float number_at(const tensor_info& t, std::uint64_t i) noexcept {
+}  // namespace detail
+
+// Element i of a tensor of floats that has its data: exact but for F64, which is rounded. A NaN for other types.
+inline float number_at(const safetensors::tensor_info& t, std::uint64_t i) noexcept {
+  using safetensors::dtype;
   switch (t.type) {
-    case dtype::f32: return from_bits(word_at(t, i));
-    case dtype::f16: return f16_to_f32(static_cast<std::uint16_t>(bytes_at(t, 2 * i, 2)));
-    case dtype::bf16: return bf16_to_f32(static_cast<std::uint16_t>(bytes_at(t, 2 * i, 2)));
-    case dtype::f64: return static_cast<float>(__builtin_bit_cast(double, bytes_at(t, 8 * i, 8)));
-    case dtype::f8_e4m3: return float8_e4m3fn{static_cast<std::uint8_t>(byte_at(t, i))}.to_float();
-    case dtype::f8_e8m0: return float8_e8m0fnu{static_cast<std::uint8_t>(byte_at(t, i))}.to_float();
+    case dtype::f32: return from_bits(detail::word_at(t, i));
+    case dtype::f16: return f16_to_f32(static_cast<std::uint16_t>(detail::bytes_at(t, 2 * i, 2)));
+    case dtype::bf16: return bf16_to_f32(static_cast<std::uint16_t>(detail::bytes_at(t, 2 * i, 2)));
+    case dtype::f64: return static_cast<float>(__builtin_bit_cast(double, detail::bytes_at(t, 8 * i, 8)));
+    case dtype::f8_e4m3: return float8_e4m3fn{static_cast<std::uint8_t>(detail::byte_at(t, i))}.to_float();
+    case dtype::f8_e8m0: return float8_e8m0fnu{static_cast<std::uint8_t>(detail::byte_at(t, i))}.to_float();
     default: return from_bits(quiet_nan_bits);
   }
 }
+
+namespace detail {
+
 inline bool is_float(dtype type) noexcept {
   return type == dtype::f32 || type == dtype::f16 || type == dtype::bf16 || type == dtype::f64;
 }
@@ -212,7 +218,7 @@ inline result<void> check_rows(const weight& w, std::uint64_t s, std::uint64_t f
 inline float tensor_scale(const weight& w, std::uint64_t s) noexcept {
   if (w.tensor_scale == nullptr) return 1;
   const fp_environment modes;
-  const float value = detail::number_at(*w.tensor_scale, w.tensor_scale->elements() == 1 ? 0 : s);
+  const float value = number_at(*w.tensor_scale, w.tensor_scale->elements() == 1 ? 0 : s);
   return w.tensor_scale_divides ? (lane(1.0f) / lane(value)).v : value;
 }
 
@@ -230,11 +236,11 @@ inline result<void> decode(const weight& w, std::uint64_t s, std::uint64_t first
   std::size_t at = 0;
   if (w.is_plain()) {
     if (!detail::is_float(w.codes->type)) return detail::weight_error(errc::unsupported, w, "it does not hold floats");
-    for (std::uint64_t i = first * w.columns; at < out.size(); ++i) out[at++] = detail::number_at(*w.codes, i);
+    for (std::uint64_t i = first * w.columns; at < out.size(); ++i) out[at++] = number_at(*w.codes, i);
     return {};
   }
   const float all =
-      w.tensor_scale == nullptr ? 1.0f : detail::number_at(*w.tensor_scale, w.tensor_scale->elements() == 1 ? 0 : s);
+      w.tensor_scale == nullptr ? 1.0f : number_at(*w.tensor_scale, w.tensor_scale->elements() == 1 ? 0 : s);
   for (std::uint64_t r = first; r < last; ++r) {
     std::uint64_t group = ~std::uint64_t{0};
     float scale = 0, zero = 0;
