@@ -3,7 +3,7 @@
 // Writes two safetensors files with their index, config.json, tokenizer.json and tokenizer_config.json, and beside the
 // directory DIRECTORY.gguf, what they mean: every tensor in floats under GGUF's name and in its order, by the formulas
 // of the layouts, without any of the library's code for them. Architectures: llama, mistral, qwen2, qwen3. Layouts:
-// bf16, mxfp4, nvfp4, int4, awq, fp8.
+// bf16, mxfp4, nvfp4, int4, awq, fp8; and nan, which is mxfp4 with scales that are no numbers.
 #include <blocq/gguf/writer.hpp>
 #include <blocq/safetensors/writer.hpp>
 
@@ -73,6 +73,7 @@ struct expected {
 
 struct model {
   std::string architecture, layout;
+  bool nan = false;
   std::vector<published> tensors;
   std::vector<expected> gguf;
   std::uint64_t width = 64, hidden = 192, heads = 4, kv_heads = 2, head_width = 16, layers = 2;
@@ -126,7 +127,7 @@ struct model {
         steps.push_back(layout == "mxfp4"
                             ? std::ldexp(1.0f, static_cast<int>(scale) - 127)
                             : std::ldexp(1 + static_cast<float>(scale % 8) / 8, static_cast<int>(scale / 8) - 7));
-        scales.put(scale, 1);
+        scales.put(nan && i == 5 ? 255 : scale, 1);
       }
       for (std::uint64_t i = 0; i < x.size(); i += 2) {
         const std::uint32_t pair = below(256);
@@ -296,6 +297,7 @@ int main(int argc, char** argv) {
   model m;
   m.architecture = argv[1];
   m.layout = argv[2];
+  if (m.layout == "nan") m.layout = "mxfp4", m.nan = true;
   const std::filesystem::path dir = argv[3];
   std::filesystem::create_directories(dir);
   const bool pieces = m.architecture == "mistral", permutes = m.architecture == "llama" || pieces;

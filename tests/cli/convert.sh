@@ -76,7 +76,9 @@ refused "tokenizer.json is not there" llama_nvfp4
 mkdir nothing
 refused "holds no safetensors file" nothing
 expect 2 inspect nothing
-# A scale that is not a number: the first byte of the scales of the second file's first matrix.
+"$CHECKPOINT" llama nan nan || fail "no checkpoint"
+refused "tensor 'model.layers.0.self_attn.q_proj.weight_packed': a scale or a weight that is not a number (row 2, column 32)" nan
+# Scales under another name, and an index that names a file that is not there.
 "$CHECKPOINT" qwen2 mxfp4 bad || fail "no checkpoint"
 sed -i 's/model.layers.0.self_attn.q_proj.weight_scale/model.layers.0.self_attn.q_proj.weight_scalf/' bad/*.safetensors
 refused "model.layers.0.self_attn.q_proj" bad
