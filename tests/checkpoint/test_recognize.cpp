@@ -1,5 +1,6 @@
 // Which tensors make a weight, and what is said where they do not.
 #include <doctest/doctest.h>
+#include <allocations.hpp>
 #include <blocq/checkpoint/recognize.hpp>
 #include <checkpoint_files.hpp>
 
@@ -11,6 +12,8 @@ using checkpoint::layout;
 using checkpoint_files::described;
 using checkpoint_files::dtype;
 using checkpoint_files::make;
+
+BLOCQ_TEST_COUNT_ALLOCATIONS
 
 namespace {
 
@@ -180,4 +183,16 @@ TEST_CASE("bitsandbytes' state and what it names") {
   CHECK_FALSE(decimal(""));
   CHECK_FALSE(decimal("null"));
   CHECK_FALSE(decimal("1e99"));
+}
+
+TEST_CASE("every allocation may fail") {
+  const auto file = checkpoint_files::golden_checkpoint("packed_int4_zeros");
+  const auto config = blocq::safetensors::json::parse(file.config);
+  REQUIRE(config);
+  const int n = allocations::fail_each(errc::ok, errc::no_memory, [&] {
+    const auto weights = checkpoint::weights::open(*file.tensors, *config);
+    if (weights && weights->list()[0].zeros == nullptr) return errc::missing;
+    return weights ? errc::ok : weights.error().code;
+  });
+  CHECK(n > 5);
 }

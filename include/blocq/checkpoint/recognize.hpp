@@ -101,6 +101,13 @@ class recognizer {
   }
 
   result<weights> run() noexcept {
+    result<weights> found = recognize();
+    if (starved_) return error(errc::no_memory);  // a tensor may have been taken for missing
+    return found;
+  }
+
+ private:
+  result<weights> recognize() noexcept {
     if (!owned_.resize(set_.tensors().size())) return error(errc::no_memory);
     for (const tensor_info& t : set_.tensors())
       if (!quantized(t)) return error_;
@@ -119,7 +126,6 @@ class recognizer {
     return sorted;
   }
 
- private:
   // Always false: "tensor 'name': <reason>".
   bool fail(errc code, const tensor_info& t, const char* reason) noexcept {
     error_ = error(code);
@@ -132,8 +138,11 @@ class recognizer {
   }
   // The tensor that is called so.
   const tensor_info* find(std::string_view module, std::string_view suffix) noexcept {
-    if (!name_.resize(0) || !name_.append(module.data(), module.size()) || !name_.append(suffix.data(), suffix.size()))
+    if (!name_.resize(0) || !name_.append(module.data(), module.size()) ||
+        !name_.append(suffix.data(), suffix.size())) {
+      starved_ = true;
       return nullptr;
+    }
     return set_.find({name_.data(), name_.size()});
   }
   const tensor_info* take(std::string_view module, std::string_view suffix) noexcept {
@@ -647,6 +656,7 @@ class recognizer {
   growing_array<bool> owned_;
   growing_array<char> name_;
   weights to_;
+  bool starved_ = false;  // a name could not be put together
   error error_{errc::ok};
 };
 
