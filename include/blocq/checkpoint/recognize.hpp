@@ -175,7 +175,6 @@ class recognizer {
     return n;
   }
 
-  std::uint64_t config_number(const char* key) const noexcept { return config_[key].get<std::uint64_t>().value_or(0); }
   std::string_view config_text(const char* key) const noexcept {
     return config_[key].get<std::string_view>().value_or({});
   }
