@@ -47,6 +47,13 @@ struct quantize_options {
 };
 int quantize(const quantize_options& o);
 
+struct convert_options {
+  std::string in, out, type = "bf16", pre;
+  bool best = false;
+  unsigned threads = default_threads();
+};
+int convert_checkpoint(const convert_options& o);
+
 struct dequantize_options {
   std::string in, out, type = "f32";
   unsigned threads = default_threads();

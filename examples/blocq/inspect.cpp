@@ -1,4 +1,5 @@
 // blocq inspect: metadata and tensors of a GGUF file.
+#include "checkpoint.hpp"
 #include "command.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
@@ -133,6 +134,7 @@ void print_text(const model& m, bool full) {
 }  // namespace
 
 int inspect(const inspect_options& o) {
+  if (is_checkpoint(o.file)) return inspect_checkpoint(o);
   const model m(o.file, true);
   o.json ? print_json(m, o.full) : print_text(m, o.full);
   return exit_done;

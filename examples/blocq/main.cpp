@@ -55,7 +55,10 @@ int run(int argc, char** argv) {
 
   inspect_options i;
   command = add("inspect", "Show metadata and tensors", [&] { return inspect(i); });
-  command->add_option("FILE", i.file, model_help)->required();
+  command
+      ->add_option("FILE", i.file,
+                   "GGUF file, of a split set any of its files; or a safetensors file, or a folder of them")
+      ->required();
   command->add_flag("--json", i.json, "Print JSON instead of tables");
   command->add_flag("--full", i.full, "Show long strings and arrays whole");
 
@@ -87,6 +90,17 @@ int run(int argc, char** argv) {
   command->add_option("OUT", w.out, "File to write: .gguf, or .dat for the older form")->required();
   add_windows(command, w.context, w.windows);
   add_threads(command, w.threads);
+
+  convert_options v;
+  command = add("convert", "Write a published checkpoint as a GGUF file", [&] { return convert_checkpoint(v); });
+  command->add_option("IN", v.in, "Folder with safetensors files, config.json and tokenizer.json")->required();
+  command->add_option("OUT", v.out, output_help)->required();
+  command->add_option("-t,--type", v.type, "Type of the matrices that no type of GGUF holds exactly")
+      ->capture_default_str();
+  command->add_option("--pre", v.pre, "How llama.cpp cuts a text, if that does not follow from tokenizer.json");
+  command->add_flag("--best", v.best, best_help);
+  add_threads(command, v.threads);
+  command->footer("Codes and scales are moved, not rounded, wherever a type of GGUF holds them.");
 
   dequantize_options d;
   command =

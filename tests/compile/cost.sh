@@ -10,7 +10,7 @@ cost() {  # TEXT: the best of five, CPU seconds
 }
 compiler=("$@")
 empty=$(cost '')
-for header in blocq/format/all blocq/gguf/reader blocq/gguf/all blocq/blocq xsimd/xsimd; do
+for header in blocq/format/all blocq/gguf/reader blocq/gguf/all blocq/safetensors/reader blocq/checkpoint/all blocq/blocq xsimd/xsimd; do
   printf '%-22s %s s over an empty file\n' "$header.hpp" \
     "$(cost "#include <$header.hpp>" | awk -v empty="$empty" '{ printf "%.2f", $1 - empty }')"
 done

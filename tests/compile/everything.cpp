@@ -71,6 +71,27 @@ int values(const blocq::gguf::reader& file, blocq::gguf::writer& out) {
   return ((out.add("key", Ts{}).add_array("keys", std::span<const Ts>{}), file.get<Ts>("key") ? 0 : 1) + ...);
 }
 
+int published() {
+  const auto file = blocq::safetensors::reader::parse(std::as_bytes(std::span(scratch)));
+  blocq::safetensors::writer out;
+  out.add_metadata("key", "text").add("name", blocq::safetensors::dtype::f32, {});
+  int failures = out.plan() ? 0 : 1;
+  const auto config = blocq::safetensors::json::parse("{}");
+  if (!file || !config) return failures + 1;
+  failures += blocq::safetensors::shard_index::parse("{}") ? 0 : 1;
+  const auto tensors = blocq::safetensors::tensor_set::open({&*file, 1});
+  if (!tensors) return failures + 1;
+  const auto weights = blocq::checkpoint::weights::open(*tensors, *config);
+  if (!weights || weights->list().empty()) return failures + 1;
+  const auto& w = weights->list()[0];
+  failures += decode(w, 0, 0, 1, y) ? 0 : 1;
+  blocq::for_each(blocq::type_list<blocq::mxfp4, blocq::nvfp4, blocq::q8_0, blocq::bf16>{}, [&]<class B> {
+    static B blocks[1];
+    failures += to_blocks(w, 0, 0, 1, blocks) ? 0 : 1;
+  });
+  return failures;
+}
+
 }  // namespace
 
 #ifndef EVERYTHING
@@ -84,6 +105,7 @@ int EVERYTHING(int argc, char** argv) {
   blocq::visit_name(argv[0], [&]<class B> { failures += static_cast<int>(sizeof(B)); });
 
   failures += in_parts();
+  failures += published();
 
   blocq::gguf::writer out;
   if (auto file = blocq::gguf::reader::parse(scratch))

@@ -5,14 +5,17 @@ get_filename_component(TREE "${TREE}" ABSOLUTE)
 
 # The folders are the layers. Each line below lists what a folder may reach besides itself.
 set(may_core "")
+set(may_file core)
 set(may_elem core)
 set(may_format core elem)
-set(may_gguf core elem format)
+set(may_gguf core elem file format)
+set(may_safetensors core file)
+set(may_checkpoint core elem file format safetensors)
 set(may_encode core elem format)
 set(may_simd core)
 set(may_codec core elem format simd)
 set(may_op core elem format encode simd codec)
-set(may_calib core elem format gguf encode simd codec op)  # gguf: importance files
+set(may_calib core elem file format gguf encode simd codec op)  # gguf: importance files
 set(may_kv core elem format encode simd codec op)
 set(may_dispatch core elem format encode simd codec op)
 set(may_blocq.hpp core elem format encode simd codec op)  # the umbrella
@@ -21,7 +24,7 @@ set(may_blocq.hpp core elem format encode simd codec op)  # the umbrella
 # that only other compilers than g++ and clang see may cost what it likes).
 set(simd_header "^(xsimd/|[a-z0-9]+intrin\\.h|arm_[a-z]+\\.h|wasm_simd128\\.h)")
 set(costly_header "^(algorithm|cmath|functional|memory|regex|string|[io]?[a-z]*stream|iostream|iomanip|format|ranges)$")
-set(cheap_layers core elem format gguf)
+set(cheap_layers core file elem format gguf safetensors checkpoint)
 
 set(errors 0)
 macro(complain sentence)

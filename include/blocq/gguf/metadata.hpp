@@ -4,6 +4,7 @@
 #define BLOCQ_GGUF_METADATA_HPP
 
 #include <blocq/core/bits.hpp>
+#include <blocq/core/maybe.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -79,22 +80,7 @@ BLOCQ_INLINE constexpr bool is_integer(value_type type) noexcept {
   return size_of(type) != 0 && !is_float(type) && type != value_type::boolean;
 }
 
-// A value or nothing. Stands in for std::optional, whose members are emitted out of line in an unoptimized build.
-template <class T>
-struct [[nodiscard]] maybe {
-  T content{};
-  bool present = false;
-
-  BLOCQ_INLINE constexpr maybe() noexcept = default;
-  BLOCQ_INLINE constexpr maybe(T x) noexcept : content(x), present(true) {}
-  BLOCQ_INLINE constexpr explicit operator bool() const noexcept { return present; }
-  BLOCQ_INLINE constexpr const T& operator*() const noexcept {
-    BLOCQ_ASSERT(present);
-    return content;
-  }
-  BLOCQ_INLINE constexpr const T* operator->() const noexcept { return &**this; }
-  BLOCQ_INLINE constexpr T value_or(T otherwise) const noexcept { return present ? content : otherwise; }
-};
+using blocq::maybe;
 
 namespace impl {
 // `size` bytes, at most 8, as an unsigned integer of either byte order.

@@ -6,8 +6,8 @@
 #define BLOCQ_GGUF_READER_HPP
 
 #include <blocq/core/error.hpp>
+#include <blocq/file/storage.hpp>
 #include <blocq/gguf/metadata.hpp>
-#include <blocq/gguf/storage.hpp>
 #include <blocq/gguf/tensor.hpp>
 
 namespace blocq::gguf::inline v0 {
@@ -33,8 +33,13 @@ inline constexpr std::uint64_t max_array = std::uint64_t{1} << 30;  // elements 
 namespace blocq::gguf::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
+using blocq::detail::compare_names;
+using blocq::detail::growing_array;
+using blocq::detail::is_name;
+using blocq::detail::name_index;
+
 class parser;
-}
+}  // namespace detail
 
 class reader {
  public:
@@ -112,26 +117,6 @@ class reader {
 };
 
 namespace detail {
-
-// Keys and names: some text, in UTF-8 (shortest form, no surrogates), without NUL.
-inline bool is_name(std::string_view s) noexcept {
-  for (std::size_t i = 0; i < s.size();) {
-    const auto at = [&](std::size_t k) -> std::uint32_t { return k < s.size() ? static_cast<unsigned char>(s[k]) : 0; };
-    const std::uint32_t lead = at(i);
-    const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    std::uint32_t code = length == 1 ? lead : lead & (0xffu >> (length + 1));
-    for (std::size_t k = 1; k < length; ++k) {
-      if ((at(i + k) & 0xc0) != 0x80) return false;
-      code = code << 6 | (at(i + k) & 0x3f);
-    }
-    constexpr std::uint32_t lowest[] = {0, 1, 0x80, 0x800, 0x10000};
-    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || code < lowest[length] || code > 0x10ffff ||
-        (code >= 0xd800 && code < 0xe000))
-      return false;
-    i += length;
-  }
-  return !s.empty();
-}
 
 // a * b, at most INT64_MAX: the limit of every size in a file.
 inline bool multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) noexcept {

@@ -15,8 +15,8 @@
 #undef __unix__
 #endif
 
+#include <blocq/file/file.hpp>
 #include <blocq/gguf/all.hpp>
-#include <blocq/gguf/file.hpp>
 
 #include <filesystem>
 #include <fstream>
@@ -26,8 +26,8 @@
 namespace fs = std::filesystem;
 namespace gguf = blocq::gguf;
 using blocq::errc;
-using gguf::mapped_file;
-using gguf::output_file;
+using blocq::mapped_file;
+using blocq::output_file;
 
 namespace {
 

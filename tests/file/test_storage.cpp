@@ -1,12 +1,12 @@
 // The name index: it finds what is there, sees what is there twice, and no choice of names makes it slow.
 #include <doctest/doctest.h>
-#include <blocq/gguf/storage.hpp>
+#include <blocq/file/storage.hpp>
 
 #include <string>
 #include <vector>
 
-using blocq::gguf::detail::growing_array;
-using blocq::gguf::detail::name_index;
+using blocq::detail::growing_array;
+using blocq::detail::name_index;
 
 TEST_CASE("the array grows, keeps its contents and moves") {
   growing_array<int> a;

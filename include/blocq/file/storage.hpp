@@ -1,7 +1,7 @@
-// Memory of the GGUF classes: a growing array that reports failure instead of throwing, and a name index. Not for
-// users, and not a container library: what the reader and the writer need and no more.
-#ifndef BLOCQ_GGUF_STORAGE_HPP
-#define BLOCQ_GGUF_STORAGE_HPP
+// Memory of the classes that read and write files: a growing array that reports failure instead of throwing, and a
+// name index. Not for users, and not a container library: what readers and writers need and no more.
+#ifndef BLOCQ_FILE_STORAGE_HPP
+#define BLOCQ_FILE_STORAGE_HPP
 
 #include <blocq/core/config.hpp>
 
@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace blocq::gguf::inline v0::inline BLOCQ_ISA::detail {
+namespace blocq::inline v0::inline BLOCQ_ISA::detail {
 
 template <class T>
 class growing_array {
@@ -73,33 +73,62 @@ class growing_array {
   std::size_t capacity_ = 0;
 };
 
+// Keys and names: some text, in UTF-8 (shortest form, no surrogates), without NUL.
+inline bool is_name(std::string_view s) noexcept {
+  for (std::size_t i = 0; i < s.size();) {
+    const auto at = [&](std::size_t k) -> std::uint32_t { return k < s.size() ? static_cast<unsigned char>(s[k]) : 0; };
+    const std::uint32_t lead = at(i);
+    const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    std::uint32_t code = length == 1 ? lead : lead & (0xffu >> (length + 1));
+    for (std::size_t k = 1; k < length; ++k) {
+      if ((at(i + k) & 0xc0) != 0x80) return false;
+      code = code << 6 | (at(i + k) & 0x3f);
+    }
+    constexpr std::uint32_t lowest[] = {0, 1, 0x80, 0x800, 0x10000};
+    if ((lead >= 0x80 && lead < 0xc2) || lead > 0xf4 || code < lowest[length] || code > 0x10ffff ||
+        (code >= 0xd800 && code < 0xe000))
+      return false;
+    i += length;
+  }
+  return !s.empty();
+}
+
 // A total order in which a comparison never looks at more than the shorter name: by length, then by bytes.
 inline int compare_names(std::string_view a, std::string_view b) noexcept {
   if (a.size() != b.size()) return a.size() < b.size() ? -1 : 1;
   return a.empty() ? 0 : std::memcmp(a.data(), b.data(), a.size());
 }
 
-// The positions of n names, sorted: for finding a name and for seeing one twice. `name(i)` gives the i-th. A merge
-// sort, so that no choice of names makes it slow: O(bytes of all names * log n), where a hash table has collisions.
+// Sorts the positions 0 .. n - 1 into `order`: a before b where not_after(a, b), and where both hold as they were. A
+// merge sort, so that no choice of keys makes it slow. False, with `order` left open, if there is no memory.
+template <class NotAfter>
+[[nodiscard]] bool sort_positions(std::size_t n, growing_array<std::uint32_t>& order, NotAfter&& not_after) noexcept {
+  growing_array<std::uint32_t> merged;
+  if (!order.resize(n) || !merged.resize(n)) return false;
+  for (std::size_t i = 0; i < n; ++i) order[i] = static_cast<std::uint32_t>(i);
+  for (std::size_t run = 1; run < n; run *= 2) {
+    for (std::size_t low = 0; low < n; low += 2 * run) {
+      const std::size_t middle = low + run < n ? low + run : n, high = middle + run < n ? middle + run : n;
+      for (std::size_t a = low, b = middle, to = low; to < high; ++to) {
+        const bool first = b == high || (a < middle && not_after(order[a], order[b]));
+        merged[to] = order[first ? a++ : b++];
+      }
+    }
+    std::swap(order, merged);
+  }
+  return true;
+}
+
+// The positions of n names, sorted: for finding a name and for seeing one twice. `name(i)` gives the i-th.
+// O(bytes of all names * log n), where a hash table has collisions.
 class name_index {
  public:
   enum class outcome { unique, duplicate, no_memory };
 
   template <class Name>
   outcome build(std::size_t n, Name&& name) noexcept {
-    growing_array<std::uint32_t> merged;
-    if (!order_.resize(n) || !merged.resize(n)) return outcome::no_memory;
-    for (std::size_t i = 0; i < n; ++i) order_[i] = static_cast<std::uint32_t>(i);
-    for (std::size_t run = 1; run < n; run *= 2) {
-      for (std::size_t low = 0; low < n; low += 2 * run) {
-        const std::size_t middle = low + run < n ? low + run : n, high = middle + run < n ? middle + run : n;
-        for (std::size_t a = low, b = middle, to = low; to < high; ++to) {
-          const bool first = b == high || (a < middle && compare_names(name(order_[a]), name(order_[b])) <= 0);
-          merged[to] = order_[first ? a++ : b++];
-        }
-      }
-      std::swap(order_, merged);
-    }
+    const auto not_after = [&](std::size_t a, std::size_t b) { return compare_names(name(a), name(b)) <= 0; };
+    if (!sort_positions(n, order_, not_after)) return outcome::no_memory;
     for (std::size_t i = 1; i < n; ++i) {
       if (compare_names(name(order_[i - 1]), name(order_[i])) != 0) continue;
       duplicate_ = order_[i];
@@ -132,6 +161,6 @@ class name_index {
   std::uint32_t duplicate_ = 0;
 };
 
-}  // namespace blocq::gguf::inline v0::inline BLOCQ_ISA::detail
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::detail
 
 #endif

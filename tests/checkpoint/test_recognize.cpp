@@ -1,0 +1,198 @@
+// Which tensors make a weight, and what is said where they do not.
+#include <doctest/doctest.h>
+#include <allocations.hpp>
+#include <blocq/checkpoint/recognize.hpp>
+#include <checkpoint_files.hpp>
+
+#include <cstring>
+
+namespace checkpoint = blocq::checkpoint;
+using blocq::errc;
+using checkpoint::layout;
+using checkpoint_files::described;
+using checkpoint_files::dtype;
+using checkpoint_files::make;
+
+BLOCQ_TEST_COUNT_ALLOCATIONS
+
+namespace {
+
+struct refusal {
+  errc code;
+  const char* says;
+};
+
+void refuses(const std::vector<described>& tensors, const refusal& expected, const char* config = "") {
+  const auto file = make(tensors, config);
+  const auto weights = file.weights();
+  REQUIRE(!weights);
+  CAPTURE(weights.message());
+  CHECK(weights.error().code == expected.code);
+  CHECK(std::strstr(weights.message(), expected.says) != nullptr);
+}
+
+layout kind_of(const std::vector<described>& tensors, const char* config = "") {
+  const auto file = make(tensors, config);
+  const auto weights = file.weights();
+  if (!weights) FAIL(weights.message());
+  REQUIRE(weights->list().size() == 1);
+  CHECK(weights->list()[0].module == "x");
+  return weights->list()[0].kind;
+}
+
+const described gptq_codes{"x.qweight", dtype::i32, {8, 32}}, gptq_scales{"x.scales", dtype::f16, {2, 32}},
+    gptq_zeros{"x.qzeros", dtype::i32, {2, 4}};
+
+}  // namespace
+
+TEST_CASE("a byte of codes is told by what is beside it") {
+  CHECK(kind_of({{"x.weight", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::u8, {4, 2}}}) == layout::mxfp4);
+  CHECK(kind_of({{"x.weight", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::f8_e8m0, {4, 2}}}) == layout::mxfp4);
+  CHECK(kind_of({{"x.weight", dtype::i8, {4, 32}}, {"x.scale", dtype::f8_e8m0, {4, 2}}}) == layout::mxfp4);
+  CHECK(kind_of({{"x.weight", dtype::f4, {4, 64}}, {"x.weight_scale", dtype::f8_e8m0, {4, 2}}}) == layout::mxfp4);
+  CHECK(kind_of({{"x.weight", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::f8_e4m3, {4, 4}}}) == layout::nvfp4);
+  CHECK(kind_of({{"x.weight_packed", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::u8, {4, 4}}}) ==
+        layout::nvfp4_e5m3);
+  CHECK(kind_of({{"x.weight", dtype::u8, {2, 64}}, {"x.weight_scale", dtype::f16, {4, 2}}}) == layout::modelopt_int4);
+  CHECK(kind_of({{"x.weight", dtype::i8, {4, 64}}, {"x.weight_scale", dtype::bf16, {4, 1}}}) == layout::int8);
+  CHECK(kind_of({{"x.weight", dtype::f8_e4m3, {4, 64}}, {"x.weight_scale", dtype::u8, {4, 2}}}) == layout::mxfp8);
+  CHECK(kind_of({{"x.weight", dtype::f8_e5m2, {4, 64}}, {"x.weight_scale", dtype::f32, {}}}) == layout::fp8);
+  CHECK(kind_of({{"x.weight", dtype::f8_e4m3, {300, 129}}, {"x.weight_scale_inv", dtype::f8_e8m0, {3, 2}}}) ==
+        layout::fp8);
+  CHECK(kind_of({{"x_blocks", dtype::u8, {2, 4, 3, 16}}, {"x_scales", dtype::u8, {2, 4, 3}}}) == layout::mxfp4);
+  CHECK(kind_of({{"x", dtype::f8_e4m3, {2, 8, 16}}, {"x_scale_inv", dtype::f32, {2, 1, 1}}}) == layout::fp8);
+  CHECK(kind_of({gptq_codes, gptq_scales, gptq_zeros}) == layout::gptq);
+  CHECK(kind_of({gptq_codes, gptq_scales, gptq_zeros}, R"({"checkpoint_format": "gptq_v2"})") == layout::gptq_v2);
+  CHECK(kind_of({{"x.qweight", dtype::i32, {64, 4}}, gptq_scales, gptq_zeros}) == layout::awq);
+}
+
+TEST_CASE("what belongs to activations is left out, by name") {
+  const auto file = make({{"x.weight", dtype::f8_e4m3, {4, 64}},
+                          {"x.weight_scale", dtype::f32, {}},
+                          {"x.input_scale", dtype::f32, {}},
+                          {"x.k_scale", dtype::f32, {}},
+                          {"bulk_scale", dtype::f32, {3}}});
+  const auto weights = file.weights();
+  REQUIRE(weights);
+  CHECK(weights->list().size() == 2);
+  CHECK(weights->list()[1].name == "bulk_scale");
+  CHECK(weights->left_out().size() == 2);
+}
+
+TEST_CASE("a scale that is not there, and codes that are not") {
+  refuses({{"x.weight", dtype::f8_e4m3, {4, 64}}}, {errc::missing, "tensor 'x.weight': the scales"});
+  refuses({{"x.weight", dtype::u8, {4, 64}}}, {errc::missing, "'x.weight'"});
+  refuses({{"x.weight_packed", dtype::u8, {4, 64}}}, {errc::missing, "'x.weight_packed'"});
+  refuses({{"x.weight_packed", dtype::i32, {4, 8}}}, {errc::missing, "'x.weight_packed'"});
+  refuses({{"x.weight_packed", dtype::i32, {4, 8}}, {"x.weight_scale", dtype::f16, {4, 1}}},
+          {errc::missing, "weight_shape"});
+  refuses({gptq_codes, gptq_zeros}, {errc::missing, "'x.qweight'"});
+  refuses({gptq_codes, gptq_scales}, {errc::missing, "qzeros"});
+  refuses({{"x.weight_scale", dtype::f32, {}}}, {errc::missing, "'x.weight_scale'"});
+  refuses({{"x_scales", dtype::u8, {4, 2}}}, {errc::missing, "'x_scales'"});
+}
+
+TEST_CASE("shapes and types that do not fit") {
+  refuses({{"x.weight", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::u8, {3, 2}}},
+          {errc::size_mismatch, "'x.weight_scale'"});
+  refuses({{"x.weight", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::f8_e4m3, {128, 4}}},
+          {errc::size_mismatch, "tiled"});
+  refuses({{"x.weight", dtype::u8, {4, 32}}, {"x.weight_scale", dtype::f16, {4, 2}}},
+          {errc::bad_type, "'x.weight_scale'"});
+  refuses({{"x.weight", dtype::f8_e4m3, {300, 300}}, {"x.weight_scale_inv", dtype::f32, {2, 3}}},
+          {errc::size_mismatch, "'x.weight_scale_inv'"});
+  refuses({{"x.weight", dtype::f8_e4m3, {4, 64}}, {"x.weight_scale", dtype::i64, {}}},
+          {errc::bad_type, "'x.weight_scale'"});
+  refuses({{"x.weight", dtype::u8, {4, 32}},
+           {"x.weight_scale", dtype::f8_e4m3, {4, 4}},
+           {"x.weight_scale_2", dtype::f32, {3}}},
+          {errc::size_mismatch, "'x.weight_scale_2'"});
+  refuses({{"x.weight", dtype::f8_e4m3, {0, 64}}, {"x.weight_scale", dtype::f32, {}}},
+          {errc::size_mismatch, "no elements"});
+  refuses({gptq_codes, gptq_scales, {"x.qzeros", dtype::i32, {2, 5}}}, {errc::size_mismatch, "'x.qzeros'"});
+  refuses({gptq_codes, gptq_scales, gptq_zeros, {"x.g_idx", dtype::i32, {63}}}, {errc::size_mismatch, "'x.g_idx'"});
+  refuses({gptq_codes, gptq_scales, gptq_zeros, {"x.g_idx", dtype::i32, {64}, "\x02"}}, {errc::bad_value, "'x.g_idx'"});
+  refuses({gptq_codes, {"x.scales", dtype::f16, {2, 33}}, gptq_zeros}, {errc::size_mismatch, "'x.qweight'"});
+}
+
+TEST_CASE("what cannot be read alone, and configurations that do not agree") {
+  refuses({{"x.weight", dtype::u8, {4, 32}},
+           {"x.weight_scale", dtype::f8_e4m3, {4, 4}},
+           {"x.pre_quant_scale", dtype::f32, {64}}},
+          {errc::unsupported, "pre_quant_scale"});
+  refuses({gptq_codes, gptq_scales, gptq_zeros}, {errc::bad_value, "awq"},
+          R"({"quantization_config": {"quant_method": "awq"}})");
+  refuses({gptq_codes, gptq_scales, gptq_zeros}, {errc::unsupported, "gptq_v2"}, R"({"checkpoint_format": "marlin"})");
+  refuses({gptq_codes, gptq_scales, gptq_zeros}, {errc::size_mismatch, "groups"}, R"({"group_size": 16})");
+}
+
+TEST_CASE("widths of packed integers") {
+  const auto tensors = [](std::uint64_t words, char columns) {
+    std::string shape(16, '\0');
+    shape[0] = 4;
+    shape[8] = columns;
+    return std::vector<described>{{"x.weight_packed", dtype::i32, {4, words}},
+                                  {"x.weight_scale", dtype::f16, {4, 1}},
+                                  {"x.weight_shape", dtype::i64, {2}, shape}};
+  };
+  const auto packing = [&](std::uint64_t words, char columns, const char* config = "") {
+    const auto file = make(tensors(words, columns), config);
+    const auto weights = file.weights();
+    if (!weights) FAIL(weights.message());
+    return weights->list()[0];
+  };
+  CHECK(packing(8, 64).bits == 4);
+  CHECK(packing(6, 64).bits == 3);
+  CHECK(packing(6, 64).place == checkpoint::packing::stream);
+  CHECK(packing(7, 64).place == checkpoint::packing::words);
+  const char* config = R"({"quantization_config": {"config_groups": {"a": {"weights": {"num_bits": 8}}}}})";
+  CHECK(packing(16, 64, config).bits == 8);
+  refuses(tensors(9, 64), {errc::size_mismatch, "no width"});
+  refuses(tensors(16, 64), {errc::bad_value, "how many bits"});  // 8, or 7 with whole codes in words
+  refuses(tensors(4, 40), {errc::unsupported, "too short"});
+}
+
+TEST_CASE("bitsandbytes' state and what it names") {
+  const auto tensors = [](const std::string& state) {
+    return std::vector<described>{{"x.weight", dtype::u8, {64, 1}},
+                                  {"x.weight.absmax", dtype::f32, {2}},
+                                  {"x.weight.quant_map", dtype::f32, {16}},
+                                  {"x.weight.quant_state.bitsandbytes__nf4", dtype::u8, {state.size()}, state}};
+  };
+  const std::string right = R"({"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": [4, 32]})";
+  CHECK(kind_of(tensors(right)) == layout::bnb_nf4);
+  refuses(tensors("{"), {errc::bad_value, "not JSON"});
+  refuses(tensors(R"({"quant_type": "int4"})"), {errc::bad_value, "quant_type"});
+  refuses(tensors(R"({"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": [4, 33]})"),
+          {errc::size_mismatch, "'x.weight'"});
+  auto broken = tensors(right);
+  broken[1].shape = {3};
+  refuses(broken, {errc::size_mismatch, "'x.weight.absmax'"});
+  broken = tensors(right);
+  broken[1].type = dtype::u8;
+  refuses(broken, {errc::missing, "nested"});
+  broken = tensors(right);
+  broken.erase(broken.begin() + 2);
+  refuses(broken, {errc::missing, "quant_map"});
+
+  using checkpoint::detail::decimal;
+  CHECK(*decimal("0.10000000149011612") == 0.1f);
+  CHECK(*decimal("-1.5e-3") == -0.0015f);
+  CHECK(*decimal("123456789012345678901234") == 123456789012345678901234.0f);
+  CHECK(*decimal("0") == 0);
+  CHECK_FALSE(decimal(""));
+  CHECK_FALSE(decimal("null"));
+  CHECK_FALSE(decimal("1e99"));
+}
+
+TEST_CASE("every allocation may fail") {
+  const auto file = checkpoint_files::golden_checkpoint("packed_int4_zeros");
+  const auto config = blocq::safetensors::json::parse(file.config);
+  REQUIRE(config);
+  const int n = allocations::fail_each(errc::ok, errc::no_memory, [&] {
+    const auto weights = checkpoint::weights::open(*file.tensors, *config);
+    if (weights && weights->list()[0].zeros == nullptr) return errc::missing;
+    return weights ? errc::ok : weights.error().code;
+  });
+  CHECK(n > 5);
+}
