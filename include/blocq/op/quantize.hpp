@@ -23,8 +23,9 @@ struct quantize_options {
   // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
   // reference takes no weights use it only for quality_level::best, a few cannot do without importance
   // (format_traits<B>::importance_required). A weight that is NaN, infinite or negative counts as zero; a block whose
-  // weights are all zero, or drive its scale out of range, is encoded without weights, or with equal ones where there
-  // must be some.
+  // weights drive its scale out of range is encoded without weights, or with equal ones where there must be some. A
+  // block whose weights are all zero becomes what the reference makes of it, in most formats zeros: by its weights that
+  // is no worse than anything else.
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
@@ -101,19 +102,15 @@ inline constexpr bool requires_importance = requires {
 constexpr float largest_weight = 0x1p64f;
 BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
 
-// True if the weights can be handed to an encoder as they are, with some weight in every block. As bits, all that is
-// not usable lies above the largest weight, but for a negative zero.
-template <class B>
-bool clean_importance(std::span<const float> weights) noexcept {
-  for (std::size_t i = 0; i < weights.size(); i += block_size<B>) {
-    std::uint32_t highest = 0;
-    for (std::size_t j = i; j < i + block_size<B>; ++j) {
-      const std::uint32_t bits = to_bits(weights[j]) != 0x80000000u ? to_bits(weights[j]) : 0;
-      highest = bits > highest ? bits : highest;
-    }
-    if (highest == 0 || highest > to_bits(largest_weight)) return false;
+// True if the weights can be handed to an encoder as they are. As bits, all that is not usable lies above the largest
+// weight, but for a negative zero.
+inline bool clean_importance(std::span<const float> weights) noexcept {
+  std::uint32_t highest = 0;
+  for (const float w : weights) {
+    const std::uint32_t bits = to_bits(w) != 0x80000000u ? to_bits(w) : 0;
+    highest = bits > highest ? bits : highest;
   }
-  return true;
+  return highest <= to_bits(largest_weight);
 }
 
 // One block's weights, those dropped that are not usable, all of them brought to about 1 if one is too large: only
@@ -174,7 +171,8 @@ bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_
   for (std::size_t i = 0; i < blocks; ++i, x += block_size<B>) {
     if (!clean) {
       float mended[block_size<B>];
-      context.weights = mend_weights(weights + i * block_size<B>, mended) ? mended : nullptr;
+      mend_weights(weights + i * block_size<B>, mended);
+      context.weights = mended;
       encode_with_native_lanes(x, 1, context, out + i);
     }
     const std::uint32_t peak = peak_bits(x, block_size<B>);
@@ -236,7 +234,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   context.rule = options.rule;
   context.reference_bugs = options.reference_bugs;
   const bool weighted = columns != 0 && format_traits<B>::importance;
-  const bool clean = weighted && detail::clean_importance<B>(options.importance);
+  const bool clean = weighted && detail::clean_importance(options.importance);
   // A row, or as much as stays in the first-level cache until it is looked at again.
   const std::size_t step = weighted ? columns / block_size<B> : detail::cached_elements / block_size<B>;
   constexpr std::size_t rows_at_once = lane_traits<native_lane>::size;
