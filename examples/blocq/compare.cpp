@@ -162,7 +162,7 @@ int compare(const compare_options& o) {
   std::vector<const tensor_info*> tensors;
   std::uint64_t all = 0, sampled = 0;
   for (const tensor_info& t : source.tensors()) {
-    if (!is_weight_matrix(t)) continue;
+    if (!is_weight_matrix(source, t)) continue;
     tensors.push_back(&t);
     all += t.elements();
   }

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <map>
+#include <optional>
 
 namespace {
 
@@ -66,6 +68,7 @@ void convert_rows(const conversion_job& job, const conversion& c, std::size_t fi
   const std::size_t matrix_rows = tensor.dims[1];  // a tensor of experts is a stack of matrices
   const std::size_t batch = std::max<std::size_t>(1, batch_elements / columns);
   std::vector<float> floats(std::min(batch, last - first) * columns);
+  const std::vector<float> alike(c.target->importance_required ? columns : 0, 1.0f);
   for (std::size_t row = first; row < last;) {
     const std::size_t end = std::min({row + batch, last, (row / matrix_rows + 1) * matrix_rows});
     const std::span rows(floats.data(), (end - row) * columns);
@@ -74,6 +77,7 @@ void convert_rows(const conversion_job& job, const conversion& c, std::size_t fi
     times.reading += watch.lap();
     encode_settings settings{.best = job.best};
     if (job.importance != nullptr) settings.importance = job.importance->find(tensor, row / matrix_rows);
+    if (settings.importance.empty() && c.target->importance_required) settings.importance = alike;
     if (const auto s = c.target->encode(rows, out, settings); !s) refuse(s, tensor, *c.target, rows, row);
     times.encoding += watch.lap();
     out += c.target->bytes_for(rows.size());
@@ -81,46 +85,86 @@ void convert_rows(const conversion_job& job, const conversion& c, std::size_t fi
   }
 }
 
-}  // namespace
+// A file of the output in the making.
+struct shard {
+  std::string path;
+  blocq::gguf::writer out{};
+  std::optional<blocq::gguf::output_file> file = {};
+  std::size_t tensors = 0;
 
-conversion_result convert(const model& source, const conversion_job& job, const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  for (const auto& file : source.files())
-    if (fs::equivalent(file, path, ignored)) throw failure("the output is the input: " + printable(path));
+  explicit shard(std::string p) : path(std::move(p)) {}
+  void create() {
+    auto created = blocq::gguf::output_file::create(path.c_str());
+    if (!created) throw failure(created.message());
+    file.emplace(std::move(*created));
+  }
+  void check(const blocq::result<void>& r) {  // commit says why a write failed
+    if (!r) throw failure(r.error().code == blocq::errc::io ? file->commit().message() : r.message());
+  }
+};
 
-  blocq::gguf::writer out;
+// The model's keys in their order, with what the job sets in place or at the end.
+void add_metadata(const model& source, const conversion_job& job, blocq::gguf::writer& out) {
   auto missing = job.metadata;
+  const auto add = [&](std::string_view key, const conversion_job::metadata_value& value) {
+    if (const auto* text = std::get_if<std::string>(&value))
+      out.add(key, std::string_view(*text));
+    else
+      out.add(key, std::get<std::uint32_t>(value));
+  };
   for (const auto& [key, value] : source.metadata()) {
-    const auto set = missing.find(std::string(key));
+    const auto set =
+        std::find_if(missing.begin(), missing.end(), [&, &k = key](const auto& m) { return m.first == k; });
     if (set == missing.end()) {
       out.add(key, value);
     } else {
-      out.add(key, set->second);
+      add(key, set->second);
       missing.erase(set);
     }
   }
-  for (const auto& [key, value] : missing) out.add(key, value);
+  for (const auto& [key, value] : missing) add(key, value);
+}
+
+}  // namespace
+
+conversion_result convert(const model& source, const conversion_job& job, const std::vector<std::string>& paths) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  for (const auto& file : source.files())
+    for (const std::string& path : paths)
+      if (fs::equivalent(file, path, ignored)) throw failure("the output is the input: " + printable(path));
+
+  std::vector<shard> shards;
+  for (const std::string& path : paths) {
+    auto& out = shards.emplace_back(path).out;
+    if (shards.size() == 1) add_metadata(source, job, out);
+    if (paths.size() == 1) continue;
+    out.add("split.no", static_cast<std::uint16_t>(shards.size() - 1));
+    out.add("split.count", static_cast<std::uint16_t>(paths.size()));
+    out.add("split.tensors.count", static_cast<std::int32_t>(job.tensors.size()));
+  }
   std::uint64_t elements = 0;
-  for (const conversion& c : job.tensors) {
+  std::vector<std::size_t> places;  // of each tensor in its shard
+  const auto shard_of = [&](std::size_t i) -> shard& { return shards[paths.size() == 1 ? 0 : source.file_of(i)]; };
+  for (std::size_t i = 0; i < job.tensors.size(); ++i) {
+    const conversion& c = job.tensors[i];
     const tensor_info& t = *c.source;
     elements += t.elements();
-    out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims});
+    places.push_back(shard_of(i).tensors++);
+    shard_of(i).out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims});
   }
-  if (const auto planned = out.plan(); !planned) throw failure(printable(path) + ": " + planned.message());
-
-  auto file = blocq::gguf::output_file::create(path.c_str());
-  if (!file) throw failure(file.message());
-  const auto check = [&](const blocq::result<void>& r) {  // commit says why a write failed
-    if (!r) throw failure(r.error().code == blocq::errc::io ? file->commit().message() : r.message());
-  };
-  check(out.begin(*file));
+  for (shard& s : shards) {
+    if (const auto planned = s.out.plan(); !planned) throw failure(printable(s.path) + ": " + planned.message());
+    s.create();
+    s.check(s.out.begin(*s.file));
+  }
   progress bar(job.verb, elements);
   std::vector<std::byte> chunk;
   stage_times times;
   for (std::size_t i = 0; i < job.tensors.size(); ++i) {
     const conversion& c = job.tensors[i];
     const tensor_info& t = *c.source;
+    shard& s = shard_of(i);
     const std::size_t step = std::max<std::size_t>(1, chunk_elements * job.threads / t.row_elements());
     for (std::size_t first = 0; first < t.rows(); first += step) {
       check_interrupt();
@@ -128,7 +172,8 @@ conversion_result convert(const model& source, const conversion_job& job, const 
       const std::size_t row_bytes = c.target != nullptr ? c.target->bytes_for(t.row_elements()) : t.row_bytes();
       if (c.target == nullptr || !c.ready.empty()) {
         stopwatch watch;
-        check(out.write(i, (c.ready.empty() ? t.data : c.ready).subspan(first * row_bytes, rows * row_bytes)));
+        s.check(
+            s.out.write(places[i], (c.ready.empty() ? t.data : c.ready).subspan(first * row_bytes, rows * row_bytes)));
         times.writing += watch.lap();
       } else {
         chunk.resize(rows * row_bytes);
@@ -136,7 +181,7 @@ conversion_result convert(const model& source, const conversion_job& job, const 
           convert_rows(job, c, first + begin, first + end, chunk.data() + begin * row_bytes, times);
         });
         stopwatch watch;
-        check(out.write(i, chunk));
+        s.check(s.out.write(places[i], chunk));
         times.writing += watch.lap();
       }
       source.release(t.data.subspan(first * t.row_bytes(), rows * t.row_bytes()));
@@ -144,12 +189,18 @@ conversion_result convert(const model& source, const conversion_job& job, const 
     }
   }
   stopwatch watch;
-  check(out.finish());
-  check(file->commit());
+  conversion_result result;
+  for (shard& s : shards) {
+    s.check(s.out.finish());
+    result.file_size += s.out.file_size();
+  }
+  for (shard& s : shards) s.check(s.file->commit());
   times.writing += watch.lap();
   const auto seconds = [](std::int64_t sum, unsigned threads) { return 1e-9 * static_cast<double>(sum) / threads; };
-  return {out.file_size(), seconds(times.reading, job.threads), seconds(times.encoding, job.threads),
-          seconds(times.writing, 1)};
+  result.reading = seconds(times.reading, job.threads);
+  result.encoding = seconds(times.encoding, job.threads);
+  result.writing = seconds(times.writing, 1);
+  return result;
 }
 
 std::string stages_text(const conversion_result& r, unsigned threads) {

@@ -5,7 +5,7 @@
 
 #include <blocq/gguf/file.hpp>
 
-importance_file::importance_file(const std::string& path) : path_(path) {
+importance_file::importance_file(const std::string& path, double least) : path_(path), least_(least) {
   const auto file = blocq::gguf::mapped_file::open(path.c_str());
   if (!file) throw failure(file.message());
   auto table = blocq::calib::importance_table::read(file->bytes());
@@ -21,7 +21,7 @@ bool importance_file::prepare(const blocq::gguf::tensor_info& tensor) {
     throw failure(printable(path_) + ": " + std::to_string(layer->sums.size()) + " weights for tensor '" +
                   printable(tensor.name) + "', which needs " + std::to_string(columns * matrices) + " (" +
                   std::to_string(columns) + " columns, " + std::to_string(matrices) + " matrices)");
-  weights_.try_emplace(std::string(tensor.name), layer->weights(columns));
+  weights_.try_emplace(std::string(tensor.name), layer->weights(columns, least_));
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include "catalog.hpp"
 
 #include <blocq/gguf/reader.hpp>
+#include <blocq/gguf/split.hpp>
 
 #include <cstdint>
 #include <filesystem>
@@ -28,6 +29,8 @@ class model {
   const std::vector<blocq::gguf::tensor_info>& tensors() const { return tensors_; }
   const blocq::gguf::reader& reader() const;
   const blocq::gguf::tensor_info* find(std::string_view tensor) const;
+  // The number in files() of the one that holds tensors()[tensor].
+  std::size_t file_of(std::size_t tensor) const;
   // Gives the memory of a part of a tensor back to the system; it can be read again.
   void release(std::span<const std::byte> part) const;
 
@@ -42,9 +45,11 @@ class model {
 // The format of a tensor, or null for integers and doubles, which are nobody's weights.
 const format_entry* format_of(const blocq::gguf::tensor_info& tensor);
 
-// What gets quantized: not vectors, nor the few small tensors that models are sensitive to (norms, the router of
-// experts, convolutions).
-bool is_weight_matrix(const blocq::gguf::tensor_info& tensor);
+// What gets quantized: weights, as gguf::is_weight has them, of a type that is somebody's.
+bool is_weight_matrix(const model& m, const blocq::gguf::tensor_info& tensor);
+
+// The path of a shard: a name that gguf::format_split_name writes.
+std::string shard_path(const blocq::gguf::split_name& name);
 
 // Rows [first, last) as floats; `out` has room for exactly those.
 void read_rows(const blocq::gguf::tensor_info& tensor, std::size_t first, std::size_t last, std::span<float> out);

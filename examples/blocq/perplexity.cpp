@@ -127,7 +127,7 @@ std::vector<std::string> weights_text(const model& file, const model& base, unsi
   error_sums error;
   for (const blocq::gguf::tensor_info& t : base.tensors()) {
     const blocq::gguf::tensor_info* const other = file.find(t.name);
-    if (!is_weight_matrix(t) || other == nullptr || other->elements() != t.elements() ||
+    if (!is_weight_matrix(base, t) || other == nullptr || other->elements() != t.elements() ||
         other->row_elements() != t.row_elements())
       continue;
     elements += t.elements();

@@ -16,10 +16,21 @@ expect 0 quantize "$F/model.gguf" plain.gguf -t q8_0
 expect 0 quantize "$F/model.gguf" dat.gguf -t q8_0 --importance "$F/q.dat"
 same plain.gguf dat.gguf
 
-# Weights that are not numbers count for nothing.
-expect 0 quantize "$F/model.gguf" plain.gguf -t q4_k
-expect 0 quantize "$F/model.gguf" poison.gguf -t q4_k --importance "$F/poison.dat"
-same plain.gguf poison.gguf
+# What llama-quantize notes about them.
+expect 0 inspect gguf.gguf --json
+json /metadata/4/key quantize.imatrix.file
+json /metadata/4/value "$F/q.imatrix.gguf"
+json /metadata/5/key quantize.imatrix.dataset
+json /metadata/5/value text
+json /metadata/6/key quantize.imatrix.entries_count
+json /metadata/6/value 1
+json /metadata/7/key quantize.imatrix.chunks_count
+json /metadata/7/value 3
+json /metadata/7/type uint32
+expect 0 quantize "$F/model.gguf" out.gguf -t q4_k --importance "$F/q.dat"
+expect 0 inspect out.gguf
+grep -qE '^quantize.imatrix.chunks_count +uint32 +2$' out || fail "not the chunks of the .dat"
+hushes quantize.imatrix.nothing
 
 # A stack of experts has weights for each of them.
 expect 0 quantize "$F/experts.gguf" plain.gguf -t q4_k
@@ -28,8 +39,16 @@ expect 0 quantize "$F/experts.gguf" gguf.gguf -t q4_k --importance "$F/experts.i
 same dat.gguf gguf.gguf
 differ plain.gguf dat.gguf
 
-# What does not fit is refused.
+# An expert that was never asked, and one count for all experts.
+expect 0 quantize "$F/experts.gguf" some.gguf -t q4_k --importance "$F/experts_some.imatrix.gguf"
+expect 0 quantize "$F/experts.gguf" one.gguf -t q4_k --importance "$F/experts_one.imatrix.gguf"
+differ some.gguf gguf.gguf
+same one.gguf gguf.gguf
+
+# What does not fit is refused, and what is not a number.
 mkdir left
+expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance "$F/poison.dat"
+complains "'blk.0.attn_q.weight' has a number that is negative or not finite"
 expect 2 quantize "$F/model.gguf" left/x.gguf -t q4_k --importance "$F/short.dat"
 complains "blk.0.attn_q.weight"
 complains "needs 512"
