@@ -29,25 +29,57 @@ bool matches(const std::regex& pattern, const tensor_info& t) {
   return std::regex_search(t.name.begin(), t.name.end(), pattern);
 }
 
-// The format of tensors that an option names, and whether there were any.
-struct type_override {
-  std::string option, value;
-  std::optional<std::regex> pattern;
-  const format_entry* format = nullptr;
-  bool used = false;
-
-  const format_entry* use() {
-    used = true;
-    return format;
+// The formats of tensors that options name.
+class type_overrides {
+ public:
+  explicit type_overrides(const quantize_options& o)
+      : output_{"--output-tensor-type", o.output_type}, embedding_{"--token-embedding-type", o.token_embedding_type} {
+    for (option* end : {&output_, &embedding_})
+      if (!end->value.empty()) end->format = &output_type(end->value);
+    for (const std::string& text : o.tensor_types) {
+      const std::size_t at = text.rfind('=');
+      if (at == std::string::npos || at == 0 || at + 1 == text.size())
+        throw failure("--tensor-type is a REGEX=TYPE, not '" + printable(text) + "'");
+      patterns_.push_back({"--tensor-type", text, &output_type(text.substr(at + 1)), compile(text.substr(0, at))});
+    }
   }
-};
 
-type_override parse_tensor_type(const std::string& text) {
-  const std::size_t at = text.rfind('=');
-  if (at == std::string::npos || at == 0 || at + 1 == text.size())
-    throw failure("--tensor-type is a REGEX=TYPE, not '" + printable(text) + "'");
-  return {"--tensor-type", text, compile(text.substr(0, at)), &output_type(text.substr(at + 1))};
-}
+  // Null if none names it. `is_output`: a token embedding that is the output too.
+  const format_entry* find(const tensor_info& t, calib::tensor_role role, bool is_output) {
+    const format_entry* named = nullptr;
+    const auto take = [&](option& o) {
+      o.used = true;
+      if (named == nullptr) named = o.format;
+    };
+    if (role == calib::tensor_role::output) take(output_);
+    if (role == calib::tensor_role::token_embedding) take(embedding_);
+    for (option& p : patterns_)
+      if (matches(p.pattern, t)) take(p);
+    if (is_output) take(output_);
+    return named;
+  }
+
+  // Throws failure if one named nothing.
+  void check_used() const {
+    const auto check = [](const option& o) {
+      if (o.format != nullptr && !o.used)
+        throw failure(o.name + " '" + printable(o.value) + "': no matrix of the model is meant by that");
+    };
+    check(output_);
+    check(embedding_);
+    for (const option& p : patterns_) check(p);
+  }
+
+ private:
+  struct option {
+    std::string name, value;
+    const format_entry* format = nullptr;
+    std::regex pattern = {};
+    bool used = false;
+  };
+  option output_, embedding_;
+  std::vector<option> patterns_;
+};
 
 // Which format each tensor gets: one for all weights, or what a mix says, but for those that an option names.
 class type_choice {
@@ -68,35 +100,17 @@ class type_choice {
       for (const calib::mix_info& m : calib::all_mixes()) known += std::string(known.empty() ? "" : ", ") + m.name;
       throw failure("there is no mix '" + printable(o.mix) + "'; there are " + known);
     }
-    type_override output{"--output-tensor-type", o.output_type, {}, {}}, embedding = output;
-    if (!o.output_type.empty()) output.format = &output_type(o.output_type);
-    embedding.option = "--token-embedding-type";
-    embedding.value = o.token_embedding_type;
-    if (!o.token_embedding_type.empty()) embedding.format = &output_type(o.token_embedding_type);
-    std::vector<type_override> patterns;
-    for (const std::string& text : o.tensor_types) patterns.push_back(parse_tensor_type(text));
-
+    type_overrides overrides(o);
     const std::vector<tensor_info> tensors(source.tensors().begin(), source.tensors().end());
     const calib::mix_model shape = calib::describe_model(source.reader(), tensors, !o.importance.empty());
     const calib::mix m = mix_ != nullptr ? mix_->id : calib::mix::f32;
     std::vector<calib::mix_tensor> described = calib::describe_tensors(m, shape, tensors);
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      choices_.emplace_back();
+      choice& c = choices_.emplace_back();
       if (!is_weight_matrix(source, tensors[i])) continue;
       calib::mix_tensor& t = described[i];
-      const format_entry* named = nullptr;
-      if (t.role == calib::tensor_role::output && output.format != nullptr) named = output.use();
-      if (t.role == calib::tensor_role::token_embedding && embedding.format != nullptr) named = embedding.use();
-      for (type_override& p : patterns) {
-        if (!matches(*p.pattern, tensors[i])) continue;
-        p.used = true;
-        if (named == nullptr) named = p.format;
-      }
-      const bool tied = t.role == calib::tensor_role::token_embedding && shape.tied_output;
-      if (named == nullptr && tied && !pure_ && output.format != nullptr) named = output.use();
-
-      choice& c = choices_.back();
-      if (named != nullptr || pure_) {
+      const bool is_output = !pure_ && shape.tied_output && t.role == calib::tensor_role::token_embedding;
+      if (const format_entry* named = overrides.find(tensors[i], t.role, is_output); named != nullptr || pure_) {
         c.wanted = named != nullptr ? named : base_;
         c.format = find_format(calib::fallback_type(*c.wanted->gguf_id, t.columns));
       } else {
@@ -106,11 +120,7 @@ class type_choice {
       }
       c.wants_importance = calib::wants_importance(*c.format->gguf_id, t.role, m);
     }
-    patterns.push_back(std::move(output));
-    patterns.push_back(std::move(embedding));
-    for (const type_override& p : patterns)
-      if (p.format != nullptr && !p.used)
-        throw failure(p.option + " '" + printable(p.value) + "': no matrix of the model is meant by that");
+    overrides.check_used();
   }
 
   std::string name() const {
@@ -133,8 +143,10 @@ class type_choice {
 
 // Refuses a tensor that needs importance weights and has none, and says what helps.
 [[noreturn]] void refuse_without_importance(const quantize_options& o, const tensor_info& t, const format_entry& f) {
-  std::string pattern = "^" + std::string(t.name) + "$";
-  for (std::size_t at = 0; (at = pattern.find('.', at)) != std::string::npos; at += 2) pattern.insert(at, 1, '\\');
+  std::string pattern = "^";
+  for (const char c : printable(t.name))
+    pattern += (std::string_view("^$\\.*+?()[]{}|").find(c) != std::string_view::npos ? "\\" : "") + std::string(1, c);
+  pattern += '$';
   std::string help = o.importance.empty() ? "--imatrix gives them, " : "";
   if (o.mix.empty() && calib::find_mix(f.name) != nullptr)
     help += "--mix " + std::string(f.name) + " keeps what matters finer, ";

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 #include <blocq/gguf/weights.hpp>
 
+#include <initializer_list>
 #include <iterator>
+#include <string>
 
 using blocq::gguf::is_weight;
 
@@ -80,12 +82,12 @@ constexpr line lines[] = {
 TEST_CASE("every exception keeps its tensors and none beside them") {
   REQUIRE(std::size(lines) == std::size(blocq::gguf::weight_exceptions));
   for (std::size_t i = 0; i < std::size(lines); ++i) {
-    const auto& [kept, quantized, architecture, other] = lines[i];
-    CAPTURE(std::string(kept));
-    CHECK(kept.find(blocq::gguf::weight_exceptions[i].text) != kept.npos);
-    CHECK_FALSE(weight(kept, architecture));
-    CHECK(weight(quantized, architecture));
-    CHECK(weight(kept, other) == !other.empty());
+    const line& l = lines[i];
+    CAPTURE(std::string(l.kept));
+    CHECK(l.kept.find(blocq::gguf::weight_exceptions[i].text) != l.kept.npos);
+    CHECK_FALSE(weight(l.kept, l.architecture));
+    CHECK(weight(l.quantized, l.architecture));
+    CHECK(weight(l.kept, l.other) == !l.other.empty());
   }
 }
 
