@@ -151,7 +151,7 @@ class type_choice {
   if (o.mix.empty() && calib::find_mix(f.name) != nullptr)
     help += "--mix " + std::string(f.name) + " keeps what matters finer, ";
   throw failure("tensor '" + printable(t.name) + "': " + std::string(f.name) +
-                " needs importance weights, and there are none for it; " + help + "--exclude '" + printable(pattern) +
+                " needs importance weights, and there are none for it; " + help + "--exclude '" + pattern +
                 "' leaves it as it is, --force does without");
 }
 
@@ -214,8 +214,8 @@ int quantize(const quantize_options& o) {
   if (!o.importance.empty()) importance.emplace(o.importance, least);
 
   conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr, o.best};
-  job.set("general.file_type", chosen.file_type());
   if (chosen.of_blocks()) job.set("general.quantization_version", std::uint32_t{2});
+  job.set("general.file_type", chosen.file_type());
   if (importance) note_importance(*importance, job);
 
   std::size_t quantized = 0, fallen_back = 0, kept = 0, named = 0, weighted = 0, without = 0;

@@ -235,6 +235,9 @@ void write_files(const std::string& dir) {
     weights[i] = 1.0f + static_cast<float>(i % 37) * static_cast<float>(i % 5);
   legacy_importance(dir + "/q.dat", "blk.0.attn_q.weight", weights);
   gguf_importance(dir + "/q.imatrix.gguf", "blk.0.attn_q.weight", 512, weights, {4});
+  auto small = weights;
+  for (std::size_t i = 0; i < small.size(); i += 3) small[i] *= 1e-9f;
+  gguf_importance(dir + "/small.imatrix.gguf", "blk.0.attn_q.weight", 512, small, {4});
   legacy_importance(dir + "/stranger.dat", "blk.9.attn_q.weight", weights);
   legacy_importance(dir + "/short.dat", "blk.0.attn_q.weight", std::vector<float>(256, 1.0f));
   legacy_importance(dir + "/poison.dat", "blk.0.attn_q.weight", std::vector<float>(512, nan));
