@@ -17,11 +17,10 @@ PROGRAM = sys.argv[1] if len(sys.argv) > 1 else "llama-quantize"
 TABLE = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parent.parent / "tests/golden/mixes.txt")
 
 # File types, and what a matrix gets of which they say nothing.
-TYPES = {name: name for name in "q1_0 q2_0 q4_0 q4_1 q5_0 q5_1 iq2_xxs iq2_xs iq1_s iq1_m tq1_0 tq2_0 q2_k iq3_xxs iq3_s "
-         "iq4_nl iq4_xs q6_k q8_0 f16 bf16 f32".split()}
-TYPES |= {"mxfp4": "mxfp4", "iq2_s": "iq2_xs", "iq2_m": "iq2_s", "q2_k_s": "q2_k", "iq3_xs": "iq3_s", "iq3_m": "iq3_s",
-          "q3_k_s": "q3_k", "q3_k_m": "q3_k", "q3_k_l": "q3_k", "q4_k_s": "q4_k", "q4_k_m": "q4_k", "q5_k_s": "q5_k",
-          "q5_k_m": "q5_k"}
+TYPES = {name: name for name in """q1_0 q2_0 q4_0 q4_1 q5_0 q5_1 iq2_xxs iq2_xs iq1_s iq1_m tq1_0 tq2_0 q2_k iq3_xxs
+         iq3_s iq4_nl iq4_xs q6_k q8_0 f16 bf16 f32 mxfp4""".split()}
+TYPES |= {"iq2_s": "iq2_xs", "iq2_m": "iq2_s", "q2_k_s": "q2_k", "iq3_xs": "iq3_s", "iq3_m": "iq3_s", "q3_k_s": "q3_k",
+          "q3_k_m": "q3_k", "q3_k_l": "q3_k", "q4_k_s": "q4_k", "q4_k_m": "q4_k", "q5_k_s": "q5_k", "q5_k_m": "q5_k"}
 
 # What models of one architecture or another cannot be without, and no type depends on.
 COMMON = dict(kv.split("=") for kv in """context_length=512 embedding_length=256 feed_forward_length=256 vocab_size=64
@@ -147,7 +146,8 @@ def main():
         model, importance = f"{directory}/model.gguf", f"{directory}/importance.gguf"
         keys = [("general.type", "imatrix"), ("imatrix.datasets", "[text]"), ("imatrix.chunk_count", "1"),
                 ("imatrix.chunk_size", "512")]
-        write_gguf(importance, keys, [("any.weight.in_sum2", [8]), ("any.weight.counts", [1])], struct.pack("<16f", *[1] * 16))
+        tensors = [("any.weight.in_sum2", [8]), ("any.weight.counts", [1])]
+        write_gguf(importance, keys, tensors, struct.pack("<16f", *[1] * 16))
         out = []
         while lines:
             line = lines.pop(0)
@@ -188,7 +188,7 @@ def main():
                 if weighted != plain:
                     answers.setdefault(answer(specs, weighted, default), []).append(file_type + "+")
             out += [(",".join(file_types) + " " + said).rstrip() for said, file_types in answers.items()]
-    head = f"# llama-quantize {version[1] if version else '?'}; the answers are made by scripts/mix-table.py, see README.txt"
+    head = f"# llama-quantize {version[1] if version else '?'}; made by scripts/mix-table.py, see README.txt"
     TABLE.write_text("\n".join([head, *out[out[0].startswith("# llama-quantize"):]]) + "\n")
 
 

@@ -109,7 +109,7 @@ class type_choice {
       choice& c = choices_.emplace_back();
       if (!is_weight_matrix(source, tensors[i])) continue;
       calib::mix_tensor& t = described[i];
-      const bool is_output = !pure_ && shape.tied_output && t.role == calib::tensor_role::token_embedding;
+      const bool is_output = shape.tied_output && t.role == calib::tensor_role::token_embedding;
       if (const format_entry* named = overrides.find(tensors[i], t.role, is_output); named != nullptr || pure_) {
         c.wanted = named != nullptr ? named : base_;
         c.format = find_format(calib::fallback_type(*c.wanted->gguf_id, t.columns));

@@ -52,6 +52,8 @@ is_type out.gguf blk.0.attn_q.weight q8_0
 # The embedding of a model without an output is its output.
 expect 0 quantize "$F/model.gguf" out.gguf --mix q4_k_m --output-tensor-type q5_0
 is_type out.gguf token_embd.weight q5_0
+expect 0 quantize "$F/model.gguf" out.gguf --type q4_k --output-tensor-type q5_0
+is_type out.gguf token_embd.weight q5_0
 expect 0 quantize "$F/model.gguf" out.gguf --mix q4_k_m --pure
 says "the mix q4_k_m, pure"
 is_type out.gguf token_embd.weight q4_k
@@ -119,8 +121,10 @@ expect 2 quantize "$F/model.gguf" left/x.gguf --mix q4_k_m --tensor-type 'attn_n
 complains "--tensor-type 'attn_norm=q8_0': no matrix"
 expect 2 quantize "$F/llama.gguf" left/x.gguf --type q4_k --output-tensor-type mxfp6_e2m3
 complains "GGUF has no type id"
-expect 2 quantize "$F/model.gguf" left/x.gguf --type q4_k --output-tensor-type q8_0
+expect 2 quantize "$F/whole.gguf" left/x.gguf --type q4_k --output-tensor-type q8_0
 complains "--output-tensor-type 'q8_0': no matrix"
+expect 2 quantize "$F/whole.gguf" left/x.gguf --type q4_k --token-embedding-type q8_0
+complains "--token-embedding-type 'q8_0': no matrix"
 expect 2 quantize "$F/model.gguf" --type q4_k
 complains "OUT"
 empty left
