@@ -444,7 +444,7 @@ inline std::vector<mix_tensor> describe_tensors(mix m, const mix_model& model,
     return layer(a) != layer(b) ? layer(a) < layer(b) : tensors[a].name < tensors[b].name;
   });
   const bool by_name = model.experts > 1 && (detail::tiny_mixes & detail::set_of(m)) == 0;
-  std::size_t next[16] = {};  // of each role
+  std::size_t next[static_cast<std::size_t>(tensor_role::ffn_down) + 1] = {};  // of each role
   for (const std::size_t i : order) {
     mix_tensor& t = out[i];
     if (!gguf::is_weight(tensors[i], model.architecture)) continue;
