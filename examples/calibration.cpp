@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <string>
 #include <vector>
 
 namespace calib = blocq::calib;
@@ -66,6 +67,26 @@ float noise() {
   static std::uint64_t state = 1;
   state = state * 6364136223846793005u + 1442695040888963407u;
   return static_cast<float>(static_cast<std::int32_t>(state >> 40) - (1 << 23)) * 0x1p-23f;
+}
+
+std::vector<int> types_of(const blocq::gguf::reader& file, bool importance) {
+  const auto tensors = file.tensors();
+  return calib::types_for(calib::mix::q4_k_m, calib::describe_model(file, tensors, importance), tensors);
+}
+
+// What a file says of a model, without the data.
+std::vector<std::byte> header_of_a_model() {
+  blocq::gguf::writer out;
+  out.add("general.architecture", "llama").add("llama.block_count", std::uint32_t{1});
+  const std::uint64_t vector[] = {256}, square[] = {256, 256};
+  out.add_tensor("blk.0.ffn_norm.weight", 0, vector).add_tensor("blk.0.ffn_down.weight", 0, square);
+  std::vector<std::byte> bytes;
+  const auto sink = [&](const void* data, std::size_t size) {
+    const auto* from = static_cast<const std::byte*>(data);
+    bytes.insert(bytes.end(), from, from + size);
+    return true;
+  };
+  return out.begin(sink) ? bytes : std::vector<std::byte>{};
 }
 
 }  // namespace
@@ -133,5 +154,13 @@ int main() {
   for (std::size_t n = 0; n < w.rows; ++n)
     for (std::size_t k = 0; k < w.cols; ++k) rotated[n] += w.values[n * w.cols + k] * x.values[k];
   std::printf("in 8 bits %.3f, rotated %.3f\n", static_cast<double>(y[0]), static_cast<double>(rotated[0]));
+
+  const auto header = header_of_a_model();
+  const auto file = blocq::gguf::reader::parse(header, {.header_only = true});
+  if (!file) return 1;
+  const std::vector<int> types = types_of(*file, false);
+  for (std::size_t i = 0; i < types.size(); ++i)
+    std::printf("%s becomes %s\n", std::string(file->tensors()[i].name).c_str(),
+                blocq::gguf::find_type(types[i])->name);
   return failures;
 }

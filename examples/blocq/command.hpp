@@ -40,9 +40,12 @@ int inspect(const inspect_options& o);
 
 struct quantize_options {
   std::string in, out, type, mix, importance, include, exclude;
+  std::string output_type, token_embedding_type;
+  std::vector<std::string> tensor_types;  // REGEX=TYPE
   std::string method = "rtn", calibration;
   std::size_t context = 256, windows = 64;
-  bool best = false;
+  double least_importance = 0;
+  bool best = false, pure = false, force = false, keep_split = false, dry_run = false;
   unsigned threads = default_threads();
 };
 int quantize(const quantize_options& o);

@@ -171,7 +171,7 @@ int compare(const compare_options& o) {
   std::uint64_t all = 0, sampled = 0;
   for (const model::tensor& t : source.tensors()) {
     if (!t.is_known()) notes.push_back("tensor '" + printable(t.name) + "' is left out: " + type_text(t));
-    if (!is_weight_matrix(t)) continue;
+    if (!is_weight_matrix(source, t)) continue;
     tensors.push_back(&t);
     all += t.elements();
   }

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <deque>
 #include <mutex>
 
 namespace {
@@ -60,18 +61,29 @@ struct stage_times {
   std::atomic<std::int64_t> reading = 0, encoding = 0, writing = 0;
 };
 
+// A file of the output in the making.
+struct shard {
+  output file;
+  blocq::gguf::writer out{};
+  std::size_t tensors = 0;
+
+  explicit shard(const std::string& path) : file(path) {}
+};
+
 // What becomes of one tensor: its new bytes, and a scale beside it if it has units.
 struct step {
   const conversion& c;
   std::vector<float> units;  // of each matrix of an nvfp4 tensor in its two-level form
-  std::size_t index;         // in the output
+  shard& to;
+  std::size_t index;  // in that file
 };
 
 // Elements that go to a thread at once: whole blocks of any format, and whole rows if columns have importance.
-std::size_t granule_of(const conversion_job& job, const model::tensor& t) {
+std::size_t granule_of(const conversion_job& job, const conversion& c) {
   constexpr std::size_t some_blocks = 4096;
+  const model::tensor& t = *c.source;
   const bool weighted = job.importance != nullptr && !job.importance->find(t, 0).empty();
-  return weighted ? t.row_elements() : some_blocks;
+  return weighted || c.target->importance_required ? t.row_elements() : some_blocks;
 }
 
 // Calls f(first, last, matrix) for pieces of a range of elements, at most `size` long and of one matrix each.
@@ -88,8 +100,9 @@ void each_piece(const model::tensor& t, std::size_t first, std::size_t last, std
 void convert_elements(const conversion_job& job, const step& s, std::size_t first, std::size_t last, std::byte* out,
                       stage_times& times) {
   const model::tensor& t = *s.c.source;
-  const std::size_t granule = granule_of(job, t);
+  const std::size_t granule = granule_of(job, s.c);
   std::vector<float> floats;
+  const std::vector<float> alike(s.c.target->importance_required ? t.row_elements() : 0, 1.0f);
   each_piece(t, first, last, std::max<std::size_t>(1, batch_elements / granule) * granule,
              [&](std::size_t begin, std::size_t end, std::size_t matrix) {
                stopwatch watch;
@@ -98,6 +111,7 @@ void convert_elements(const conversion_job& job, const step& s, std::size_t firs
                times.reading += watch.lap();
                encode_settings settings{.best = job.best};
                if (job.importance != nullptr) settings.importance = job.importance->find(t, matrix);
+               if (settings.importance.empty()) settings.importance = alike;
                const auto done = s.units.empty() ? s.c.target->encode(floats, out, settings)
                                                  : encode_nvfp4_blocks(floats, s.units[matrix], out, settings);
                if (!done) refuse(done, t, *s.c.target, floats, begin);
@@ -141,28 +155,40 @@ bool all_ones(const std::vector<float>& units) {
   return std::all_of(units.begin(), units.end(), [](float u) { return u == 1.0f; });
 }
 
-}  // namespace
-
-conversion_result convert(const model& source, const conversion_job& job, const std::string& path) {
-  output file(path);
-  blocq::gguf::writer out;
+// The model's keys in their order, with what the job sets in place or at the end.
+void add_metadata(const model& source, const conversion_job& job, blocq::gguf::writer& out) {
   auto missing = job.metadata;
+  const auto add = [&](std::string_view key, const conversion_job::metadata_value& value) {
+    if (const auto* text = std::get_if<std::string>(&value))
+      out.add(key, std::string_view(*text));
+    else
+      out.add(key, std::get<std::uint32_t>(value));
+  };
   for (const auto& [key, value] : source.metadata()) {
-    const auto set = missing.find(std::string(key));
+    const auto set =
+        std::find_if(missing.begin(), missing.end(), [&, &k = key](const auto& m) { return m.first == k; });
     if (set == missing.end()) {
       out.add(key, value);
     } else {
-      out.add(key, set->second);
+      add(key, set->second);
       missing.erase(set);
     }
   }
-  for (const auto& [key, value] : missing) out.add(key, value);
+  for (const auto& [key, value] : missing) add(key, value);
+}
+
+}  // namespace
+
+conversion_result convert(const model& source, const conversion_job& job, const std::vector<std::string>& paths) {
+  std::deque<shard> shards;
+  for (const std::string& path : paths) shards.emplace_back(path);
+  add_metadata(source, job, shards.front().out);
 
   conversion_result result;
   std::vector<step> steps;
   std::uint64_t elements = 0;
-  std::size_t index = 0;
-  for (const conversion& c : job.tensors) {
+  for (std::size_t i = 0; i < job.tensors.size(); ++i) {
+    const conversion& c = job.tensors[i];
     const model::tensor& t = *c.source;
     if (t.scales != nullptr) {
       const conversion& weight = job.tensors[static_cast<std::size_t>(t.scales - source.set().tensors().data())];
@@ -172,24 +198,33 @@ conversion_result convert(const model& source, const conversion_job& job, const 
       }
     }
     elements += t.elements();
-    steps.push_back({c, find_units(job, c), index++});
-    out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims}, t.bytes());
+    shard& to = shards[shards.size() == 1 ? 0 : source.file_of(i)];
+    steps.push_back({c, find_units(job, c), to, to.tensors++});
+    to.out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims}, t.bytes());
     if (all_ones(steps.back().units)) continue;
     const std::uint64_t count = steps.back().units.size();
-    out.add_tensor(scale_name(t.name), 0, {&count, 1});
+    to.out.add_tensor(scale_name(t.name), 0, {&count, 1});
+    ++to.tensors;
     ++result.scales_written;
-    ++index;
   }
-  if (const auto planned = out.plan(); !planned) throw failure(printable(path) + ": " + planned.message());
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    auto& [file, out, tensors] = shards[i];
+    if (shards.size() > 1) {
+      out.add("split.no", static_cast<std::uint16_t>(i));
+      out.add("split.count", static_cast<std::uint16_t>(shards.size()));
+      out.add("split.tensors.count", static_cast<std::int32_t>(steps.size() + result.scales_written));
+    }
+    if (const auto planned = out.plan(); !planned) throw failure(printable(paths[i]) + ": " + planned.message());
+    file.check(out.begin(file));
+  }
 
-  file.check(out.begin(file));
   progress bar(job.verb, elements);
   std::vector<std::byte> chunk;
   stage_times times;
-  const auto write = [&](std::size_t tensor, std::span<const std::byte> bytes) {
+  const auto write = [&](shard& to, std::size_t tensor, std::span<const std::byte> bytes) {
     check_interrupt();
     stopwatch watch;
-    file.check(out.write(tensor, bytes));
+    to.file.check(to.out.write(tensor, bytes));
     times.writing += watch.lap();
   };
   for (const step& s : steps) {
@@ -198,11 +233,11 @@ conversion_result convert(const model& source, const conversion_job& job, const 
     if (c.target == nullptr || !c.ready.empty()) {
       const std::span<const std::byte> bytes = c.ready.empty() ? t.data : c.ready;
       for (std::size_t at = 0; at < bytes.size(); at += chunk_elements)
-        write(s.index, bytes.subspan(at, std::min(chunk_elements, bytes.size() - at)));
+        write(s.to, s.index, bytes.subspan(at, std::min(chunk_elements, bytes.size() - at)));
       source.release(t.data);
       bar.advance(t.elements());
     } else {
-      const std::size_t granule = granule_of(job, t);
+      const std::size_t granule = granule_of(job, c);
       const std::size_t size = std::max<std::size_t>(1, chunk_elements * job.threads / granule) * granule;
       for (std::size_t first = 0; first < t.elements(); first += size) {
         const std::size_t last = std::min<std::size_t>(first + size, t.elements());
@@ -211,20 +246,22 @@ conversion_result convert(const model& source, const conversion_job& job, const 
           convert_elements(job, s, first + begin * granule, std::min(first + end * granule, last),
                            chunk.data() + c.target->bytes_for(begin * granule), times);
         });
-        write(s.index, chunk);
+        write(s.to, s.index, chunk);
         const format_entry& from = *format_of(t);
         source.release(t.data.subspan(from.bytes_for(first), from.bytes_for(last - first)));
         bar.advance(last - first);
       }
     }
-    if (!all_ones(s.units)) write(s.index + 1, image_of(s.units));
+    if (!all_ones(s.units)) write(s.to, s.index + 1, image_of(s.units));
   }
   stopwatch watch;
-  file.check(out.finish());
-  file.commit();
+  for (shard& s : shards) {
+    s.file.check(s.out.finish());
+    result.file_size += s.out.file_size();
+  }
+  for (shard& s : shards) s.file.commit();
   times.writing += watch.lap();
   const auto seconds = [](std::int64_t sum, unsigned threads) { return 1e-9 * static_cast<double>(sum) / threads; };
-  result.file_size = out.file_size();
   result.reading = seconds(times.reading, job.threads);
   result.encoding = seconds(times.encoding, job.threads);
   result.writing = seconds(times.writing, 1);

@@ -7,8 +7,9 @@
 #include "model.hpp"
 
 #include <cstdint>
-#include <map>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 // One tensor of the output: in `target`'s format, or byte for byte as it is if that is null. If its bytes are `ready`
@@ -25,8 +26,11 @@ struct conversion_job {
   unsigned threads = 1;
   const importance_file* importance = nullptr;
   bool best = false;
-  std::vector<conversion> tensors = {};                // one for each tensor of the model, in its order
-  std::map<std::string, std::uint32_t> metadata = {};  // keys to set; all others are copied
+  std::vector<conversion> tensors = {};  // one for each tensor of the model, in its order
+  using metadata_value = std::variant<std::uint32_t, std::string>;
+  std::vector<std::pair<std::string, metadata_value>> metadata = {};  // keys to set; all others are copied
+
+  void set(std::string key, metadata_value value) { metadata.emplace_back(std::move(key), std::move(value)); }
 };
 
 // What came of it. The stages' times are seconds; reading, which makes floats of what is read, and encoding are done by
@@ -37,11 +41,12 @@ struct conversion_result {
   double reading = 0, encoding = 0, writing = 0;
 };
 
-// Streams the model through the job into a file, a bounded number of elements at a time; of whole rows if columns have
-// importance. The scale of a tensor that gets new bytes is multiplied in and left out; nvfp4 tensors get one, where it
-// has a place. The bytes do not depend on the number of threads. The file appears when it is complete; after a failure
-// there is none. Throws failure, naming tensor and element if a weight cannot be held.
-conversion_result convert(const model& source, const conversion_job& job, const std::string& path);
+// Streams the model through the job into a file, or into as many as the model has, a bounded number of elements at a
+// time; of whole rows if columns have importance. The scale of a tensor that gets new bytes is multiplied in and left
+// out; nvfp4 tensors get one, where it has a place. The bytes do not depend on the number of threads. The files appear
+// when all are complete; after a failure there are none. Throws failure, naming tensor and element if a weight cannot
+// be held.
+conversion_result convert(const model& source, const conversion_job& job, const std::vector<std::string>& paths);
 
 // The value of general.file_type for a file whose matrices are mostly of this format.
 std::uint32_t file_type_of(const format_entry& format);

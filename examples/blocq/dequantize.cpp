@@ -9,7 +9,7 @@ int dequantize(const dequantize_options& o) {
   const model source(o.in);
   const format_entry& target = *find_format(o.type);
   conversion_job job{"dequantizing", o.threads};
-  job.metadata["general.file_type"] = file_type_of(target);
+  job.set("general.file_type", file_type_of(target));
   std::size_t changed = 0;
   for (const auto& t : source.tensors()) {
     require_known(t);
@@ -19,7 +19,7 @@ int dequantize(const dequantize_options& o) {
     changed += blocks ? 1u : 0u;
   }
   if (changed == 0) throw failure(printable(o.in) + ": no tensor is in a block format");
-  const conversion_result result = convert(source, job, o.out);
+  const conversion_result result = convert(source, job, {o.out});
   std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " decoded to "
             << target.name << "; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes())
             << '\n'

@@ -4,7 +4,7 @@
 #include "files.hpp"
 #include "terminal.hpp"
 
-importance_file::importance_file(const std::string& path) : path_(path) {
+importance_file::importance_file(const std::string& path, double least) : path_(path), least_(least) {
   const auto file = open_input(path);
   auto table = blocq::calib::importance_table::read(file.bytes());
   if (!table) throw failure(printable(path) + ": not an importance file: " + table.message());
@@ -19,7 +19,7 @@ bool importance_file::prepare(const blocq::gguf::tensor_info& tensor) {
     throw failure(printable(path_) + ": " + std::to_string(layer->sums.size()) + " weights for tensor '" +
                   printable(tensor.name) + "', which needs " + std::to_string(columns * matrices) + " (" +
                   std::to_string(columns) + " columns, " + std::to_string(matrices) + " matrices)");
-  weights_.try_emplace(std::string(tensor.name), layer->weights(columns));
+  weights_.try_emplace(std::string(tensor.name), layer->weights(columns, least_));
   return true;
 }
 

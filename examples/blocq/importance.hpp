@@ -11,8 +11,12 @@
 
 class importance_file {
  public:
-  // Either form of llama.cpp's imatrix files. Throws failure with the path and the reason.
-  explicit importance_file(const std::string& path);
+  // Either form of llama.cpp's imatrix files; no column weighs less than `least` times its matrix's mean. Throws
+  // failure with the path and the reason.
+  explicit importance_file(const std::string& path, double least = 0);
+
+  const std::string& path() const { return path_; }
+  const blocq::calib::importance_table& table() const { return table_; }
 
   // Makes the weights for a tensor ready; false if the file says nothing about it. Throws failure if it has weights for
   // it, but of another number.
@@ -23,6 +27,7 @@ class importance_file {
 
  private:
   std::string path_;
+  double least_;
   blocq::calib::importance_table table_;
   std::map<std::string, std::vector<float>, std::less<>> weights_;
 };

@@ -65,23 +65,37 @@ int run(int argc, char** argv) {
   quantize_options q;
   command = add("quantize", "Write a copy with its matrices in block formats", [&] { return quantize(q); });
   command->add_option("IN", q.in, model_help)->required();
-  command->add_option("OUT", q.out, output_help)->required();
+  command->add_option("OUT", q.out, "File to write; it appears when it is complete. Not needed with --dry-run");
   auto* format = command->add_option_group("Format")->require_option(1);
   format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them");
   format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m");
   command->add_flag("--best", q.best, best_help);
   command->add_option("--imatrix,--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
+  command
+      ->add_option("--least-importance", q.least_importance,
+                   "No column weighs less than so many times the mean of its matrix; with --best 1e-6 by itself")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--method", q.method, "How weights are rounded: rtn (each for itself), gptq, awq or awq+gptq")
       ->check(CLI::IsMember({"rtn", "gptq", "awq", "awq+gptq"}))
       ->capture_default_str();
   command->add_option("--calibration", q.calibration, "Text file for the methods other than rtn, of a llama model");
   add_windows(command, q.context, q.windows);
+  command
+      ->add_option("--tensor-type", q.tensor_types, "REGEX=TYPE: another type for tensors whose name contains a match")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--output-tensor-type", q.output_type, "Another type for the output");
+  command->add_option("--token-embedding-type", q.token_embedding_type, "Another type for the token embeddings");
+  command->add_flag("--pure", q.pure, "Give all matrices the type that most of a mix have");
+  command->add_flag("--force", q.force, "Do without importance weights where they are needed");
+  command->add_flag("--keep-split", q.keep_split, "Write a split set as one, OUT-00001-of-0000N.gguf and so on");
+  command->add_flag("--dry-run", q.dry_run, "Only show which type each tensor would get");
   command->add_option("--include", q.include, "Only tensors whose name contains a match of this regular expression");
   command->add_option("--exclude", q.exclude, "Not those whose name contains a match of this one");
   add_threads(command, q.threads);
   command->footer(
-      "Vectors, norms, expert routers and convolutions stay as they are. A tensor whose rows are not whole\n"
-      "blocks gets a fallback type and is listed.");
+      "Vectors, norms, expert routers and other small matrices stay as they are, and all whose names do not end\n"
+      "in 'weight'. A tensor whose rows are not whole blocks gets a fallback type and is listed.");
 
   imatrix_options w;
   command = add("imatrix", "Measure which columns of its matrices a llama model uses", [&] { return imatrix(w); });

@@ -4,6 +4,8 @@
 #include "files.hpp"
 #include "terminal.hpp"
 
+#include <blocq/gguf/weights.hpp>
+
 #include <cstring>
 
 namespace gguf = blocq::gguf;
@@ -13,17 +15,6 @@ struct model::storage {
   std::vector<gguf::reader> readers;
   gguf::split_set set;
 };
-
-namespace {
-
-std::string shard_path(gguf::split_name name, std::uint32_t number) {
-  name.number = number;
-  std::string text(name.prefix.size() + 32, '\0');
-  text.resize(gguf::format_split_name(name, text).size());
-  return text;
-}
-
-}  // namespace
 
 model::model(const std::string& path, bool any_byte_order) : storage_(std::make_unique<storage>()) {
   const auto add = [&](const std::string& file) {
@@ -42,7 +33,7 @@ model::model(const std::string& path, bool any_byte_order) : storage_(std::make_
                     " files of a set, but is not named NAME-00001-of-" + "0000N.gguf, so the others cannot be found");
     *storage_ = {};
     files_.clear();
-    for (std::uint32_t i = 1; i <= name->count; ++i) add(shard_path(*name, i));
+    for (std::uint32_t i = 1; i <= name->count; ++i) add(shard_path({name->prefix, i, name->count}));
   }
   auto opened = gguf::split_set::open(storage_->readers);
   if (!opened) throw failure(printable(path) + ": " + opened.message());
@@ -79,13 +70,23 @@ const model::tensor* model::find(std::string_view name) const {
   return found == nullptr ? nullptr : &tensors_[static_cast<std::size_t>(found - set().tensors().data())];
 }
 
+std::size_t model::file_of(std::size_t index) const {
+  std::size_t file = 0;
+  while (index >= storage_->readers[file].tensors().size()) index -= storage_->readers[file++].tensors().size();
+  return file;
+}
+
 const format_entry* format_of(const gguf::tensor_info& tensor) { return find_format(tensor.type); }
 
-bool is_weight_matrix(const gguf::tensor_info& tensor) {
-  if (tensor.rows() < 2 || format_of(tensor) == nullptr) return false;
-  for (const char* part : {"norm", "ffn_gate_inp", "conv1d", "shortconv"})
-    if (tensor.name.find(part) != std::string_view::npos) return false;
-  return true;
+bool is_weight_matrix(const model& m, const gguf::tensor_info& tensor) {
+  const auto architecture = m.reader().get<std::string_view>("general.architecture");
+  return format_of(tensor) != nullptr && gguf::is_weight(tensor, architecture.value_or(""));
+}
+
+std::string shard_path(const gguf::split_name& name) {
+  std::string text(name.prefix.size() + 32, '\0');
+  text.resize(gguf::format_split_name(name, text).size());
+  return text;
 }
 
 void read_elements(const model::tensor& tensor, std::size_t first, std::span<float> out) {

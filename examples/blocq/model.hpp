@@ -4,6 +4,7 @@
 
 #include "catalog.hpp"
 
+#include <blocq/gguf/reader.hpp>
 #include <blocq/gguf/scale.hpp>
 #include <blocq/gguf/split.hpp>
 
@@ -38,6 +39,8 @@ class model {
   const blocq::gguf::split_set& set() const;
   const blocq::gguf::reader& reader() const { return set().first(); }
   const tensor* find(std::string_view name) const;
+  // The number in files() of the one that holds tensors()[index].
+  std::size_t file_of(std::size_t index) const;
   // Gives the memory of a part of a tensor back to the system; it can be read again.
   void release(std::span<const std::byte> part) const;
 
@@ -53,9 +56,11 @@ class model {
 // known.
 const format_entry* format_of(const blocq::gguf::tensor_info& tensor);
 
-// What gets quantized: not vectors, nor the few small tensors that models are sensitive to (norms, the router of
-// experts, convolutions).
-bool is_weight_matrix(const blocq::gguf::tensor_info& tensor);
+// What gets quantized: weights, as gguf::is_weight has them, of a type that is somebody's.
+bool is_weight_matrix(const model& m, const blocq::gguf::tensor_info& tensor);
+
+// The path of a shard: a name that gguf::format_split_name writes.
+std::string shard_path(const blocq::gguf::split_name& name);
 
 // out.size() elements from number `first` on as floats, times their scale. Both numbers are whole blocks. The tensor is
 // of a known format.

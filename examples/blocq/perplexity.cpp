@@ -130,8 +130,8 @@ std::vector<std::string> weights_text(const model& file, const model& base, unsi
   error_sums error;
   for (const model::tensor& t : base.tensors()) {
     const model::tensor* const other = file.find(t.name);
-    if (!is_weight_matrix(t) || other == nullptr || format_of(*other) == nullptr || other->elements() != t.elements() ||
-        other->row_elements() != t.row_elements())
+    if (!is_weight_matrix(base, t) || other == nullptr || format_of(*other) == nullptr ||
+        other->elements() != t.elements() || other->row_elements() != t.row_elements())
       continue;
     elements += t.elements();
     bytes += other->data.size();

@@ -5,6 +5,7 @@
 #include "terminal.hpp"
 
 #include <blocq/calib/mix.hpp>
+#include <blocq/gguf/split.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -17,50 +18,6 @@ namespace {
 namespace calib = blocq::calib;
 using blocq::gguf::tensor_info;
 
-// What the rules of a mix ask of the model.
-calib::mix_model describe(const model& source, bool importance) {
-  const std::string architecture(source.reader().get<std::string_view>("general.architecture").value_or("llama"));
-  const auto count = [&](const char* key, std::uint32_t otherwise) {
-    return source.reader().get<std::uint32_t>(architecture + '.' + key).value_or(otherwise);
-  };
-  const std::uint32_t heads = count("attention.head_count", 1);
-  return {.layers = count("block_count", 1),
-          .heads_per_kv = heads / std::max(1u, count("attention.head_count_kv", heads)),
-          .experts = std::max(1u, count("expert_count", 1)),
-          .importance = importance,
-          .tied_output = source.find("output.weight") == nullptr};
-}
-
-// Which format each matrix gets: one for all of them, or what a mix says.
-class type_choice {
- public:
-  type_choice(const quantize_options& o, const model& source) : model_(describe(source, !o.importance.empty())) {
-    if (o.mix.empty()) {
-      pure_ = &output_type(o.type);
-    } else if (mix_ = calib::find_mix(o.mix); mix_ == nullptr) {
-      std::string known;
-      for (const calib::mix_info& m : calib::all_mixes()) known += std::string(known.empty() ? "" : ", ") + m.name;
-      throw failure("there is no mix '" + printable(o.mix) + "'; there are " + known);
-    }
-  }
-
-  std::string name() const { return mix_ != nullptr ? "the mix " + std::string(mix_->name) : std::string(pure_->name); }
-  std::uint32_t file_type() const { return mix_ != nullptr ? mix_->file_type : file_type_of(*pure_); }
-  bool of_blocks() const { return mix_ != nullptr || pure_->block_size > 1; }
-
-  // For rows of `columns` elements, whatever they are in the tensor itself.
-  const format_entry& format_for(const tensor_info& t, std::size_t columns) const {
-    if (mix_ == nullptr) return *find_format(calib::fallback_type(*pure_->gguf_id, columns));
-    return *find_format(
-        calib::type_for(mix_->id, calib::describe_tensor(t.name, columns, t.dims[2] * t.dims[3]), model_));
-  }
-
- private:
-  const format_entry* pure_ = nullptr;
-  const calib::mix_info* mix_ = nullptr;
-  calib::mix_model model_;
-};
-
 std::regex compile(const std::string& pattern) {
   try {
     return std::regex(pattern);
@@ -68,48 +25,226 @@ std::regex compile(const std::string& pattern) {
     throw failure("the pattern '" + printable(pattern) + "' is not a regular expression: " + e.what());
   }
 }
+bool matches(const std::regex& pattern, const tensor_info& t) {
+  return std::regex_search(t.name.begin(), t.name.end(), pattern);
+}
 
-// A row of so many elements is whole blocks of every format.
-constexpr std::size_t any_format_fits = 256;
+// The formats of tensors that options name.
+class type_overrides {
+ public:
+  explicit type_overrides(const quantize_options& o)
+      : output_{"--output-tensor-type", o.output_type}, embedding_{"--token-embedding-type", o.token_embedding_type} {
+    for (option* end : {&output_, &embedding_})
+      if (!end->value.empty()) end->format = &output_type(end->value);
+    for (const std::string& text : o.tensor_types) {
+      const std::size_t at = text.rfind('=');
+      if (at == std::string::npos || at == 0 || at + 1 == text.size())
+        throw failure("--tensor-type is a REGEX=TYPE, not '" + printable(text) + "'");
+      patterns_.push_back({"--tensor-type", text, &output_type(text.substr(at + 1)), compile(text.substr(0, at))});
+    }
+  }
+
+  // Null if none names it. `is_output`: a token embedding that is the output too.
+  const format_entry* find(const tensor_info& t, calib::tensor_role role, bool is_output) {
+    const format_entry* named = nullptr;
+    const auto take = [&](option& o) {
+      o.used = true;
+      if (named == nullptr) named = o.format;
+    };
+    if (role == calib::tensor_role::output) take(output_);
+    if (role == calib::tensor_role::token_embedding) take(embedding_);
+    for (option& p : patterns_)
+      if (matches(p.pattern, t)) take(p);
+    if (is_output) take(output_);
+    return named;
+  }
+
+  // Throws failure if one named nothing.
+  void check_used() const {
+    const auto check = [](const option& o) {
+      if (o.format != nullptr && !o.used)
+        throw failure(o.name + " '" + printable(o.value) + "': no matrix of the model is meant by that");
+    };
+    check(output_);
+    check(embedding_);
+    for (const option& p : patterns_) check(p);
+  }
+
+ private:
+  struct option {
+    std::string name, value;
+    const format_entry* format = nullptr;
+    std::regex pattern = {};
+    bool used = false;
+  };
+  option output_, embedding_;
+  std::vector<option> patterns_;
+};
+
+// Which format each tensor gets: one for all weights, or what a mix says, but for those that an option names.
+class type_choice {
+ public:
+  struct choice {
+    const format_entry* wanted = nullptr;  // by whole rows
+    const format_entry* format = nullptr;  // by its own
+    bool wants_importance = false;         // llama.cpp does not go without
+  };
+
+  type_choice(const quantize_options& o, const model& source) : pure_(o.mix.empty() || o.pure) {
+    if (o.mix.empty()) {
+      base_ = &output_type(o.type);
+    } else if (mix_ = calib::find_mix(o.mix); mix_ != nullptr) {
+      base_ = find_format(mix_->type);
+    } else {
+      std::string known;
+      for (const calib::mix_info& m : calib::all_mixes()) known += std::string(known.empty() ? "" : ", ") + m.name;
+      throw failure("there is no mix '" + printable(o.mix) + "'; there are " + known);
+    }
+    type_overrides overrides(o);
+    const std::vector<tensor_info> tensors(source.tensors().begin(), source.tensors().end());
+    const calib::mix_model shape = calib::describe_model(source.reader(), tensors, !o.importance.empty());
+    const calib::mix m = mix_ != nullptr ? mix_->id : calib::mix::f32;
+    std::vector<calib::mix_tensor> described = calib::describe_tensors(m, shape, tensors);
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      choice& c = choices_.emplace_back();
+      if (!is_weight_matrix(source, tensors[i])) continue;
+      calib::mix_tensor& t = described[i];
+      const bool is_output = shape.tied_output && t.role == calib::tensor_role::token_embedding;
+      if (const format_entry* named = overrides.find(tensors[i], t.role, is_output); named != nullptr || pure_) {
+        c.wanted = named != nullptr ? named : base_;
+        c.format = find_format(calib::fallback_type(*c.wanted->gguf_id, t.columns));
+      } else {
+        c.format = find_format(calib::type_for(m, t, shape));
+        t.columns = any_format_fits;
+        c.wanted = find_format(calib::type_for(m, t, shape));
+      }
+      c.wants_importance = calib::wants_importance(*c.format->gguf_id, t.role, m);
+    }
+    overrides.check_used();
+  }
+
+  std::string name() const {
+    return mix_ != nullptr ? "the mix " + std::string(mix_->name) + (pure_ ? ", pure" : "") : std::string(base_->name);
+  }
+  std::uint32_t file_type() const { return mix_ != nullptr ? mix_->file_type : file_type_of(*base_); }
+  bool of_blocks() const { return mix_ != nullptr || base_->block_size > 1; }
+  // For tensor number i of the model; null formats where it stays as it is.
+  const choice& operator[](std::size_t i) const { return choices_[i]; }
+
+ private:
+  // A row of so many elements is whole blocks of every format.
+  static constexpr std::size_t any_format_fits = 256;
+
+  const format_entry* base_ = nullptr;
+  const calib::mix_info* mix_ = nullptr;
+  bool pure_;
+  std::vector<choice> choices_;
+};
+
+// Refuses a tensor that needs importance weights and has none, and says what helps.
+[[noreturn]] void refuse_without_importance(const quantize_options& o, const tensor_info& t, const format_entry& f) {
+  std::string pattern = "^";
+  for (const char c : printable(t.name))
+    pattern += (std::string_view("^$\\.*+?()[]{}|").find(c) != std::string_view::npos ? "\\" : "") + std::string(1, c);
+  pattern += '$';
+  std::string help = o.importance.empty() ? "--imatrix gives them, " : "";
+  if (o.mix.empty() && calib::find_mix(f.name) != nullptr)
+    help += "--mix " + std::string(f.name) + " keeps what matters finer, ";
+  throw failure("tensor '" + printable(t.name) + "': " + std::string(f.name) +
+                " needs importance weights, and there are none for it; " + help + "--exclude '" + pattern +
+                "' leaves it as it is, --force does without");
+}
+
+// What llama-quantize notes about where the weights came from.
+void note_importance(const importance_file& file, conversion_job& job) {
+  const calib::importance_table& table = file.table();
+  job.set("quantize.imatrix.file", file.path());
+  if (!table.datasets.empty()) job.set("quantize.imatrix.dataset", table.datasets.front());
+  job.set("quantize.imatrix.entries_count", static_cast<std::uint32_t>(table.layers().size()));
+  if (table.chunks != 0) job.set("quantize.imatrix.chunks_count", table.chunks);
+}
+
+// The files that a model in several of them is written to; OUT is their name without numbers, or one of theirs.
+std::vector<std::string> paths_of(const quantize_options& o, const model& source) {
+  const std::size_t count = source.files().size();
+  if (!o.keep_split || count == 1) return {o.out};
+  blocq::gguf::split_name name{o.out, 1, static_cast<std::uint32_t>(count)};
+  if (const auto given = blocq::gguf::parse_split_name(o.out); given && given->count == count)
+    name.prefix = given->prefix;
+  else if (name.prefix.ends_with(".gguf"))
+    name.prefix.remove_suffix(5);
+  std::vector<std::string> paths;
+  for (; name.number <= count; ++name.number) paths.push_back(shard_path(name));
+  return paths;
+}
+
+// What would come of a job.
+void show_plan(const conversion_job& job, std::ostream& out) {
+  table list({"tensor", ">shape", "type", "becomes", ">bytes"});
+  std::uint64_t before = 0, after = 0, elements = 0;
+  for (const conversion& c : job.tensors) {
+    const tensor_info& t = *c.source;
+    const std::uint64_t bytes = c.target != nullptr ? c.target->bytes_for(t.elements()) : t.bytes();
+    list.row({printable(t.name), shape_text(t), t.type_name(), c.target != nullptr ? std::string(c.target->name) : "",
+              count_text(bytes)});
+    before += t.bytes();
+    after += bytes;
+    elements += t.elements();
+  }
+  const auto bits = [&](std::uint64_t bytes) {
+    return number_text(8 * static_cast<double>(bytes) / static_cast<double>(elements), 4);
+  };
+  out << list << "all of them would be " << bytes_text(after) << " (" << bits(after) << " bits per weight), were "
+      << bytes_text(before) << " (" << bits(before) << ")\n";
+}
 
 }  // namespace
 
 int quantize(const quantize_options& o) {
+  if (o.out.empty() && !o.dry_run) throw failure("OUT is required");
   if (o.method != "rtn" && o.calibration.empty())
     throw failure("the method " + o.method + " needs a text: --calibration");
   const std::regex include = compile(o.include), exclude = compile(o.exclude);
   const model source(o.in);
-  const type_choice wanted(o, source);
+  const type_choice chosen(o, source);
   std::optional<importance_file> importance;
-  if (!o.importance.empty()) importance.emplace(o.importance);
+  // A longer search goes by the weights alone.
+  const double least =
+      o.best ? std::max(o.least_importance, calib::layer_importance::guarded_least) : o.least_importance;
+  if (!o.importance.empty()) importance.emplace(o.importance, least);
 
   conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr, o.best};
-  job.metadata["general.file_type"] = wanted.file_type();
-  if (wanted.of_blocks()) job.metadata["general.quantization_version"] = 2;
+  if (chosen.of_blocks()) job.set("general.quantization_version", std::uint32_t{2});
+  job.set("general.file_type", chosen.file_type());
+  if (importance) note_importance(*importance, job);
 
-  std::size_t quantized = 0, fallen_back = 0, kept = 0, named = 0, weighted = 0;
+  std::size_t quantized = 0, fallen_back = 0, kept = 0, named = 0, weighted = 0, without = 0;
   table fallbacks({"  tensor", ">shape", "not", "but"});
   std::map<std::string, std::size_t> formats;
-  for (const model::tensor& t : source.tensors()) {
-    const auto matches = [&](const std::regex& r) { return std::regex_search(t.name.begin(), t.name.end(), r); };
-    const bool chosen = matches(include) && (o.exclude.empty() || !matches(exclude));
-    if (chosen) require_known(t);
+  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+    const model::tensor& t = source.tensors()[i];
+    const type_choice::choice& choice = chosen[i];
+    const bool meant = matches(include, t) && (o.exclude.empty() || !matches(exclude, t));
+    if (meant) require_known(t);
     conversion c{&t};
-    if (chosen && is_weight_matrix(t)) {
-      c.target = &wanted.format_for(t, t.row_elements());
-      const format_entry& ideal = wanted.format_for(t, any_format_fits);
-      const bool fits = c.target == &ideal;
+    if (choice.format != nullptr && meant) {
+      c.target = choice.format;
+      const bool fits = choice.format == choice.wanted;
       if (!fits)
-        fallbacks.row({"  " + printable(t.name), shape_text(t), std::string(ideal.name), std::string(c.target->name)});
+        fallbacks.row(
+            {"  " + printable(t.name), shape_text(t), std::string(choice.wanted->name), std::string(c.target->name)});
       if (c.target == format_of(t)) c.target = nullptr;  // it is that already
       if (c.target != nullptr) ++(fits ? quantized : fallen_back);
     }
     const bool has_weights = c.target != nullptr && importance && importance->prepare(t);
     named += has_weights ? 1u : 0u;
     weighted += has_weights && (c.target->importance || o.best) ? 1u : 0u;
-    if (c.target != nullptr && c.target->importance_required && !has_weights)
-      throw failure("tensor '" + printable(t.name) + "': " + std::string(c.target->name) +
-                    " needs importance weights, and there are none for it");
+    // What is calibrated measures for itself what matters.
+    if (c.target != nullptr && !has_weights &&
+        (c.target->importance_required || (choice.wants_importance && o.method == "rtn"))) {
+      if (!o.force && !o.dry_run) refuse_without_importance(o, t, *c.target);
+      ++without;
+    }
     if (c.target == nullptr)
       ++kept;
     else
@@ -119,6 +254,12 @@ int quantize(const quantize_options& o) {
   if (quantized + fallen_back == 0) throw failure("no tensor would change");
   if (importance && named == 0)
     throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
+  if (o.dry_run) {
+    show_plan(job, std::cout);
+    if (without != 0) std::cout << without << " of them need importance weights, or --force\n";
+    if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
+    return exit_done;
+  }
 
   calibrated_tensors calibrated;
   if (o.method != "rtn") {
@@ -145,19 +286,22 @@ int quantize(const quantize_options& o) {
     throw failure("this program was built without Eigen 3, which the method " + o.method + " needs");
 #endif
   }
-  const conversion_result result = convert(source, job, o.out);
-  std::cout << printable(o.out) << ": " << quantized << (quantized == 1 ? " tensor" : " tensors") << " quantized to "
-            << wanted.name() << ", ";
+  const std::vector<std::string> paths = paths_of(o, source);
+  const conversion_result result = convert(source, job, paths);
+  std::cout << printable(paths.front())
+            << (paths.size() > 1 ? " and " + std::to_string(paths.size() - 1) + " more: " : ": ") << quantized
+            << (quantized == 1 ? " tensor" : " tensors") << " quantized to " << chosen.name() << ", ";
   if (fallen_back != 0) std::cout << fallen_back << " to a fallback type, ";
   std::cout << kept - result.scales_folded << " kept; " << bytes_text(result.file_size) << ", was "
             << bytes_text(source.file_bytes()) << '\n';
-  if (!o.mix.empty()) {
+  if (!o.mix.empty() || formats.size() > 1) {
     std::string list;
     for (const auto& [name, count] : formats) list += (list.empty() ? "" : ", ") + std::to_string(count) + " " + name;
     std::cout << list << '\n';
   }
   std::cout << scales_text(result) << stages_text(result, o.threads) << '\n';
   if (importance) std::cout << "importance weights for " << weighted << " of them\n";
+  if (without != 0) std::cout << "without importance weights that they need: " << without << '\n';
   if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
   return exit_done;
 }

@@ -103,20 +103,26 @@ TEST_CASE("the sums do not lose small tokens among many") {
   CHECK(t.find("a")->sums.front() == 0x1p40 + 1);
 }
 
-TEST_CASE("weights are means, 1 where nothing was seen, and never nothing among others") {
+TEST_CASE("weights are means, 1 where nothing was seen, and no less than is asked for") {
   CHECK(layer_importance{{4, 8, 12}, {4}}.weights(3) == std::vector<float>{1, 2, 3});
   CHECK(layer_importance{{4, 8, 0, 0, 6, 2}, {4, 0, 2}}.weights(2) == std::vector<float>{1, 2, 1, 1, 3, 1});
   CHECK(layer_importance{{0, 0}, {3}}.weights(2) == std::vector<float>{0, 0});
-  const auto w = layer_importance{{0, 8, 16}, {2}}.weights(3);
+  CHECK(layer_importance{{0, 8, 1e-12}, {2}}.weights(3) == std::vector<float>{0, 4, 5e-13f});
+  // Quotients of floats, as llama-quantize has them.
+  const float third = 0.1f / 3.0f;
+  CHECK(layer_importance{{0.1f}, {3}}.weights(1).front() == third);
+
+  constexpr double least = layer_importance::guarded_least;
+  const auto w = layer_importance{{0, 8, 16}, {2}}.weights(3, least);
   CHECK(w[0] == 4e-6f);
   CHECK(w[1] == 4);
-  // Legacy: one count for two matrices, each with its own mean.
-  const auto v = layer_importance{{0, 8, 0, 8e6}, {1}}.weights(2);
+  // One count for two matrices, each with its own mean.
+  const auto v = layer_importance{{0, 8, 0, 8e6}, {1}}.weights(2, least);
   CHECK(v[0] == 4e-6f);
   CHECK(v[2] == 4.0f);
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const auto u = layer_importance{{nan, -3, 1e300, 4}, {2}}.weights(4);
-  CHECK(u == std::vector<float>{5e-7f, 5e-7f, 5e-7f, 2});
+  CHECK(layer_importance{{nan, -3, 1e300, 4}, {2}}.weights(4) == std::vector<float>{0, 0, 0, 2});
+  CHECK(layer_importance{{nan, -3, 1e300, 4}, {2}}.weights(4, least) == std::vector<float>{5e-7f, 5e-7f, 5e-7f, 2});
 }
 
 TEST_CASE("tables add up") {
@@ -216,15 +222,48 @@ TEST_CASE("GGUF files, byte by byte") {
     CHECK(t->datasets == std::vector<std::string>{"one"});
     CHECK(t->chunk_size == 512);
   }
-  CHECK(error_of(build({1}, 0, counts.substr(0, 4)), "no counts that fit 'a.in_sum2'") == errc::bad_value);
+  {
+    const auto t = importance_table::read(bytes_of(build({1}, 0, counts.substr(0, 4))));  // one for both matrices
+    REQUIRE(t);
+    CHECK(t->find("a")->weights(2) == std::vector<float>{1, 2, 2.5f, 3.5f});
+  }
+  {
+    const auto t = importance_table::read(bytes_of(build({1, 2}, 0, word(1.5f) + word(0.4f))));  // whole tokens
+    REQUIRE(t);
+    CHECK(t->find("a")->counts == std::vector<double>{2, 0});
+  }
+  CHECK(error_of(build({3}, 0, counts + counts.substr(0, 4)), "no counts that fit 'a.in_sum2'") == errc::bad_value);
   CHECK(error_of(build({1, 2}, 26, counts), "no counts") == errc::bad_value);
   for (const std::uint32_t bits : {0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u})
     CHECK(error_of(build({1, 2}, 0, word(2.0f) + word(bits)),
-                   "'a.counts' has a count that is negative or not finite") == errc::bad_value);
+                   "'a.counts' has a number that is negative or not finite") == errc::bad_value);
   CHECK(error_of(gguf_builder().tensor("a.in_sum2", 0, {1}, "1234").build(), "no counts") == errc::bad_value);
   CHECK(error_of(gguf_builder().tensor("a", 0, {1}, "1234").build(), "*.in_sum2") == errc::bad_value);
   const std::string file = build({1, 2}, 0, counts);
   for (std::size_t size = 0; size < file.size() - 64; ++size) CHECK(error_of(file.substr(0, size)) != errc::ok);
+}
+
+TEST_CASE("sums that cannot be are refused, and what others note beside them is not looked at") {
+  for (const std::uint32_t bits : {0xbf800000u, 0x7f800000u, 0xff800000u, 0x7fc00000u}) {
+    const std::string sums = word(2.0f) + word(bits);
+    const auto file = gguf_builder().tensor("a.in_sum2", 0, {2}, sums).tensor("a.counts", 0, {1}, word(2.0f)).build();
+    CHECK(error_of(file, "'a.in_sum2' has a number that is negative or not finite") == errc::bad_value);
+    const std::string legacy = word(1u) + text("a") + word(2u) + word(2u) + sums;
+    CHECK(error_of(legacy, "'a' has a number that is negative or not finite") == errc::bad_value);
+  }
+  // The four tensors of llama-imatrix 0.7.0.
+  const auto file = gguf_builder()
+                        .string("general.type", "imatrix")
+                        .u32("imatrix.stats_schema", 1)
+                        .tensor("a.in_sum2", 0, {2}, word(2.0f) + word(4.0f))
+                        .tensor("a.counts", 0, {1}, word(2.0f))
+                        .tensor("a.in_sum", 0, {2}, word(-2.0f) + word(0x7fc00000u))
+                        .tensor("a.stats", 0, {2}, word(0x7fc00000u) + word(0xff800000u))
+                        .build();
+  const auto t = importance_table::read(bytes_of(file));
+  REQUIRE(t);
+  CHECK(t->layers().size() == 1);
+  CHECK(t->find("a")->weights(2) == std::vector<float>{1, 2});
 }
 
 TEST_CASE("what a sink does not take is an error") {

@@ -17,7 +17,7 @@ grep -q '>Q8_0</text>' c.svg || fail "the SVG lacks a label"
 expect 0 compare "$F/ragged.gguf" --rows 0
 says "q8_0"
 expect 0 compare "$F/huge.gguf"
-says "q8_0: left out, tensor 'only' is outside its range"
+says "q8_0: left out, tensor 'only.weight' is outside its range"
 says "bf16"
 
 # Zeros are exact in every format, and there is nothing to plot.
@@ -29,7 +29,7 @@ complains "nothing to plot"
 [ ! -e left.csv ] && [ ! -e left.svg ] || fail "an output was left behind"
 
 expect 1 compare "$F/nan.gguf"
-complains "'second'"
+complains "'second.weight'"
 expect 2 compare "$F/integers.gguf"
 complains "no weight matrix"
 expect 2 compare "$DEMO" --rows 1 --csv missing/c.csv

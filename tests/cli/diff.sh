@@ -18,11 +18,11 @@ json /tensors/0/type_b q8_0
 json /differences '[]'
 
 expect 1 diff "$F/whole.gguf" "$F/other_shape.gguf"
-says "tensor 'b' is 256 x 5 in one file and 256 x 6 in the other"
-says "tensor 'c' is only in $F/whole.gguf"
-says "tensor 'e' is only in $F/other_shape.gguf"
+says "tensor 'b.weight' is 256 x 5 in one file and 256 x 6 in the other"
+says "tensor 'c.weight' is only in $F/whole.gguf"
+says "tensor 'e.weight' is only in $F/other_shape.gguf"
 expect 1 diff "$F/whole.gguf" "$F/other_shape.gguf" --json
-json /differences/0 "tensor 'b' is 256 x 5 in one file and 256 x 6 in the other"
+json /differences/0 "tensor 'b.weight' is 256 x 5 in one file and 256 x 6 in the other"
 expect 0 diff "$F/whole.gguf" "$F/split-00002-of-00002.gguf"
 expect 1 diff "$F/nan.gguf" "$F/nan.gguf"
 says nan

@@ -50,13 +50,13 @@ done
 # Weights that no format can hold: which tensor, and where in it.
 for type in q8_0 q4_k mxfp4 f16; do
   expect 2 quantize "$F/nan.gguf" left/x.gguf -t $type --threads 3
-  complains "tensor 'second', row 7, column 33: nan"
+  complains "tensor 'second.weight', row 7, column 33: nan"
   expect 2 quantize "$F/infinite.gguf" left/x.gguf -t $type
-  complains "tensor 'only', row 7, column 33: -inf"
+  complains "tensor 'only.weight', row 7, column 33: -inf"
 done
 for type in q8_0 q4_k f16; do
   expect 2 quantize "$F/huge.gguf" left/x.gguf -t $type --threads 2
-  complains "tensor 'only', row 7, column 33: -1e+30 cannot be written as $type"
+  complains "tensor 'only.weight', row 7, column 33: -1e+30 cannot be written as $type"
 done
 
 # Outputs that cannot be.

@@ -120,15 +120,18 @@ void legacy_importance(const std::string& path, std::string_view name, const std
   put(out, std::string_view("text"));
 }
 
+// Mean squares and how many tokens each matrix saw; one number of tokens may be that of all.
 void gguf_importance(const std::string& path, std::string_view name, std::uint64_t columns,
-                     const std::vector<float>& weights, float count) {
-  auto sums = weights;
-  for (float& x : sums) x *= count;
+                     const std::vector<float>& weights, const std::vector<float>& counts) {
   const std::uint64_t matrices = weights.size() / columns;
+  auto sums = weights;
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] *= counts[counts.size() == 1 ? 0 : i / columns];
   file(path)
       .key("general.type", "imatrix")
+      .array("imatrix.datasets", std::vector<std::string_view>{"text"})
+      .key("imatrix.chunk_count", std::uint32_t{3})
       .floats(std::string(name) + ".in_sum2", {columns, matrices}, sums)
-      .floats(std::string(name) + ".counts", {1, matrices}, std::vector<float>(matrices, count));
+      .floats(std::string(name) + ".counts", {1, counts.size()}, counts);
 }
 
 // The header of a model whose data are a hole in the file.
@@ -195,7 +198,10 @@ void write_files(const std::string& dir) {
       .floats("blk.0.ffn_gate_inp.weight", {256, 4})
       .floats("blk.0.ffn_norm.weight", {256, 2})
       .floats("blk.1.attn_q.weight", {512, 24});
-  file(dir + "/ragged.gguf").floats("by256", {256, 3}).floats("by32", {160, 5}).floats("by4", {172, 7});
+  file(dir + "/ragged.gguf")
+      .floats("by256.weight", {256, 3})
+      .floats("by32.weight", {160, 5})
+      .floats("by4.weight", {172, 7});
   {
     // Weights below what NVFP4 has by itself; experts of very different sizes.
     auto tiny = numbers({256, 16}), experts = numbers({256, 4, 3});
@@ -219,13 +225,25 @@ void write_files(const std::string& dir) {
     for (file* f : {&scaled, &unscaled})
       f->floats("blk.0.ffn_gate_inp.weight", {256, 3}).floats("blk.0.ffn_gate_inp.scale", {256});
   }
+  {
+    // Four layers whose rows are whole blocks of every type.
+    file f(dir + "/llama256.gguf");
+    f.key("llama.block_count", std::uint32_t{4})
+        .floats("token_embd.weight", {256, 4})
+        .floats("output.weight", {256, 4});
+    for (const char layer : {'0', '1', '2', '3'})
+      for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+        f.floats(std::string("blk.") + layer + '.' + name + ".weight", {256, 2});
+  }
   file(dir + "/experts.gguf").floats("blk.0.ffn_up_exps.weight", {256, 6, 3});
-  file(dir + "/nan.gguf").floats("first", {256, 4}).floats("second", {256, 9}, with({256, 9}, 256 * 7 + 33, nan));
-  file(dir + "/infinite.gguf").floats("only", {256, 9}, with({256, 9}, 256 * 7 + 33, -infinity));
-  file(dir + "/huge.gguf").floats("only", {256, 9}, with({256, 9}, 256 * 7 + 33, -1e30f));
+  file(dir + "/nan.gguf")
+      .floats("first.weight", {256, 4})
+      .floats("second.weight", {256, 9}, with({256, 9}, 256 * 7 + 33, nan));
+  file(dir + "/infinite.gguf").floats("only.weight", {256, 9}, with({256, 9}, 256 * 7 + 33, -infinity));
+  file(dir + "/huge.gguf").floats("only.weight", {256, 9}, with({256, 9}, 256 * 7 + 33, -1e30f));
   {
     const std::vector<std::int32_t> integers(256 * 2, 7);
-    file(dir + "/integers.gguf").tensor("table", 26, {256, 2}, integers.data(), integers.size() * 4);
+    file(dir + "/integers.gguf").tensor("table.weight", 26, {256, 2}, integers.data(), integers.size() * 4);
   }
   {
     const std::string escape =
@@ -244,13 +262,20 @@ void write_files(const std::string& dir) {
         .key("split.no", i)
         .key("split.count", std::uint16_t{2})
         .key("split.tensors.count", std::int32_t{4})
-        .floats(i == 0 ? "a" : "c", {256, 3})
-        .floats(i == 0 ? "b" : "d", {256, 5});
-  file(dir + "/whole.gguf").floats("a", {256, 3}).floats("b", {256, 5}).floats("c", {256, 3}).floats("d", {256, 5});
+        .floats(i == 0 ? "a.weight" : "c.weight", {256, 3})
+        .floats(i == 0 ? "b.weight" : "d.weight", {256, 5});
+  file(dir + "/whole.gguf")
+      .floats("a.weight", {256, 3})
+      .floats("b.weight", {256, 5})
+      .floats("c.weight", {256, 3})
+      .floats("d.weight", {256, 5});
   file(dir + "/zeros.gguf")
-      .floats("a", {256, 3}, std::vector<float>(256 * 3))
-      .floats("b", {256, 5}, std::vector<float>(256 * 5));
-  file(dir + "/other_shape.gguf").floats("a", {256, 3}).floats("b", {256, 6}).floats("e", {256, 1});
+      .floats("a.weight", {256, 3}, std::vector<float>(256 * 3))
+      .floats("b.weight", {256, 5}, std::vector<float>(256 * 5));
+  file(dir + "/other_shape.gguf")
+      .floats("a.weight", {256, 3})
+      .floats("b.weight", {256, 6})
+      .floats("e.weight", {256, 1});
   file(dir + "/big_endian.gguf", {.big_endian = true}).key("test.number", std::uint32_t{77}).floats("x", {32, 2});
 
   llama_model(dir + "/llama.gguf", false);
@@ -291,13 +316,17 @@ void write_files(const std::string& dir) {
   for (std::uint32_t i = 0; i < weights.size(); ++i)
     weights[i] = 1.0f + static_cast<float>(i % 37) * static_cast<float>(i % 5);
   legacy_importance(dir + "/q.dat", "blk.0.attn_q.weight", weights);
-  gguf_importance(dir + "/q.imatrix.gguf", "blk.0.attn_q.weight", 512, weights, 4);
+  gguf_importance(dir + "/q.imatrix.gguf", "blk.0.attn_q.weight", 512, weights, {4});
+  auto small = weights;
+  for (std::size_t i = 0; i < small.size(); i += 3) small[i] *= 1e-9f;
+  gguf_importance(dir + "/small.imatrix.gguf", "blk.0.attn_q.weight", 512, small, {4});
   legacy_importance(dir + "/stranger.dat", "blk.9.attn_q.weight", weights);
   legacy_importance(dir + "/short.dat", "blk.0.attn_q.weight", std::vector<float>(256, 1.0f));
   legacy_importance(dir + "/poison.dat", "blk.0.attn_q.weight", std::vector<float>(512, nan));
   std::vector<float> experts(256 * 3);
   for (std::uint32_t i = 0; i < experts.size(); ++i) experts[i] = 1.0f + static_cast<float>(i % 41);
-  gguf_importance(dir + "/experts.imatrix.gguf", "blk.0.ffn_up_exps.weight", 256, experts, 1);
+  for (const auto& [kind, counts] : {std::pair{"", std::vector<float>{1, 1, 1}}, {"_some", {1, 0, 1}}, {"_one", {1}}})
+    gguf_importance(dir + "/experts" + kind + ".imatrix.gguf", "blk.0.ffn_up_exps.weight", 256, experts, counts);
   legacy_importance(dir + "/experts.dat", "blk.0.ffn_up_exps.weight", experts);
   legacy_importance(dir + "/experts_short.dat", "blk.0.ffn_up_exps.weight", std::vector<float>(256, 1.0f));
 }

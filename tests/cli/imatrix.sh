@@ -14,9 +14,9 @@ says "blk.1.ffn_down.weight.in_sum2"
 expect 0 quantize "$F/llama.gguf" gguf.gguf --type q4_0 --imatrix one.gguf
 says "importance weights for 14 of them"
 expect 0 quantize "$F/llama.gguf" dat.gguf --type q4_0 --imatrix one.dat
-same gguf.gguf dat.gguf
+same_weights gguf.gguf dat.gguf
 expect 0 quantize "$F/llama.gguf" plain.gguf --type q4_0
-differ gguf.gguf plain.gguf
+other_weights gguf.gguf plain.gguf
 
 # What weighs the columns by their use brings the model nearer to the float one.
 divergence() {

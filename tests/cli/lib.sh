@@ -29,6 +29,15 @@ hushes() { ! grep -qF -- "$1" out || fail "standard output has: $1"; }
 complains() { grep -qF -- "$1" err || fail "standard error lacks: $1"; }
 same() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
 differ() { ! cmp -s "$1" "$2" || fail "$1 and $2 are the same"; }
+# Files of the same tensors, whatever their metadata.
+same_weights() {
+  expect 0 diff "$1" "$2" --json
+  json /total/relative_rmse 0.0
+}
+other_weights() {
+  expect 0 diff "$1" "$2" --json
+  [ "$("$HELPER" json /total/relative_rmse <out)" != 0.0 ] || fail "$1 and $2 have the same weights"
+}
 json() {
   local found
   found=$("$HELPER" json "$1" <out) || fail "no JSON, or none at $1"

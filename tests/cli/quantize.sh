@@ -45,10 +45,10 @@ expect 2 quantize "$F/integers.gguf" none.gguf -t q8_0
 # Rows that are not whole blocks.
 for pair in q2_k:q4_0 q3_k:q4_0 q4_k:q5_0 q5_k:q5_1 q6_k:q8_0 iq4_xs:iq4_nl tq1_0:q4_0; do
   expect 0 quantize "$F/ragged.gguf" ragged.gguf -t ${pair%:*}
-  says "by32"
-  is_type ragged.gguf by256 ${pair%:*}
-  is_type ragged.gguf by32 ${pair#*:}
-  is_type ragged.gguf by4 f16
+  says "by32.weight"
+  is_type ragged.gguf by256.weight ${pair%:*}
+  is_type ragged.gguf by32.weight ${pair#*:}
+  is_type ragged.gguf by4.weight f16
 done
 
 # A longer search finds a smaller error in the same format.

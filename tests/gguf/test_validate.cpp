@@ -92,3 +92,14 @@ TEST_CASE("data of a type that is not known are not called valid") {
   CHECK(validate(*r).error().code == errc::bad_type);
   CHECK(std::string(validate(*r).message()).find("139") != std::string::npos);
 }
+
+TEST_CASE("what an importance file notes may be anything, what a model has may not") {
+  const std::string nan = gguf_builder().number(0x7fc00000u, 4);
+  const auto outcome = [&](std::string_view type, std::string_view name) {
+    const std::string file = gguf_builder().string("general.type", type).tensor(name, 0, {1}, nan).build();
+    return bool(validate(*gguf::reader::parse(bytes_of(file))));
+  };
+  CHECK(outcome("imatrix", "blk.0.attn_q.weight.stats"));
+  CHECK_FALSE(outcome("imatrix", "blk.0.attn_q.weight.in_sum2"));
+  CHECK_FALSE(outcome("model", "blk.0.attn_q.weight.stats"));
+}

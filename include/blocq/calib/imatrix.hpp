@@ -1,13 +1,13 @@
 // Importance matrices: how strongly real inputs excite each column of a weight matrix. A table is collected from the
 // activations in front of linear layers, merged with others, and read from and written to both of llama.cpp's files:
 //
-//   GGUF      tensors NAME.in_sum2 [columns, matrices] and NAME.counts [1, matrices], both F32: sums of squares, and
-//   the
-//             number of tokens that they sum; metadata say what text it was and how it was cut
+//   GGUF      tensors NAME.in_sum2 [columns, matrices] and NAME.counts [1, matrices] or [1], both F32: sums of squares,
+//             and the number of tokens that they sum; metadata say what text it was and how it was cut. Programs may
+//             add tensors of their own (NAME.in_sum, NAME.stats), which are not looked at
 //   legacy    int32 entries; each: int32 length, name, int32 calls, int32 n, float[n] (mean square times calls);
 //             then, unless an older program wrote it: int32 chunks, int32 length, name of the text
 //
-// A table is not weights yet: those are means, with care for what was never seen (layer_importance::weights).
+// A table is not weights yet: those are means, and something else where nothing was seen (layer_importance::weights).
 #ifndef BLOCQ_CALIB_IMATRIX_HPP
 #define BLOCQ_CALIB_IMATRIX_HPP
 
@@ -27,13 +27,16 @@ namespace blocq::inline v0::inline BLOCQ_ISA::calib {
 // What the inputs of one linear layer add up to; of a stack of experts, for each of its matrices.
 struct layer_importance {
   std::vector<double> sums;    // squares, one per column, matrix after matrix
-  std::vector<double> counts;  // tokens, one per matrix; a legacy file knows only one for all
+  std::vector<double> counts;  // tokens, one per matrix; some files know only one for all
 
-  // The weights of a tensor whose rows have `columns` elements, as many as there are sums: the mean squares. Where a
-  // matrix saw no token they are 1: nothing is known. No column weighs less than a millionth of its matrix's mean,
-  // since one of weight zero could become anything. Sums that are negative or not finite count as zero. Precondition:
+  // The weights of a tensor whose rows have `columns` elements, as many as there are sums: the mean squares, which are
+  // llama-quantize's. Where a matrix saw no token they are 1: nothing is known. No column weighs less than `least`
+  // times its matrix's mean: with 0 they are as they are, and the reference's encoders, which add something of the
+  // weights' own size, do well with that; a search that goes by these weights alone may make anything of a column that
+  // weighs nothing, and is given guarded_least. Sums that are negative or not finite count as zero. Precondition:
   // columns divides the number of sums.
-  std::vector<float> weights(std::size_t columns) const;
+  static constexpr double guarded_least = 1e-6;
+  std::vector<float> weights(std::size_t columns, double least = 0) const;
 };
 
 class importance_table {
@@ -61,7 +64,8 @@ class importance_table {
   result<void> merge(const importance_table& other);
 
   // Either form, told by the first bytes. Nothing is allocated for a size that the bytes do not bear out.
-  //   errc::bad_value  counts that do not fit their sums, are negative or not finite, or no layers at all
+  //   errc::bad_value  counts that do not fit their sums, a sum or count that is negative or not finite, or no layers
+  //                    at all
   //   and the errors of gguf::reader::parse; of a legacy file truncated, too_large, duplicate
   static result<importance_table> read(std::span<const std::byte> file);
 
@@ -76,7 +80,7 @@ class importance_table {
   std::map<std::string, layer_importance, std::less<>> layers_ = {};
 };
 
-inline std::vector<float> layer_importance::weights(std::size_t columns) const {
+inline std::vector<float> layer_importance::weights(std::size_t columns, double least) const {
   BLOCQ_ASSERT(columns > 0 && sums.size() % columns == 0 && !counts.empty() && sums.size() % counts.size() == 0);
   std::vector<float> out;
   out.reserve(sums.size());
@@ -85,10 +89,10 @@ inline std::vector<float> layer_importance::weights(std::size_t columns) const {
   for (std::size_t first = 0; first < sums.size(); first += columns) {
     double total = 0;
     for (std::size_t i = first; i < first + columns; ++i) total += usable(sums[i]);
-    const double least = 1e-6 * total / static_cast<double>(columns);
+    const double floor = least * total / static_cast<double>(columns);
     for (std::size_t i = first; i < first + columns; ++i) {
       const double n = counts[i / per_count];
-      out.push_back(n > 0 ? static_cast<float>((std::max)(usable(sums[i]), least) / n) : 1.0f);
+      out.push_back(n > 0 ? static_cast<float>((std::max)(usable(sums[i]), floor) / n) : 1.0f);
     }
   }
   return out;
@@ -205,23 +209,27 @@ inline result<void> importance_table::read_gguf(const gguf::reader& file) {
     if (!sums.name.ends_with(detail::sums_suffix)) continue;
     const std::string name(sums.name.substr(0, sums.name.size() - detail::sums_suffix.size()));
     const gguf::tensor_info* const counts = file.find_tensor(name + std::string(detail::counts_suffix));
-    if (counts == nullptr || counts->elements() != sums.rows() || counts->type != detail::f32_id ||
-        sums.type != detail::f32_id) {
+    if (counts == nullptr || (counts->elements() != sums.rows() && counts->elements() != 1) ||
+        counts->type != detail::f32_id || sums.type != detail::f32_id) {
       error e(errc::bad_value);
       return (e << "no counts that fit ").quote(sums.name.data(), sums.name.size());
     }
     layer_importance& layer = layers_[name];
-    const auto copy = [](const gguf::tensor_info& from, std::vector<double>& to) {
+    const auto copy = [](const gguf::tensor_info& from, std::vector<double>& to) -> result<void> {
       to.resize(static_cast<std::size_t>(from.elements()));
-      for (std::size_t i = 0; i < to.size(); ++i) to[i] = static_cast<double>(detail::float_at(from.data, i));
-    };
-    copy(sums, layer.sums);
-    copy(*counts, layer.counts);
-    for (const double n : layer.counts)
-      if (!is_finite(static_cast<float>(n)) || n < 0) {
-        error e(errc::bad_value);
-        return e.quote(counts->name.data(), counts->name.size()) << " has a count that is negative or not finite";
+      for (std::size_t i = 0; i < to.size(); ++i) {
+        const float x = detail::float_at(from.data, i);
+        if (!is_finite(x) || x < 0) {
+          error e(errc::bad_value);
+          return e.quote(from.name.data(), from.name.size()) << " has a number that is negative or not finite";
+        }
+        to[i] = static_cast<double>(x);
       }
+      return {};
+    };
+    if (const auto r = copy(sums, layer.sums); !r) return r;
+    if (const auto r = copy(*counts, layer.counts); !r) return r;
+    for (double& n : layer.counts) n = std::round(n);  // llama.cpp counts whole tokens
   }
   if (layers_.empty()) return error(errc::bad_value) << "no tensor is named *" << detail::sums_suffix.data();
   if (const gguf::value* names = file.find("imatrix.datasets"); names != nullptr)
@@ -244,8 +252,14 @@ inline result<void> importance_table::read_legacy(std::span<const std::byte> fil
     const auto floats = in.take(4 * n, "the weights");
     if (in.problem.code != errc::ok) break;
     layer_importance layer{std::vector<double>(n), {tokens}};
-    for (std::size_t i = 0; i < n; ++i)
-      layer.sums[i] = static_cast<double>(detail::float_at(floats, i)) * static_cast<double>(chunk_size);
+    for (std::size_t i = 0; i < n; ++i) {
+      const float x = detail::float_at(floats, i);
+      if (!is_finite(x) || x < 0) {
+        error problem(errc::bad_value);
+        return problem.quote(name.data(), name.size()) << " has a number that is negative or not finite";
+      }
+      layer.sums[i] = static_cast<double>(x) * static_cast<double>(chunk_size);
+    }
     const bool useful = n > 0;
     if (!useful || !layers_.emplace(name, std::move(layer)).second) {
       error problem(useful ? errc::duplicate : errc::bad_value);

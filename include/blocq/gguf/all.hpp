@@ -1,4 +1,4 @@
-// GGUF files in memory: reading, writing, split sets, validation. The operating system's files are in
+// GGUF files in memory: reading, writing, split sets, validation, which tensors are weights. The operating system's files are in
 // <blocq/gguf/file.hpp>, which this header leaves out.
 #ifndef BLOCQ_GGUF_ALL_HPP
 #define BLOCQ_GGUF_ALL_HPP
@@ -7,6 +7,7 @@
 #include <blocq/gguf/scale.hpp>
 #include <blocq/gguf/split.hpp>
 #include <blocq/gguf/validate.hpp>
+#include <blocq/gguf/weights.hpp>
 #include <blocq/gguf/writer.hpp>
 
 #endif

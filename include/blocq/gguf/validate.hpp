@@ -67,11 +67,16 @@ inline result<void> validate_rows(const tensor_info& tensor, std::uint64_t first
 
 inline result<void> validate(const tensor_info& tensor) noexcept { return validate_rows(tensor, 0, tensor.rows()); }
 
-// Every tensor of a file. errc::bad_endian: a big-endian file has data, but no blocks to look at.
+// Every tensor of a file whose numbers are to be finite: all but the notes that llama-imatrix keeps in importance
+// files, NAME.stats, where NaN is what could not be computed. errc::bad_endian: a big-endian file has data, but no
+// blocks to look at.
 inline result<void> validate(const reader& file) noexcept {
   if (file.big_endian()) return error(errc::bad_endian) << "the data of a big-endian file cannot be checked";
-  for (const tensor_info& tensor : file.tensors())
+  const bool importance = file.get<std::string_view>("general.type").value_or({}) == "imatrix";
+  for (const tensor_info& tensor : file.tensors()) {
+    if (importance && tensor.name.ends_with(".stats")) continue;
     if (auto r = validate(tensor); !r) return r;
+  }
   return {};
 }
 

@@ -23,9 +23,10 @@ struct quantize_options {
   // One weight per column, used for every row: the source holds a whole number of rows of this length. Formats whose
   // reference takes no weights use it only for quality_level::best, a few cannot do without importance
   // (format_traits<B>::importance_required). Only the ratios of the weights count. One that is NaN, infinite or
-  // negative counts as zero. A block whose weights are all zero, or drive its scale out of range, is encoded without
-  // weights, or with equal ones where there must be some. A block that would come out no nearer to its input than zeros
-  // are, by its weights or by equal ones where a few outweigh all others, is encoded anew (reference_bugs).
+  // negative counts as zero. A block whose weights drive its scale out of range is encoded without weights, or with
+  // equal ones where there must be some. One that would come out no nearer to its input than zeros are, by its weights
+  // or by equal ones where a few outweigh all others, is encoded anew (reference_bugs). A block whose weights are all
+  // zero becomes what the reference makes of it, in most formats zeros: by its weights that is no worse than anything.
   std::span<const float> importance = {};
   // OCP MX formats: how the shared scale follows from the block's largest magnitude.
   scale_rule rule = scale_rule::floor;
@@ -116,8 +117,8 @@ bool uneven_weights(const float* w) noexcept {
   return 2 * some < N;
 }
 
-// True if the weights can be handed to an encoder as they are, with some weight in every block. As bits, all that is
-// not usable lies above the largest weight, but for a negative zero.
+// True if the weights can be handed to an encoder as they are. As bits, all that is not usable lies above the largest
+// weight, but for a negative zero.
 template <class B>
 bool clean_importance(std::span<const float> weights) noexcept {
   for (std::size_t i = 0; i < weights.size(); i += block_size<B>) {
@@ -126,6 +127,7 @@ bool clean_importance(std::span<const float> weights) noexcept {
       const std::uint32_t bits = to_bits(weights[j]) != 0x80000000u ? to_bits(weights[j]) : 0;
       highest = bits > highest ? bits : highest;
     }
+    if (highest == 0) continue;
     if (highest < to_bits(least_peak_weight) || highest > to_bits(largest_weight)) return false;
     if (uneven_weights<block_size<B>>(&weights[i])) return false;
   }
@@ -242,10 +244,12 @@ bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_
   for (std::size_t i = 0; i < blocks; ++i, x += n) {
     float mended[n];
     const float* judge = weights + i * n;
+    bool none = peak_bits(judge, n) == 0;
     if (!clean) {
       const bool some = mend_weights(weights + i * n, mended);
       judge = some && !uneven_weights<n>(mended) ? mended : nullptr;
-      context.weights = some ? mended : nullptr;
+      none = !some;
+      context.weights = mended;
       encode_with_native_lanes(x, 1, context, out + i);
     }
     const std::uint32_t peak = peak_bits(x, n);
@@ -255,7 +259,7 @@ bool encode_weighted_row(const float* x, std::size_t blocks, bool clean, encode_
       encode_with_native_lanes(x, 1, context, &plain);
       if (holds(plain, peak)) out[i] = plain;
     }
-    const bool suspect = judge == nullptr || may_be_lost<B>;
+    const bool suspect = !none && (judge == nullptr || may_be_lost<B>);
     if (suspect && !context.reference_bugs) rescue_block(x, judge, context, out[i]);
   }
   return false;

@@ -146,9 +146,11 @@ struct row_kernel<B, integer_operand_t<B>> {
   static BLOCQ_INLINE group_sums multiply(Codes&& codes, const Operand& x) noexcept {
     constexpr bool in_words = how == product::codes && !quad::has_dot4;
     std::conditional_t<in_words, quad::words, quad::ints> sum[vectors];
-    simd::unroll<static_cast<int>(vectors)>([&]<int V>() BLOCQ_INLINE_LAMBDA {
+    simd::unroll<static_cast<int>(vectors)>([&]<int Vector>() BLOCQ_INLINE_LAMBDA {
+      constexpr std::size_t V = Vector;
       const code_vectors some = codes(std::integral_constant<std::size_t, V>{});
-      simd::unroll<static_cast<int>(codes_each)>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+      simd::unroll<static_cast<int>(codes_each)>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
+        constexpr std::size_t I = Index;
         const quad::bytes w = some.v[I], xs = x.q(V, I);
         if constexpr (in_words) {
           sum[V] = I == 0 ? quad::maddubs(w, xs) : sum[V] + quad::maddubs(w, xs);
