@@ -3,6 +3,7 @@
 //
 //   BLOCQ_OFF=q4_k,f16,...   formats that are left to ggml; `experts` for products by expert, `all` for everything
 //   BLOCQ_ISA=avx2           the newest instruction set to use
+//   BLOCQ_BUFFER=interleave  weights eight rows side by side, in memory of their own, instead of the mapped file
 //   BLOCQ_VERBOSE=1          says on standard error what is taken
 #include "buffers.hpp"
 #include "ggml.hpp"
@@ -96,7 +97,7 @@ stream& stream_of(ggml::backend* b) { return *static_cast<stream*>(b->context); 
 void tell(stream& s, ggml::graph* graph) {
   ggml::tensor** const nodes = self.ggml.graph_nodes(graph);
   for (int i = 0; i < self.ggml.graph_n_nodes(graph); ++i) {
-    const kernel* const k = kernel_for(self.ggml, self.numbers, *self.kernels, *nodes[i]);
+    const kernel* const k = kernel_for(self.numbers, *self.kernels, *nodes[i]);
     if (k == nullptr) continue;
     const ggml::tensor& w = *nodes[i]->src[0];
     if (s.told.insert(w.name).second)
@@ -131,6 +132,7 @@ void device_properties(ggml::device*, ggml::device_properties* to) {
   to->name = plugin_name;
   to->description = self.description.c_str();
   to->type = ggml::device_type::accelerator;
+  to->buffer_from_host_pointer = self.device.functions.buffer_from_host_pointer != nullptr;
 }
 void device_memory(ggml::device* d, std::size_t* free, std::size_t* total) {
   ggml::device_properties p{};
@@ -164,6 +166,10 @@ ggml::backend* device_backend(ggml::device* device, const char*) {
 // has the layer.
 bool supports_op(ggml::device*, const ggml::tensor* op) {
   if (self.openmp && op->op == self.numbers.flash_attn_ext) return false;
+  for (const ggml::tensor* source : op->src)
+    if (source != nullptr && buffers::may_interleave(*source) &&
+        (source != op->src[0] || kernel_for(self.numbers, *self.kernels, *op) == nullptr))
+      return false;
   return self.ggml.backend_dev_supports_op(self.cpu_device, op);
 }
 
@@ -274,7 +280,11 @@ ggml::registration* load(const void* caller) {
     std::fprintf(stderr, "\n");
   }
 
-  buffers::initialize(self.ggml, version, &self.device);
+  const std::string_view buffer = environment("BLOCQ_BUFFER");
+  const bool interleave = buffer == "interleave";
+  if (!interleave && !buffer.empty() && buffer != "file")
+    return refuse("BLOCQ_BUFFER is '" + std::string(buffer) + "'; it may be 'file' or 'interleave'");
+  buffers::initialize(self.ggml, *self.kernels, version, &self.device, interleave);
   ggml::device_functions& d = self.device.functions;
   d.get_name = device_name;
   d.get_description = device_description;
@@ -283,11 +293,14 @@ ggml::registration* load(const void* caller) {
   d.get_properties = device_properties;
   d.init_backend = device_backend;
   d.get_buffer_type = [](ggml::device*) { return buffers::type(); };
-  d.buffer_from_host_pointer = [](ggml::device*, void* memory, std::size_t size, std::size_t) {
-    return buffers::over(memory, size);
-  };
+  if (!interleave)
+    d.buffer_from_host_pointer = [](ggml::device*, void* memory, std::size_t size, std::size_t) {
+      return buffers::over(memory, size);
+    };
   d.supports_op = supports_op;
-  d.supports_buffer_type = [](ggml::device*, ggml::buffer_type* t) { return self.ggml.backend_buft_is_host(t); };
+  d.supports_buffer_type = [](ggml::device*, ggml::buffer_type* t) {
+    return t == buffers::type() || buffers::is_readable(t);
+  };
   self.device.registration = &self.registration;
 
   ggml::registration_functions& r = self.registration.functions;

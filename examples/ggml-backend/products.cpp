@@ -1,5 +1,7 @@
 #include "products.hpp"
 
+#include "buffers.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -69,8 +71,7 @@ bool in_rows(const ggml::tensor& t, std::size_t unit) {
 
 }  // namespace
 
-const kernel* kernel_for(const ggml::library& library, const operations& numbers, const kernel_table& kernels,
-                         const ggml::tensor& node) {
+const kernel* kernel_for(const operations& numbers, const kernel_table& kernels, const ggml::tensor& node) {
   const bool by_expert = node.op == numbers.mul_mat_id;
   if (node.op != numbers.mul_mat && !by_expert) return nullptr;
   const ggml::tensor *const w = node.src[0], *const x = node.src[1], *const ids = node.src[2];
@@ -89,8 +90,13 @@ const kernel* kernel_for(const ggml::library& library, const operations& numbers
   } else if (x->ne[2] % w->ne[2] != 0 || x->ne[3] % w->ne[3] != 0) {
     return nullptr;
   }
-  const ggml::tensor* const owner = w->view_src != nullptr ? w->view_src : w;
-  if (owner->buffer != nullptr && !library.backend_buft_is_host(owner->buffer->type)) return nullptr;
+  const ggml::tensor& owner = w->view_src != nullptr ? *w->view_src : *w;
+  if (buffers::may_interleave(*w)) {
+    if (&owner != w || buffers::interleaving(*w) == nullptr) return nullptr;
+  } else if (owner.buffer != nullptr && owner.buffer->type != buffers::type() &&
+             !buffers::is_readable(owner.buffer->type)) {
+    return nullptr;
+  }
   return k;
 }
 
@@ -126,7 +132,7 @@ void products::replace(ggml::graph* graph, int threads) {
   shared_bytes_ = thread_bytes_ = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const ggml::tensor& node = *all[i];
-    const kernel* const k = kernel_for(library_, numbers_, kernels_, node);
+    const kernel* const k = kernel_for(numbers_, kernels_, node);
     if (k == nullptr) continue;
     const bool by_expert = node.op == numbers_.mul_mat_id;
     nodes_.push_back({node, k, by_expert, i, all[i]});
@@ -189,6 +195,14 @@ void products::take_tasks(task_counter& counter, std::size_t tasks, int threads,
     for (std::size_t i; (i = counter.next.fetch_add(1, std::memory_order_relaxed)) < tasks;) f(i);
 }
 
+namespace {
+void multiply_rows(const kernel& k, const ggml::tensor& w, product& p) {
+  const bool eight = buffers::is_interleaved(w);
+  p.w_stride = w.nb[1] * (eight ? 8 : 1);
+  (eight ? k.multiply_interleaved : k.multiply)(p);
+}
+}  // namespace
+
 void products::quantize_rows(const kernel& k, const shape& s, const std::byte* x, int thread, int threads) noexcept {
   const std::size_t row = operand_row(k, s.k), rows = s.rows(), t = index(thread), n = index(threads);
   for (std::size_t i = rows * t / n; i < rows * (t + 1) / n; ++i)
@@ -222,7 +236,7 @@ void products::multiply(const ggml::tensor& node, const kernel& k, int thread, i
                       b2 = batch % s.batches2, b3 = batch / s.batches2;
     product p{};
     p.w = w + m * node.src[0]->nb[1] + b2 / s.share2 * node.src[0]->nb[2] + b3 / s.share3 * node.src[0]->nb[3];
-    p.rows = std::min(rows, s.m - m), p.blocks = s.k / k.block_size, p.w_stride = node.src[0]->nb[1];
+    p.rows = std::min(rows, s.m - m), p.blocks = s.k / k.block_size;
     p.n = std::min(columns, s.n - n);
     if (k.quantize != nullptr)
       p.x = operands + (batch * s.n + n) * row, p.x_stride = row;
@@ -230,7 +244,7 @@ void products::multiply(const ggml::tensor& node, const kernel& k, int thread, i
       p.x = x + s.x_offset(batch * s.n + n), p.x_stride = s.x1;
     p.y = reinterpret_cast<float*>(y + n * s.y1 + b2 * s.y2 + b3 * s.y3) + m, p.y_stride = s.y1 / sizeof(float);
     p.scratch = {own + rounded(row), thread_bytes_ - rounded(row)};
-    k.multiply(p);
+    multiply_rows(k, *node.src[0], p);
   });
 }
 
@@ -286,17 +300,17 @@ void products::multiply_by_expert(const ggml::tensor& node, const kernel& k, int
     p.x = own, p.x_stride = row, p.n = g.count;
     own += rounded(g.count * row);
     p.w = static_cast<const std::byte*>(w.data) + g.expert * w.nb[2] + m * w.nb[1];
-    p.rows = std::min(rows, s.m - m), p.blocks = s.k / k.block_size, p.w_stride = w.nb[1];
+    p.rows = std::min(rows, s.m - m), p.blocks = s.k / k.block_size;
     if (g.count == 1) {
       p.y = y_of(by_expert_[g.first]) + m;
-      k.multiply(p);
+      multiply_rows(k, w, p);
       return;
     }
     auto* const sums = reinterpret_cast<float*>(own);
     own += rounded(g.count * expert_rows_at_once * sizeof(float));
     p.y = sums, p.y_stride = p.rows;
     p.scratch = {own, static_cast<std::size_t>(thread_scratch(thread + 1) - own)};
-    k.multiply(p);
+    multiply_rows(k, w, p);
     for (std::size_t j = 0; j < g.count; ++j) std::copy_n(sums + j * p.rows, p.rows, y_of(by_expert_[g.first + j]) + m);
   });
 }

@@ -19,7 +19,7 @@ struct operations {
 };
 
 // What `node` is, if it is for blocq.
-const kernel* kernel_for(const ggml::library&, const operations&, const kernel_table&, const ggml::tensor& node);
+const kernel* kernel_for(const operations&, const kernel_table&, const ggml::tensor& node);
 
 // Threads of one operation that wait for each other: a while awake, then asleep.
 class barrier {
