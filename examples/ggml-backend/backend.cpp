@@ -53,7 +53,7 @@ F* cpu_function(const char* name) {
 // ---- the backend ----
 
 struct stream {
-  ggml::backend interface {};
+  ggml::backend handle{};
   ggml::backend* cpu = nullptr;
   ggml::threadpool* threads = nullptr;
   int thread_count = 0, pool_size = 0;
@@ -149,13 +149,13 @@ ggml::backend* device_backend(ggml::device* device, const char*) {
     s->cpu = self.ggml.backend_dev_init(self.cpu_device, nullptr);
     if (s->cpu == nullptr) return nullptr;
     s->set_threads(4);  // as many as ggml takes unless it is told
-    s->interface.guid = &guid;
-    s->interface.functions.get_name = [](ggml::backend*) { return plugin_name; };
-    s->interface.functions.free = [](ggml::backend* b) { delete &stream_of(b); };
-    s->interface.functions.graph_compute = compute;
-    s->interface.device = device;
-    s->interface.context = s.get();
-    return &s.release()->interface;
+    s->handle.guid = &guid;
+    s->handle.functions.get_name = [](ggml::backend*) { return plugin_name; };
+    s->handle.functions.free = [](ggml::backend* b) { delete &stream_of(b); };
+    s->handle.functions.graph_compute = compute;
+    s->handle.device = device;
+    s->handle.context = s.get();
+    return &s.release()->handle;
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -259,6 +259,8 @@ ggml::registration* load(const void* caller) {
     return refuse("this ggml's interface of plug-ins is of version " + std::to_string(version) + "; 2 and 3 are known");
   self.cpu_device = self.ggml.backend_reg_dev_get(self.cpu, 0);
   self.openmp = has_openmp();
+  if (cpu_function<void()>("ggml_backend_set_n_threads") == nullptr)
+    return refuse("the number of threads of this ggml's CPU backend cannot be set");
   if (!ask_numbers()) return refuse("this ggml's tensors are not laid out as known");
 
   arch limit = arch::i8mm;
