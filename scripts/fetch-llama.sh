@@ -2,6 +2,7 @@
 # Unpacks the llama.cpp of Debian sid, with the ggml, the tests and the C library that it needs, into a directory of its
 # own, and prints the directory of its programs: any Debian runs them, nothing is installed.
 #   fetch-llama.sh [DIRECTORY]     build/llama unless named
+# Its ggml takes the best of its CPU backends for the processor, or of those in the directory BLOCQ_LLAMA_BACKENDS.
 #   BLOCQ_LLAMA_DIR=$(scripts/fetch-llama.sh) ctest --test-dir build/ggml-backend -R hosts --verbose
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,9 +30,10 @@ if [ ! -e bin/test-backend-ops ]; then
   loader=$PWD/root/usr/lib64/ld-linux-x86-64.so.2
   [ -e "$loader" ] || loader=$PWD/root/lib64/ld-linux-x86-64.so.2
   libraries=$PWD/root/usr/lib/x86_64-linux-gnu
+  backends=$(dirname "$libraries"/ggml/backends*/libggml-cpu-x64.so)
   wrap() {  # PROGRAM: ggml looks for its backends in the directory that it is called in, too
-    printf '#!/bin/sh\ncd %q && exec %q --library-path %q %q "$@"\n' "$(dirname "$libraries"/ggml/backends*/libggml-cpu-x64.so)" \
-      "$loader" "$libraries:$libraries/llama" "$1" >"bin/$(basename "$1")"
+    printf '#!/bin/sh\ncd "${BLOCQ_LLAMA_BACKENDS:-%s}" && exec %q --library-path %q %q "$@"\n' "$backends" "$loader" \
+      "$libraries:$libraries/llama" "$1" >"bin/$(basename "$1")"
     chmod +x "bin/$(basename "$1")"
   }
   for program in root/usr/bin/llama-* root/usr/libexec/*/llama.cpp-tests/test-backend-ops; do wrap "$PWD/$program"; done

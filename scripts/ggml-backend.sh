@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 
-scripts/setup.sh cmake ninja-build g++
+scripts/setup.sh cmake ninja-build g++ libcli11-dev nlohmann-json3-dev  # the last two for what else is in examples
 mkdir -p build
 dir=build/ggml-backend
 { cmake -S . -B $dir -G Ninja -DCMAKE_BUILD_TYPE=Release -DBLOCQ_BUILD_TESTS=OFF -DBLOCQ_BUILD_GGML_BACKEND=ON "$@" &&
