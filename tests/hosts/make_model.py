@@ -3,8 +3,10 @@
 
     make_model.py moe story.gguf moe.gguf        four experts in each layer, two for a token: the model's own, disturbed
     make_model.py large story.gguf large.gguf    random weights in the size of a small real model, to measure speed with
+    make_model.py large-moe ...                  the same with eight experts, two for a token
 """
 import array
+import math
 import random
 import struct
 import sys
@@ -29,9 +31,7 @@ class Reader:
         start = -(-self.at // 32) * 32
         self.tensors = {}
         for name, shape, kind, offset in found:
-            size = {F32: 4, F16: 2}[kind]
-            for n in shape:
-                size *= n
+            size = {F32: 4, F16: 2}[kind] * math.prod(shape)
             self.tensors[name] = shape, kind, self.bytes[start + offset:start + offset + size]
 
     def take(self, format):
@@ -72,9 +72,7 @@ def write(path, values, tensors):
     offset = 0
     for name, (shape, kind, _) in tensors.items():
         head += string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, offset)
-        size = {F32: 4, F16: 2}[kind]
-        for n in shape:
-            size *= n
+        size = {F32: 4, F16: 2}[kind] * math.prod(shape)
         offset += -(-size // 32) * 32
     with open(path, "wb") as file:
         file.write(head + bytes(-len(head) % 32))
@@ -101,7 +99,7 @@ def make_moe(model, path):
         copies = b""
         for _ in range(experts):
             # What an expert does differently shows in what the model says.
-            factors = [1 + chance.gauss(0, 0.3) for _ in range(1009)]
+            factors = [1 + chance.gauss(0, 0.6) for _ in range(1009)]
             copies += struct.pack(f"<{len(weights)}e", *(w * factors[i % 1009] for i, w in enumerate(weights)))
         tensors[name.replace(".weight", "_exps.weight")] = (*shape, experts), kind, copies
         if "ffn_gate" in name:
@@ -110,18 +108,22 @@ def make_moe(model, path):
     write(path, values, tensors)
 
 
-def make_large(model, path):
-    width, hidden, layers, heads, kv_heads = 1024, 3072, 20, 16, 8
+def make_large(model, path, experts=0):
+    width, layers, heads, kv_heads = 1024, 20, 16, 8
+    hidden = 1536 if experts else 3072
     chance = random.Random(2)
     values = dict(model.values)
     for key, value in (("embedding_length", width), ("feed_forward_length", hidden), ("block_count", layers),
                        ("attention.head_count", heads), ("attention.head_count_kv", kv_heads),
                        ("rope.dimension_count", width // heads), ("context_length", 4096)):
         values["llama." + key] = number(value)
+    if experts:
+        values["llama.expert_count"], values["llama.expert_used_count"] = number(experts), number(2)
     pool = struct.pack("<65521e", *(chance.gauss(0, 0.03) for _ in range(65521)))
 
-    def matrix(columns, rows):
-        return (columns, rows), F16, lambda: (pool * (2 * columns * rows // len(pool) + 1))[:2 * columns * rows]
+    def matrix(*shape):
+        size = 2 * math.prod(shape)
+        return shape, F16, lambda: (pool * (size // len(pool) + 1))[:size]
 
     norm = (width,), F32, struct.pack("<f", 1) * width
     vocabulary = model.tensors["token_embd.weight"][0][1]
@@ -130,14 +132,22 @@ def make_large(model, path):
     for i in range(layers):
         of_layer = {"attn_norm": norm, "ffn_norm": norm, "attn_q": matrix(width, width),
                     "attn_k": matrix(width, width // heads * kv_heads), "attn_v": matrix(width, width // heads * kv_heads),
-                    "attn_output": matrix(width, width), "ffn_gate": matrix(width, hidden),
-                    "ffn_up": matrix(width, hidden), "ffn_down": matrix(hidden, width)}
+                    "attn_output": matrix(width, width)}
+        if experts:
+            router = struct.pack(f"<{width * experts}f", *(chance.gauss(0, 0.1) for _ in range(width * experts)))
+            of_layer.update({"ffn_gate_inp": ((width, experts), F32, router),
+                             "ffn_gate_exps": matrix(width, hidden, experts),
+                             "ffn_up_exps": matrix(width, hidden, experts),
+                             "ffn_down_exps": matrix(hidden, width, experts)})
+        else:
+            of_layer.update({"ffn_gate": matrix(width, hidden), "ffn_up": matrix(width, hidden),
+                             "ffn_down": matrix(hidden, width)})
         tensors.update({f"blk.{i}.{name}.weight": tensor for name, tensor in of_layer.items()})
     write(path, values, tensors)
 
 
 if __name__ == "__main__":
-    make = {"moe": make_moe, "large": make_large}
+    make = {"moe": make_moe, "large": make_large, "large-moe": lambda *files: make_large(*files, experts=8)}
     if len(sys.argv) != 4 or sys.argv[1] not in make:
         sys.exit(__doc__)
     make[sys.argv[1]](Reader(sys.argv[2]), sys.argv[3])
