@@ -166,10 +166,12 @@ ggml::backend* device_backend(ggml::device* device, const char*) {
 // has the layer.
 bool supports_op(ggml::device*, const ggml::tensor* op) {
   if (self.openmp && op->op == self.numbers.flash_attn_ext) return false;
+  const bool is_product = op->op == self.numbers.mul_mat || op->op == self.numbers.mul_mat_id;
+  const bool taken = kernel_for(self.numbers, *self.kernels, *op) != nullptr;
+  // Weights that blocq does not multiply are better off where ggml packs them.
+  if (is_product && !taken && op->src[0] != nullptr && buffers::is_ours(*op->src[0])) return false;
   for (const ggml::tensor* source : op->src)
-    if (source != nullptr && buffers::may_interleave(*source) &&
-        (source != op->src[0] || kernel_for(self.numbers, *self.kernels, *op) == nullptr))
-      return false;
+    if (source != nullptr && buffers::may_interleave(*source) && (source != op->src[0] || !taken)) return false;
   return self.ggml.backend_dev_supports_op(self.cpu_device, op);
 }
 
@@ -215,7 +217,7 @@ bool ask_numbers() {
   const bool known = is(w, 8, 16, 2) && is(product, 16, 4, 2) && product->src[0] == w && product->src[1] == x &&
                      product->src[2] == nullptr && is(by_expert, 16, 4, 2) && by_expert->src[2] == ids &&
                      ids->type == ggml::i32;
-  self.numbers = {product->op, by_expert->op, attention->op};
+  self.numbers = {product->op, by_expert->op, attention->op, true};
   self.ggml.free(context);
   return known;
 }
@@ -238,7 +240,7 @@ std::optional<std::string> turn_off(std::string_view list) {
     const std::string_view entry = list.substr(0, comma);
     list.remove_prefix(std::min(comma + 1, list.size()));
     bool found = entry == "all";
-    if (entry == "experts") self.numbers.mul_mat_id = -1, found = true;
+    if (entry == "experts") self.numbers.by_expert = false, found = true;
     for (const kernel*& k : self.kernels->of_type)
       if (k != nullptr && (entry == "all" || entry == k->name)) k = nullptr, found = true;
     if (!found) return "BLOCQ_OFF names '" + std::string(entry) + "', which is no format that is multiplied here";

@@ -129,10 +129,11 @@ ggml::buffer_type* type() noexcept { return the_type; }
 ggml::buffer* over(void* memory, std::size_t size) noexcept { return make(memory, size, free_nothing); }
 
 bool is_readable(ggml::buffer_type* t) noexcept { return library->backend_buft_is_host(t); }
-bool may_interleave(const ggml::tensor& t) noexcept {
+bool is_ours(const ggml::tensor& t) noexcept {
   const ggml::buffer* const b = owner_of(&t)->buffer;
-  return interleave_weights && b != nullptr && b->type == the_type && b->usage != ggml::usage::compute;
+  return b != nullptr && b->type == the_type && b->usage != ggml::usage::compute;
 }
+bool may_interleave(const ggml::tensor& t) noexcept { return interleave_weights && is_ours(t); }
 bool is_interleaved(const ggml::tensor& t) noexcept { return t.extra == &interleaved_mark; }
 const kernel* interleaving(const ggml::tensor& t) noexcept {
   const kernel* const k = interleave_weights ? kernels->find(t.type) : nullptr;

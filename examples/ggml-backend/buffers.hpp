@@ -18,7 +18,8 @@ ggml::buffer* over(void* memory, std::size_t size) noexcept;
 
 // True if somebody other than we can read the tensors of such a buffer.
 bool is_readable(ggml::buffer_type*) noexcept;
-// True if t's buffer may hold interleaved rows; and if t has them.
+// True if t is a weight, or may become one, in a buffer of ours; if it may be interleaved there; and if it is.
+bool is_ours(const ggml::tensor& t) noexcept;
 bool may_interleave(const ggml::tensor& t) noexcept;
 bool is_interleaved(const ggml::tensor& t) noexcept;
 // The kernel that takes t's rows in that order; null if they stay as they are.

@@ -73,7 +73,7 @@ bool in_rows(const ggml::tensor& t, std::size_t unit) {
 
 const kernel* kernel_for(const operations& numbers, const kernel_table& kernels, const ggml::tensor& node) {
   const bool by_expert = node.op == numbers.mul_mat_id;
-  if (node.op != numbers.mul_mat && !by_expert) return nullptr;
+  if (by_expert ? !numbers.by_expert : node.op != numbers.mul_mat) return nullptr;
   const ggml::tensor *const w = node.src[0], *const x = node.src[1], *const ids = node.src[2];
   if (w == nullptr || x == nullptr) return nullptr;
   const kernel* const k = kernels.find(w->type);

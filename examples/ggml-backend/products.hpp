@@ -16,6 +16,7 @@
 // ggml's numbers of operations, which differ between its versions.
 struct operations {
   int mul_mat = -1, mul_mat_id = -1, flash_attn_ext = -1;
+  bool by_expert = true;  // whether mul_mat_id is for blocq
 };
 
 // What `node` is, if it is for blocq.
