@@ -159,6 +159,12 @@ std::string plot_label(std::string_view name) {
   return text;
 }
 
+// The two factors of a low-rank adapter are matrices of weights too, though no quantizer takes them.
+bool is_adapter(const model::tensor& t) {
+  return format_of(t) != nullptr && t.rows() > 1 &&
+         (t.name.ends_with(".weight.lora_a") || t.name.ends_with(".weight.lora_b"));
+}
+
 }  // namespace
 
 int compare(const compare_options& o) {
@@ -171,7 +177,7 @@ int compare(const compare_options& o) {
   std::uint64_t all = 0, sampled = 0;
   for (const model::tensor& t : source.tensors()) {
     if (!t.is_known()) notes.push_back("tensor '" + printable(t.name) + "' is left out: " + type_text(t));
-    if (!is_weight_matrix(source, t)) continue;
+    if (!is_weight_matrix(source, t) && !is_adapter(t)) continue;
     tensors.push_back(&t);
     all += t.elements();
   }

@@ -35,3 +35,7 @@ complains "no weight matrix"
 expect 2 compare "$DEMO" --rows 1 --csv missing/c.csv
 complains "missing/c.csv"
 expect 2 compare "$DEMO" --rows 1 --svg /dev/full
+
+# An adapter's factors, the second of which is zero when its training begins.
+expect 0 compare "$F/adapter.gguf" --rows 0 --csv adapter.csv
+grep -q '^q8_0,.*,0,inf,' adapter.csv || fail "the factors of an adapter were left out"

@@ -272,6 +272,7 @@ void write_files(const std::string& dir) {
   file(dir + "/zeros.gguf")
       .floats("a.weight", {256, 3}, std::vector<float>(256 * 3))
       .floats("b.weight", {256, 5}, std::vector<float>(256 * 5));
+  file(dir + "/adapter.gguf").floats("blk.0.attn_q.weight.lora_b", {256, 4}, std::vector<float>(256 * 4));
   file(dir + "/other_shape.gguf")
       .floats("a.weight", {256, 3})
       .floats("b.weight", {256, 6})

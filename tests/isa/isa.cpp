@@ -56,9 +56,9 @@ void print(const char* operation, const hash& h) {
 
 // Random blocks whose scales are powers of two. (Scales of groups are integers, or have few bits.)
 template <class B>
-std::vector<B> blocks_of(std::size_t count, random_bytes& next) {
+std::vector<B> blocks_of(std::size_t count, random_bytes& next, bool alike = false) {
   std::vector<B> blocks = random_blocks<B>(count, next);
-  const auto power = [&] { return from_bits(static_cast<std::uint32_t>(127 - next() % 8) << 23); };
+  const auto power = [&] { return from_bits(static_cast<std::uint32_t>(127 - (alike ? 0 : next() % 8)) << 23); };
   for (B& b : blocks) {
     if constexpr (requires { store(b.d, std::uint16_t{}); })
       store(b.d, f32_to_f16(power()));
@@ -133,14 +133,16 @@ void multiply_matrix(const std::vector<B>& w, matrix_view<const X> x) {
 
 template <class B>
 void multiply(random_bytes& next) {
-  const std::vector<B> w = blocks_of<B>(rows * columns / block_size<B>, next);
+  // Tables of points that registers hold are multiplied in groups of their own: their sums are whole numbers here.
+  constexpr bool points = requires { format_traits<B>::grid; };
+  const std::vector<B> w = blocks_of<B>(rows * columns / block_size<B>, next, points);
   std::vector<float> x(columns * activations);
   for (float& v : x) v = static_cast<float>(next() % 3) - 1.0f;
   multiply_row(w, std::vector<float>(x.begin(), x.begin() + columns), "gemv.floats");
   if constexpr (integer_format<B>) {
     using Operand = integer_operand_t<B>;
     const std::size_t row = columns / block_size<Operand>;
-    const std::vector<Operand> operand = blocks_of<Operand>(activations * row, next);
+    const std::vector<Operand> operand = blocks_of<Operand>(activations * row, next, points);
     multiply_matrix<B, Operand>(w, {operand.data(), activations, row, row});
     multiply_row(w, std::vector<Operand>(operand.begin(), operand.begin() + static_cast<std::ptrdiff_t>(row)), "gemv");
   } else if constexpr (std::is_same_v<B, f16> || std::is_same_v<B, bf16>) {  // whole numbers: the order does not matter

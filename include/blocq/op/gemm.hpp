@@ -2,8 +2,9 @@
 //
 // Formats of small integers are multiplied in integers (tile.hpp), with X quantized to 8 bits; all others in floats,
 // without any rounding of X: products of vectors along the rows, the weights decoded a slab at a time or, the 16-bit
-// floats, in the kernel. Every element of Y is a function of its row of X and its row of W alone, so any split of W
-// into ranges of rows gives the same numbers.
+// floats, in the kernel. One or two rows of X are multiplied by dot's kernels. Every element of Y is a function of its
+// row of X and its row of W, and of whether there are more than two rows of X, so any split of W into ranges of rows
+// gives the same numbers.
 #ifndef BLOCQ_OP_GEMM_HPP
 #define BLOCQ_OP_GEMM_HPP
 
@@ -142,24 +143,19 @@ void multiply_panels(std::size_t k, const operand_rows<integer_operand_t<B>>& x,
     }
 }
 
-// Columns that are multiplied row by row, straight from the blocks: with no more of them than this, filling panels
-// takes longer than it saves.
-#ifdef BLOCQ_HAS_AVX512
-inline constexpr std::size_t few_columns = 3;
-#else
+// Columns that are multiplied row by row, straight from the blocks: with no more of them, filling panels takes longer
+// than it saves. One number for all vectors, because the sums of the two ways are not added in the same order.
 inline constexpr std::size_t few_columns = 2;
-#endif
-inline constexpr std::size_t columns_at_once = 2;
 
 template <integer_format B>
 void multiply_few(matrix_view<const B> weights, std::size_t k, const operand_rows<integer_operand_t<B>>& x,
                   matrix_view<float> y, std::byte* scratch) noexcept {
   using A = integer_operand_t<B>;
   scratch_pieces pieces(scratch);
-  auto* const room = pieces.take<prepared_row<B, A>>(columns_at_once);
-  A* const operand = pieces.take<A>(columns_at_once * blocks_for<A>(k));
-  for_groups<columns_at_once>(y.rows, [&](std::size_t first, auto T) {
-    const A* rows[columns_at_once];
+  auto* const room = pieces.take<prepared_row<B, A>>(few_columns);
+  A* const operand = pieces.take<A>(few_columns * blocks_for<A>(k));
+  for_groups<few_columns>(y.rows, [&](std::size_t first, auto T) {
+    const A* rows[few_columns];
     for (std::size_t t = 0; t < T; ++t) rows[t] = x.get(first + t, operand + t * blocks_for<A>(k)).data();
     multiply_rows<decltype(T)::value>(
         weights, [&](std::size_t t) { return rows[t]; }, room, y.row_range(first, first + T));
@@ -279,7 +275,7 @@ void multiply_floats(matrix_view<const B> weights, matrix_view<const float> x, m
 
 }  // namespace detail
 
-// Bytes of scratch that gemm needs for n rows of X of k elements. Any alignment.
+// Bytes of scratch that gemm needs for n rows of X of k elements, or for fewer of them. Any alignment.
 template <class B>
 constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
   using namespace detail;
@@ -287,11 +283,12 @@ constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
   const auto piece = [](std::size_t bytes) { return scratch_pieces::rounded(bytes); };
   if constexpr (integer_format<W>) {
     using A = integer_operand_t<W>;
-    if (n <= few_columns)
-      return 64 + piece(columns_at_once * sizeof(prepared_row<W, A>)) +
-             piece(columns_at_once * blocks_for<A>(k) * sizeof(A));
-    return 64 + piece(panels_at_once * sizeof(panel<kernel_for<W>>)) + piece(n * panel_rows * panels_at_once * 4) +
-           piece(packed_dwords<W>(n, k) * 4) + piece(blocks_for<A>(k) * sizeof(A));
+    const std::size_t operand = piece(blocks_for<A>(k) * sizeof(A));
+    const std::size_t few =
+        64 + piece(few_columns * sizeof(prepared_row<W, A>)) + piece(few_columns * blocks_for<A>(k) * sizeof(A));
+    const std::size_t panels = 64 + piece(panels_at_once * sizeof(panel<kernel_for<W>>)) +
+                               piece(n * panel_rows * panels_at_once * 4) + piece(packed_dwords<W>(n, k) * 4) + operand;
+    return n <= few_columns || panels < few ? few : panels;
   } else {
     return 64 + piece(float_rows * float_columns<W> * 4) + piece(n * float_rows * 32) + piece(n * 32);
   }
@@ -299,9 +296,9 @@ constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
 
 // Y = X * W^T: Y[n][m] is the dot product of row n of X and row m of W. Formats of small integers quantize the rows of
 // X first: to their operand format, MX formats to q8_0; the others (16-bit floats, MXFP8, NF4) multiply the floats as
-// they are. Integers are exact as in dot; with the same operand the result differs from dot's by the order of the float
-// sums. Preconditions: x.cols == weights.cols * block_size<B> (weights.cols counts blocks), y has x.rows rows and
-// weights.rows columns, scratch has gemm_scratch<B>(x.rows, x.cols) bytes.
+// they are. Integers are exact as in dot; with the same operand the result of more than two rows differs from dot's by
+// the order of the float sums. Preconditions: x.cols == weights.cols * block_size<B> (weights.cols counts blocks), y
+// has x.rows rows and weights.rows columns, scratch has gemm_scratch<B>(x.rows, x.cols) bytes.
 template <class B>
 void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<float> y,
           std::span<std::byte> scratch) noexcept {
