@@ -101,7 +101,7 @@ class writer {
     error_ = error(errc::ok);
     current_ = 0;
     written_ = position_ = 0;
-    if (auto emitted = emit(std::as_bytes(std::span(header_.data(), header_.size()))); !emitted) return emitted;
+    if (auto emitted = append(std::as_bytes(std::span(header_.data(), header_.size()))); !emitted) return emitted;
     return skip_complete();
   }
 
@@ -114,7 +114,7 @@ class writer {
     if (tensor > current_) return fail("incomplete data of tensor ", tensors()[current_].name);
     if (tensor < current_ || bytes.size() > tensors()[tensor].bytes - written_)
       return fail("too many data for tensor ", tensors()[tensor].name);
-    if (auto emitted = emit(bytes); !emitted) return emitted;
+    if (auto emitted = append(bytes); !emitted) return emitted;
     written_ += bytes.size();
     return skip_complete();
   }
@@ -133,7 +133,7 @@ class writer {
     if (!tensor.empty()) error_.quote(tensor.data(), tensor.size());
     return error_;
   }
-  result<void> emit(std::span<const std::byte> bytes) noexcept {
+  result<void> append(std::span<const std::byte> bytes) noexcept {
     position_ += bytes.size();
     if (bytes.empty() || sink_(bytes.data(), bytes.size())) return {};
     error_ = error(errc::io);

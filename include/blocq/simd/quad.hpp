@@ -11,7 +11,7 @@
 //   meet_halves    of two results of meet: lanes 0 and 1, and lanes 2 and 3, are added to each other: of a, then of b
 //   fours          of two products of bytes: in lane l, four words of sums of four products of the first, then of the
 //                  second
-//   spread_words   in lane l word I[2 l] of sixteen four times, then word I[2 l + 1]
+//   spread_words   in lane l word From[2 l] of sixteen four times, then word From[2 l + 1]
 //   spread_lane    the same of the eight words of one lane
 //   spread_lanes   element l of each lane l, four times
 //   fill_four, load_four_halves   four numbers, or as binary16, in each lane
@@ -101,16 +101,16 @@ BLOCQ_INLINE words fours(ints a, ints b) noexcept { return {native::pack(a.low, 
 
 BLOCQ_INLINE ints widen_zero(native::ints low) noexcept { return {low, native::fill_ints(0)}; }
 
-template <int... I>
+template <int... From>
 BLOCQ_INLINE words spread_words(native::words a) noexcept {
-  static_assert(sizeof...(I) == 8);
-  constexpr int from[8] = {I...};
+  static_assert(sizeof...(From) == 8);
+  constexpr int from[8] = {From...};
   return {native::spread_words<from[0], from[1], from[2], from[3]>(a),
           native::spread_words<from[4], from[5], from[6], from[7]>(a)};
 }
-template <int Lane, int... I>
+template <int Lane, int... From>
 BLOCQ_INLINE words spread_lane(words a) noexcept {
-  return spread_words<(8 * (Lane % 2) + I)...>(Lane < 2 ? a.low : a.high);
+  return spread_words<(8 * (Lane % 2) + From)...>(Lane < 2 ? a.low : a.high);
 }
 BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
   const native::floats four = native::fill_four(a, b, c, d);

@@ -147,16 +147,16 @@ struct row_kernel<B, integer_operand_t<B>> {
     constexpr bool in_words = how == product::codes && !quad::has_dot4;
     std::conditional_t<in_words, quad::words, quad::ints> sum[vectors];
     simd::unroll<static_cast<int>(vectors)>([&]<int Vector>() BLOCQ_INLINE_LAMBDA {
-      constexpr std::size_t V = Vector;
-      const code_vectors some = codes(std::integral_constant<std::size_t, V>{});
+      constexpr std::size_t v = Vector;
+      const code_vectors some = codes(std::integral_constant<std::size_t, v>{});
       simd::unroll<static_cast<int>(codes_each)>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
-        constexpr std::size_t I = Index;
-        const quad::bytes w = some.v[I], xs = x.q(V, I);
+        constexpr std::size_t i = Index;
+        const quad::bytes w = some.v[i], xs = x.q(v, i);
         if constexpr (in_words) {
-          sum[V] = I == 0 ? quad::maddubs(w, xs) : sum[V] + quad::maddubs(w, xs);
+          sum[v] = i == 0 ? quad::maddubs(w, xs) : sum[v] + quad::maddubs(w, xs);
         } else if constexpr (quad::has_dot4) {
-          if constexpr (I == 0) sum[V] = quad::fill_ints(0);
-          quad::dot4_to(sum[V], w, xs);
+          if constexpr (i == 0) sum[v] = quad::fill_ints(0);
+          quad::dot4_to(sum[v], w, xs);
         } else {
           quad::ints four;
           if (how == product::wide && x.has_minus_128) {
@@ -168,7 +168,7 @@ struct row_kernel<B, integer_operand_t<B>> {
           } else {
             four = sum_pairs(how == product::wide ? quad::maddss(w, xs) : quad::maddss(xs, w));
           }
-          sum[V] = I == 0 ? four : sum[V] + four;
+          sum[v] = i == 0 ? four : sum[v] + four;
         }
       });
     });

@@ -259,8 +259,8 @@ struct row_kernel<B, q8_k> {
       }
       simd::unroll<parts>([&]<int P>() BLOCQ_INLINE_LAMBDA {
         quad::ints sum = quad::fill_ints(0);
-        simd::unroll<2 * fields / parts>([&]<int I>() BLOCQ_INLINE_LAMBDA {
-          quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q[P + I / fields][I % fields]);
+        simd::unroll<2 * fields / parts>([&]<int Step>() BLOCQ_INLINE_LAMBDA {
+          quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q[P + Step / fields][Step % fields]);
         });
         first[P] = quad::fill_ints(0) - sum;
       });

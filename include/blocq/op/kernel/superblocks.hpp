@@ -68,8 +68,8 @@ BLOCQ_INLINE void add_plane(plane<Member, Width, Stride, Lowest>, const B& b, qu
         const vec::bytes both = vec::load_bytes(bytes + 32 * Load);
         const quad::bytes all =
             quad::as_written(quad::join(both, vec::template move_bits<8 - apart * Width, apart * Width, 0>(both)));
-        simd::unroll<vectors>([&]<int I>() BLOCQ_INLINE_LAMBDA {
-          constexpr int v = Load * vectors + I, chunk = order::group_of(v, 0) / 2;
+        simd::unroll<vectors>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
+          constexpr int v = Load * vectors + Index, chunk = order::group_of(v, 0) / 2;
           static_assert(Stride == 32 && chunk / per_byte == Load && order::group_of(v, 2) / 2 - chunk == apart);
           codes[v] = codes[v] | quad::template move_bits<Width, chunk % per_byte * Width, Lowest>(all);
         });

@@ -236,9 +236,10 @@ BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
 BLOCQ_INLINE floats twice(floats a, int h) noexcept {
   return {h == 0 ? _mm256_unpacklo_ps(a.v, a.v) : _mm256_unpackhi_ps(a.v, a.v)};
 }
-template <int I>
+template <int First>
 BLOCQ_INLINE floats spread_two(floats a) noexcept {
-  return {_mm256_permutevar_ps(a.v, _mm256_setr_epi32(I, I, I, I, I + 1, I + 1, I + 1, I + 1))};
+  return {_mm256_permutevar_ps(
+      a.v, _mm256_setr_epi32(First, First, First, First, First + 1, First + 1, First + 1, First + 1))};
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
 #ifdef __F16C__

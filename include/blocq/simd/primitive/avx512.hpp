@@ -247,24 +247,24 @@ BLOCQ_INLINE V meet_halves(V a, V b) noexcept {
 }
 BLOCQ_INLINE words fours(words a, words b) noexcept { return add_neighbours<8>(a, b); }
 BLOCQ_INLINE words fours(ints a, ints b) noexcept { return {_mm512_packs_epi32(a.v, b.v)}; }
-template <int... I>
+template <int... From>
 BLOCQ_INLINE words spread_words(words a) noexcept {
-  static_assert(sizeof...(I) == 8);
+  static_assert(sizeof...(From) == 8);
   static constexpr auto index = [] {
-    constexpr short from[8] = {I...};
+    constexpr short from[8] = {From...};
     std::array<short, 32> to{};
     for (std::size_t i = 0; i < 32; ++i) to[i] = from[i / 4];
     return to;
   }();
   return {_mm512_permutexvar_epi16(_mm512_loadu_si512(index.data()), a.v)};
 }
-template <int... I>
+template <int... From>
 BLOCQ_INLINE words spread_words(avx2::words a) noexcept {
-  return spread_words<I...>(words{_mm512_castsi256_si512(a.v)});
+  return spread_words<From...>(words{_mm512_castsi256_si512(a.v)});
 }
-template <int Lane, int... I>
+template <int Lane, int... From>
 BLOCQ_INLINE words spread_lane(words a) noexcept {
-  return spread_words<(8 * Lane + I)...>(a);
+  return spread_words<(8 * Lane + From)...>(a);
 }
 
 // Sixteen numbers of two bytes, Stride bytes apart, from as few loads as have them all, none of which goes beyond the

@@ -298,11 +298,11 @@ inline floats twice(floats a, int h) noexcept {
   for (int i = 0; i < 8; ++i) r.v[i] = a.v[i / 4 * 4 + 2 * h + i % 4 / 2];
   return r;
 }
-// Element I of the first half four times, then element I + 1 of the second one.
-template <int I>
+// Element First of the first half four times, then the next one of the second half.
+template <int First>
 inline floats spread_two(floats a) noexcept {
   floats r;
-  for (int i = 0; i < 8; ++i) r.v[i] = a.v[i / 4 * 5 + I];
+  for (int i = 0; i < 8; ++i) r.v[i] = a.v[i / 4 * 5 + First];
   return r;
 }
 // Four binary16 numbers, in each half.

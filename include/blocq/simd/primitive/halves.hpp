@@ -264,10 +264,10 @@ BLOCQ_INLINE floats twice(floats a, int h) noexcept {
   };
   return {of(a.low), of(a.high)};
 }
-template <int I>
+template <int First>
 BLOCQ_INLINE floats spread_two(floats a) noexcept {
-  return {__builtin_shufflevector(a.low, a.low, I, I, I, I),
-          __builtin_shufflevector(a.high, a.high, I + 1, I + 1, I + 1, I + 1)};
+  return {__builtin_shufflevector(a.low, a.low, First, First, First, First),
+          __builtin_shufflevector(a.high, a.high, First + 1, First + 1, First + 1, First + 1)};
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
   const u16x8 codes = {load(a), load(b), load(c), load(d)};
