@@ -83,8 +83,9 @@ inline void get_codes(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
       unsigned i = 0;
       if (first % 2 == 0)  // two at a time, which compilers vectorize
         for (; i + 1 < n; i += 2, ++p) {
-          q[i] = std::to_integer<std::uint8_t>(*p & std::byte{15});
-          q[i + 1] = std::to_integer<std::uint8_t>(*p >> 4);
+          const auto both = static_cast<unsigned>(*p);  // a shift of std::byte would be the linker's to share
+          q[i] = static_cast<std::uint8_t>(both & 15u);
+          q[i + 1] = static_cast<std::uint8_t>(both >> 4);
         }
       for (; i < n; ++i)
         q[i] =
