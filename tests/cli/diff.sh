@@ -26,7 +26,7 @@ json /differences/0 "tensor 'b.weight' is 256 x 5 in one file and 256 x 6 in the
 expect 0 diff "$F/whole.gguf" "$F/split-00002-of-00002.gguf"
 expect 1 diff "$F/nan.gguf" "$F/nan.gguf"
 says nan
-complains "tensor 'second'"
+complains "tensor 'second.weight'"
 expect 1 diff "$F/zeros.gguf" "$F/whole.gguf"
 complains "all weights of A are zero"
 expect 0 diff "$F/zeros.gguf" "$F/zeros.gguf"
