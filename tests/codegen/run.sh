@@ -43,29 +43,29 @@ look() {  # LEVEL OBJDUMP COMPILER FLAG...
 }
 
 look avx2 objdump "${flags[@]}" -mavx2 -mfma -mf16c
-expect avx2 'multiply_streams.*4q4_k' vpmaddubsw vpmaddwd
-expect avx2 'multiply_streams.*6iq4_xs' vpshufb vpmaddubsw
-expect avx2 'multiply_streams.*4q8_0' vpsignb vpmaddubsw
+expect avx2 'dot_blocks.*4q4_k' vpmaddubsw vpmaddwd
+expect avx2 'dot_blocks.*6iq4_xs' vpshufb vpmaddubsw
+expect avx2 'dot_blocks.*4q8_0' vpsignb vpmaddubsw
 expect avx2 'multiply.*kernel' vpmaddubsw vpaddw vpmaddwd
 
 look vnni objdump "${flags[@]}" -march=icelake-server
-expect vnni 'multiply_streams.*4q8_0' vpdpbusd
+expect vnni 'dot_blocks.*4q8_0' vpdpbusd
 expect vnni 'multiply.*kernel' vpdpbusd vpmulld
 
 look sse4 objdump "${flags[@]}" -msse4.1
-expect sse4 'multiply_streams.*4q4_k' pmaddubsw pmaddwd
-expect sse4 'multiply_streams.*6iq4_xs' pshufb pmaddubsw
-expect sse4 'multiply_streams.*4q8_0' psignb pmaddubsw
+expect sse4 'dot_blocks.*4q4_k' pmaddubsw pmaddwd
+expect sse4 'dot_blocks.*6iq4_xs' pshufb pmaddubsw
+expect sse4 'dot_blocks.*4q8_0' psignb pmaddubsw
 expect sse4 'multiply.*kernel' pmaddubsw paddw pmaddwd
 
 if command -v aarch64-linux-gnu-g++ >/dev/null; then
   look neon aarch64-linux-gnu-objdump aarch64-linux-gnu-g++
-  expect neon 'multiply_streams.*4q4_k' smull smull2 addp
-  expect neon 'multiply_streams.*6iq4_xs' tbl smull2 addp
-  expect neon 'multiply_streams.*4q8_0' smull smull2 addp
+  expect neon 'dot_blocks.*4q4_k' smull smull2 addp
+  expect neon 'dot_blocks.*6iq4_xs' tbl smull2 addp
+  expect neon 'dot_blocks.*4q8_0' smull smull2 addp
   expect neon 'multiply.*kernel' smull smull2 addp
   look dotprod aarch64-linux-gnu-objdump aarch64-linux-gnu-g++ -march=armv8.2-a+dotprod
-  expect dotprod 'multiply_streams.*4q8_0' sdot
+  expect dotprod 'dot_blocks.*4q8_0' sdot
   expect dotprod 'multiply.*kernel' sdot
 else
   echo "NEON not looked at: no aarch64-linux-gnu-g++"

@@ -44,7 +44,7 @@ enum class int4_layout : unsigned char { awq, gptq, gptq_v2, compressed_tensors,
 // `quantizer` what its meta.quantizer names ("gptqmodel:1.4.5", "autogptq"; absent: empty; of a list any entries, one
 // after the other). A first version by a writer that is not named is taken for GPTQModel's, which reads the others' too
 // unless a zero is 16 or was lost.
-constexpr int4_layout gptq_layout(std::string_view format, std::string_view quantizer) noexcept {
+BLOCQ_INLINE constexpr int4_layout gptq_layout(std::string_view format, std::string_view quantizer) noexcept {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c; };
   const auto names = [&](std::string_view name) {
     for (std::size_t i = 0; i + name.size() <= quantizer.size(); ++i) {
