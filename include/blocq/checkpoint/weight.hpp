@@ -7,7 +7,7 @@
 #include <blocq/elem/minifloat.hpp>
 #include <blocq/safetensors/tensor.hpp>
 
-namespace blocq::checkpoint::inline v0 {
+namespace blocq::checkpoint::inline v0::inline BLOCQ_ISA {
 
 // What a weight is called where it is published.
 enum class layout : unsigned char {
@@ -128,6 +128,6 @@ struct weight {
 };
 static_assert(std::is_trivially_copyable_v<weight>);
 
-}  // namespace blocq::checkpoint::inline v0
+}  // namespace blocq::checkpoint::inline v0::inline BLOCQ_ISA
 
 #endif

@@ -25,13 +25,13 @@ struct parse_options {
 
 inline constexpr std::uint64_t max_header = 100'000'000;  // bytes of JSON
 
-struct metadata_entry {
-  std::string_view key, text;
-};
-
 }  // namespace blocq::safetensors::inline v0
 
 namespace blocq::safetensors::inline v0::inline BLOCQ_ISA {
+
+struct metadata_entry {
+  std::string_view key, text;
+};
 
 namespace detail {
 using blocq::detail::growing_array;
