@@ -155,16 +155,16 @@ TEST_CASE("GPTQ's first version: GPTQModel borrows across a word, AutoGPTQ count
   for (std::size_t i = 0; i < 8; ++i) word |= std::uint32_t{written[i]} << (4 * i);
   std::vector<std::uint8_t> z(8);
   std::vector<le32> packed(1);
-  for (const std::uint32_t zeros : {word, 0u, 0xffffffffu, 0x88888888u, 0x00000001u, 0x10000000u}) {
-    const auto stored = indices({zeros - 0x11111111u});  // as GPTQModel writes it
+  for (const std::uint32_t meant : {word, 0u, 0xffffffffu, 0x88888888u, 0x00000001u, 0x10000000u}) {
+    const auto stored = indices({meant - 0x11111111u});  // as GPTQModel writes it
     REQUIRE(unpack_zeros(int4_layout::gptq, row, stored, z));
-    for (std::size_t i = 0; i < 8; ++i) CHECK(std::uint32_t{z[i]} == (zeros >> (4 * i) & 15u));
+    for (std::size_t i = 0; i < 8; ++i) CHECK(std::uint32_t{z[i]} == (meant >> (4 * i) & 15u));
     REQUIRE(pack_zeros(int4_layout::gptq, row, z, packed));
     CHECK(equal(packed, stored));
     std::vector<float> w(64);
     const std::vector<float> scales(8, 0.5f);
-    const std::vector<le32> codes(8);
-    REQUIRE(decode_int4(int4_layout::gptq, row, {codes, stored, scales, {}}, w));
+    const std::vector<le32> packed_codes(8);
+    REQUIRE(decode_int4(int4_layout::gptq, row, {packed_codes, stored, scales, {}}, w));
     for (std::size_t n = 0; n < 8; ++n) CHECK(w[8 * n] == -0.5f * static_cast<float>(z[n]));
   }
   REQUIRE(unpack_zeros(int4_layout::gptq_nibbles, row, indices({0xf7777770u}), z));
