@@ -216,6 +216,34 @@ TEST_CASE("mxfp4 of GGUF: tiny blocks wrap, one octave of them into an invalid s
   CHECK(y[32] == 0.0f);
 }
 
+TEST_CASE("mxfp4 of GGUF with a rule of its own has the numbers of mxfp4_ocp; formats without such scales refuse one") {
+  const auto x = golden::input("rows256");
+  std::vector<mxfp4> gguf(x.size() / 32), reference(gguf.size());
+  std::vector<mxfp4_ocp> ocp(gguf.size());
+  std::vector<float> a(x.size()), b(x.size());
+  static_cast<void>(quantize(x, reference));
+  for (const scale_rule rule : rules) {
+    if (rule == scale_rule::floor) continue;
+    CAPTURE(static_cast<int>(rule));
+    quantize_options options;
+    options.rule = rule;
+    const status s = quantize(x, gguf, options), t = quantize(x, ocp, options);
+    CHECK(s.code == t.code);
+    CHECK(s.at == t.at);
+    CHECK(std::memcmp(gguf.data(), reference.data(), gguf.size() * sizeof gguf[0]) != 0);
+    for (std::size_t i = 0; i < gguf.size(); ++i) {
+      CHECK(gguf[i].e == ocp[i].scale);
+      if (!is_valid(gguf[i])) continue;
+      float y[32], z[32];
+      decode(gguf[i], y);
+      decode(ocp[i], z);
+      CHECK(std::equal(y, y + 32, z));
+    }
+    std::vector<q8_0> other(x.size() / 32);
+    CHECK(quantize(x, other, options).code == errc::unsupported);
+  }
+}
+
 TEST_CASE("mxfp4 of GGUF: what is not finite gets code 0 and only that") {
   const mxfp4 b = encode_one<mxfp4>({a_nan, 3.0f, -3.0f}, scale_rule::floor, 1.0f);
   float y[32];

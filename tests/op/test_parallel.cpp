@@ -38,7 +38,8 @@ TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads"
   const auto run = [](std::size_t n, const auto& f) { run_on_threads(n, f); };
   for (const std::size_t parts : {0u, 1u, 2u, 3u, 8u}) {  // 0 counts as 1
     std::vector<float> y(rows), z(columns * rows);
-    std::vector<std::byte> more((parts != 0 ? parts : 1) * scratch_size);
+    std::vector<std::byte> more(blocq::gemm_scratch<B>(columns, k, parts));
+    CHECK(more.size() == (parts != 0 ? parts : 1) * scratch_size);
     blocq::gemv(weights, activations.row(0), std::span(y), parts, run);
     CHECK(y == vector);
     blocq::gemm(weights, activations, blocq::matrix_view<float>{z.data(), columns, rows, rows}, std::span(more), parts,
@@ -53,6 +54,9 @@ TEST_CASE_TEMPLATE("results do not depend on how rows are divided among threads"
     std::vector<float> y(rows), z(rows);
     blocq::gemv(weights, operand, std::span(y));
     blocq::gemv(weights, operand, std::span(z), 3, run);
+    CHECK(y == z);
+    std::vector<std::byte> room(blocq::gemv_scratch<B>(k));
+    blocq::gemv(weights, activations.row(0), z, room, 3, run);
     CHECK(y == z);
     for (std::size_t m = 0; m < rows; ++m) CHECK(y[m] == blocq::dot(weights.row(m), operand));
   }

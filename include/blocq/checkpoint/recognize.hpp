@@ -187,20 +187,20 @@ class recognizer {
     if (drop_suffix(module, "_blocks") && find(module, "_scales") != nullptr) return gpt_oss(t, module);
     for (const char* kind : {".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"})
       if (const tensor_info* state = take(t.name, kind)) return bitsandbytes(t, *state);
-    module = t.name;
-    drop_suffix(module, ".weight");
+    std::string_view owner = t.name;  // `module` may not begin a line
+    drop_suffix(owner, ".weight");
     switch (t.type) {
       case dtype::f8_e4m3:
-      case dtype::f8_e5m2: return is_scale(t) || bytes(t, module);
-      case dtype::f4: return fp4(t, module);
+      case dtype::f8_e5m2: return is_scale(t) || bytes(t, owner);
+      case dtype::f4: return fp4(t, owner);
       case dtype::i8:
       case dtype::u8: {
-        const tensor_info* scale = scale_of(module, t.name);
+        const tensor_info* scale = scale_of(owner, t.name);
         if (scale == nullptr) return true;
         owned_[position(*scale)] = false;
-        if (t.type == dtype::u8 && dim(*scale, 1) == 2 * dim(t, 1)) return modelopt_int4(t, module, *scale);
+        if (t.type == dtype::u8 && dim(*scale, 1) == 2 * dim(t, 1)) return modelopt_int4(t, owner, *scale);
         const bool nibbles = t.type == dtype::u8 || scale->type == dtype::f8_e8m0 || scale->type == dtype::u8;
-        return nibbles ? fp4(t, module) : bytes(t, module);
+        return nibbles ? fp4(t, owner) : bytes(t, owner);
       }
       default: return true;
     }

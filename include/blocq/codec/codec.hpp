@@ -143,21 +143,21 @@ struct half_ue4m3_table {
 inline constexpr half_ue4m3_table half_ue4m3_values{};
 
 template <class B>
-inline constexpr bool is_chunked = std::is_same_v<B, tq1_0> || std::is_same_v<B, mxfp4> || std::is_same_v<B, nvfp4>;
+concept has_points = requires {
+  format_traits<B>::grid;
+};
 template <class B>
-requires requires { format_traits<B>::grid; }
-inline constexpr bool is_chunked<B> = true;
-template <class B>
-requires requires(const B& b) {
+concept has_code_planes = requires(const B& b) {
   typename format_traits<B>::codes;
   { b.d } -> std::same_as<const le16&>;
-}
-inline constexpr bool is_chunked<B> = true;
+};
 template <class B>
-requires requires(const B& b) {
+concept has_signed_bytes = requires(const B& b) {
   { b.qs[0] } -> std::same_as<const std::int8_t&>;
-}
-inline constexpr bool is_chunked<B> = true;
+};
+template <class B>
+inline constexpr bool is_chunked = std::is_same_v<B, tq1_0> || std::is_same_v<B, mxfp4> || std::is_same_v<B, nvfp4> ||
+                                   has_points<B> || has_code_planes<B> || has_signed_bytes<B>;
 template <class Element, std::size_t N>
 inline constexpr bool is_chunked<mx_block<Element, N>> = has_integers<Element>;
 }  // namespace detail

@@ -32,12 +32,27 @@
 #define BLOCQ_NOINLINE
 #endif
 
-// Preconditions of kernels. Define BLOCQ_ASSERT(condition) before the first include to have them checked.
-#ifndef BLOCQ_ASSERT
+// What a view or a reference is a part of: clang warns where that is a temporary.
+#if defined(__has_cpp_attribute)
+#if __has_cpp_attribute(clang::lifetimebound)
+#define BLOCQ_LIFETIMEBOUND [[clang::lifetimebound]]
+#endif
+#endif
+#ifndef BLOCQ_LIFETIMEBOUND
+#define BLOCQ_LIFETIMEBOUND
+#endif
+
+// Preconditions. They are checked as assert() is, where NDEBUG is not defined; BLOCQ_ASSERT(condition), defined before
+// the first include, checks them in another way.
+#if defined(BLOCQ_ASSERT)
+#define BLOCQ_TAG_CHECKED _checked
+#elif defined(NDEBUG)
 #define BLOCQ_ASSERT(condition) static_cast<void>(0)
 #define BLOCQ_TAG_CHECKED
 #else
-#define BLOCQ_TAG_CHECKED _checked
+#include <cassert>
+#define BLOCQ_ASSERT(condition) assert(condition)
+#define BLOCQ_TAG_CHECKED _debug
 #endif
 
 // -ffinite-math-only (part of -ffast-math) lets a compiler assume that no comparison ever sees a NaN.

@@ -129,10 +129,6 @@ struct error {
   }
 };
 
-}  // namespace blocq::inline v0
-
-namespace blocq::inline v0::inline BLOCQ_ISA {
-
 // Either a T or an error. Reading the one that is not there is a failed BLOCQ_ASSERT.
 template <class T>
 class [[nodiscard]] result {
@@ -140,44 +136,50 @@ class [[nodiscard]] result {
                 "result<T> holds a value: T is an object type");
 
  public:
-  result(T value) noexcept(std::is_nothrow_move_constructible_v<T>) : value_(std::move(value)), ok_(true) {}
-  result(const blocq::error& e) noexcept : error_(e), ok_(false) {}
-  result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : ok_(other.ok_) {
+  BLOCQ_INLINE result(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>)
+      : value_(std::move(value)), ok_(true) {}
+  BLOCQ_INLINE result(const T& value) noexcept(std::is_nothrow_copy_constructible_v<T>) requires(
+      std::is_copy_constructible_v<T>)
+      : value_(value), ok_(true) {}
+  BLOCQ_INLINE result(const blocq::error& e) noexcept : error_(e), ok_(false) {}
+  BLOCQ_INLINE result(result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) : ok_(other.ok_) {
     if (ok_)
       ::new (static_cast<void*>(&value_)) T(std::move(other.value_));
     else
       ::new (static_cast<void*>(&error_)) blocq::error(other.error_);
   }
   result& operator=(result&&) = delete;
-  ~result() {
+  BLOCQ_INLINE ~result() {
     if (ok_) value_.~T();
   }
 
-  explicit operator bool() const noexcept { return ok_; }
+  BLOCQ_INLINE explicit operator bool() const noexcept { return ok_; }
 
-  T& value() & noexcept {
+  BLOCQ_INLINE T& value() & noexcept BLOCQ_LIFETIMEBOUND {
     BLOCQ_ASSERT(ok_);
     return value_;
   }
-  const T& value() const& noexcept {
+  BLOCQ_INLINE const T& value() const& noexcept BLOCQ_LIFETIMEBOUND {
     BLOCQ_ASSERT(ok_);
     return value_;
   }
-  T&& value() && noexcept {
+  BLOCQ_INLINE T&& value() && noexcept BLOCQ_LIFETIMEBOUND {
     BLOCQ_ASSERT(ok_);
     return std::move(value_);
   }
-  T& operator*() & noexcept { return value(); }
-  const T& operator*() const& noexcept { return value(); }
-  T&& operator*() && noexcept { return std::move(*this).value(); }
-  T* operator->() noexcept { return &value(); }
-  const T* operator->() const noexcept { return &value(); }
+  BLOCQ_INLINE T& operator*() & noexcept BLOCQ_LIFETIMEBOUND { return value(); }
+  BLOCQ_INLINE const T& operator*() const& noexcept BLOCQ_LIFETIMEBOUND { return value(); }
+  BLOCQ_INLINE T&& operator*() && noexcept BLOCQ_LIFETIMEBOUND { return std::move(*this).value(); }
+  BLOCQ_INLINE T* operator->() noexcept BLOCQ_LIFETIMEBOUND { return &value(); }
+  BLOCQ_INLINE const T* operator->() const noexcept BLOCQ_LIFETIMEBOUND { return &value(); }
 
-  const blocq::error& error() const noexcept {
+  BLOCQ_INLINE const blocq::error& error() const noexcept BLOCQ_LIFETIMEBOUND {
     BLOCQ_ASSERT(!ok_);
     return error_;
   }
-  const char* message() const noexcept { return ok_ ? blocq::message(errc::ok) : error_.message(); }
+  BLOCQ_INLINE const char* message() const noexcept BLOCQ_LIFETIMEBOUND {
+    return ok_ ? blocq::message(errc::ok) : error_.message();
+  }
 
  private:
   union {
@@ -191,17 +193,17 @@ class [[nodiscard]] result {
 template <>
 class [[nodiscard]] result<void> {
  public:
-  result() noexcept : error_(errc::ok) {}
-  result(const blocq::error& e) noexcept : error_(e) {}
+  BLOCQ_INLINE result() noexcept : error_(errc::ok) {}
+  BLOCQ_INLINE result(const blocq::error& e) noexcept : error_(e) {}
 
-  explicit operator bool() const noexcept { return error_.code == errc::ok; }
-  const blocq::error& error() const noexcept { return error_; }
-  const char* message() const noexcept { return error_.message(); }
+  BLOCQ_INLINE explicit operator bool() const noexcept { return error_.code == errc::ok; }
+  BLOCQ_INLINE const blocq::error& error() const noexcept BLOCQ_LIFETIMEBOUND { return error_; }
+  BLOCQ_INLINE const char* message() const noexcept BLOCQ_LIFETIMEBOUND { return error_.message(); }
 
  private:
   blocq::error error_;
 };
 
-}  // namespace blocq::inline v0::inline BLOCQ_ISA
+}  // namespace blocq::inline v0
 
 #endif

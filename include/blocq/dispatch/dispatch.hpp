@@ -41,8 +41,8 @@ enum class arch : unsigned char {
   sse4,         // SSE4.2, SSSE3
   avx2,         // AVX2, FMA, F16C, BMI2
   avx_vnni,     // avx2 and AVX-VNNI
-  avx512,       // avx2 and AVX-512 F, BW, VL, DQ
-  avx512_vnni,  // avx512 and VNNI, VBMI, GFNI
+  avx512,       // avx2 and AVX-512 F, CD, BW, VL, DQ
+  avx512_vnni,  // avx512 and IFMA, VBMI, VNNI, GFNI
   dotprod,      // ARMv8.2 with dot products
   i8mm,         // dotprod and the matrix products of 8-bit integers
 };
@@ -105,8 +105,9 @@ inline bool supports(arch a) noexcept {
   constexpr unsigned sse4_bits = 1u | 1u << 9 | 1u << 19 | 1u << 20 | 1u << 23;  // SSE3, SSSE3, SSE4.1, SSE4.2, POPCNT
   constexpr unsigned avx_bits = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;       // FMA, OSXSAVE, AVX, F16C
   constexpr unsigned avx2_bits = 1u << 3 | 1u << 5 | 1u << 8;                    // BMI1, AVX2, BMI2
-  constexpr unsigned avx512_bits = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;    // F, DQ, BW, VL
-  constexpr unsigned vnni_bits = 1u << 1 | 1u << 8 | 1u << 11;                   // VBMI, GFNI, VNNI
+  constexpr unsigned avx512_bits = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;  // F, DQ, CD, BW, VL
+  constexpr unsigned ifma_bits = 1u << 21;                                                // IFMA
+  constexpr unsigned vnni_bits = 1u << 1 | 1u << 8 | 1u << 11;                            // VBMI, GFNI, VNNI
   const cpuid_registers one = cpuid(1, 0), seven = cpuid(7, 0);
   const bool sse4 = has(one.c, sse4_bits);
   const unsigned saved = has(one.c, avx_bits) ? saved_registers() : 0;
@@ -118,7 +119,7 @@ inline bool supports(arch a) noexcept {
     case arch::avx2: return avx2;
     case arch::avx_vnni: return avx2 && seven.a >= 1 && has(cpuid(7, 1).a, 1u << 4);
     case arch::avx512: return avx512;
-    case arch::avx512_vnni: return avx512 && has(seven.c, vnni_bits);
+    case arch::avx512_vnni: return avx512 && has(seven.b, ifma_bits) && has(seven.c, vnni_bits);
     default: return false;
   }
 }
@@ -146,7 +147,7 @@ inline bool supports(arch a) noexcept { return detail::supports(a); }
 template <arch First, arch... Rest>
 arch best(arch limit = arch::i8mm) noexcept {
   arch found = First;
-  static_cast<void>(((Rest <= limit && detail::supports(Rest) ? found = Rest : found), ...));
+  ((Rest <= limit && detail::supports(Rest) ? void(found = Rest) : void()), ...);
   return found;
 }
 
@@ -155,7 +156,7 @@ template <class Table, arch... Archs>
 const Table& choose(arch limit = arch::i8mm) noexcept {
   const arch chosen = best<Archs...>(limit);
   const Table* table = nullptr;
-  static_cast<void>(((Archs == chosen ? (table = &v0::kernels<Table, Archs>()) : table), ...));
+  ((Archs == chosen ? void(table = &v0::kernels<Table, Archs>()) : void()), ...);
   return *table;
 }
 

@@ -26,12 +26,14 @@ namespace detail {
 
 // How many codes an element has; 0 if they do not stand for one number each.
 template <class B>
-inline constexpr int code_count = 0;
-template <class B>
-requires requires { element_t<B>::bits; }
-inline constexpr int code_count<B> = 1 << element_t<B>::bits;
-template <class B>
-requires(element_t<B>::dimensions == 1) inline constexpr int code_count<B> = element_t<B>::entries;
+inline constexpr int code_count = [] {
+  if constexpr (requires { requires element_t<B>::dimensions == 1; })
+    return int{element_t<B>::entries};
+  else if constexpr (requires { element_t<B>::bits; })
+    return 1 << element_t<B>::bits;
+  else
+    return 0;
+}();
 
 // The numbers that the codes of an element stand for, ascending, each with the first code that stands for it.
 template <class B>
@@ -375,7 +377,7 @@ class group_search {
   static constexpr std::size_t size = format_traits<B>::group_size;
   static constexpr std::size_t groups = block_size<B> / size;
   static constexpr bool affine = requires(B b) { b.dmin; };
-  static constexpr const group_range& range = range_of<B>;
+  static constexpr group_range range = range_of<B>;
 
   group_search(const float* x, const float* w, const B& block) noexcept : x_(x), w_(w) {
     best_.d = f16_to_f32(block.d);

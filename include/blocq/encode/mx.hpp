@@ -108,6 +108,10 @@ namespace detail {
 
 template <class Element, std::size_t N>
 inline constexpr std::uint32_t valid_below<mx_block<Element, N>> = 0x7f800000;
+template <class Element, std::size_t N>
+inline constexpr bool has_scale_rule<mx_block<Element, N>> = true;
+template <>
+inline constexpr bool has_scale_rule<mxfp4> = true;
 
 // floor(log2f(x)) of a positive finite x with glibc's log2f: a little below 2^k the logarithm rounds to k. With
 // x = 2^k * (1 - j / 2^24) it does if j <= ln(2) * 2^w, where 2^(w - 23) is the distance of k to the next float below:
@@ -195,12 +199,23 @@ void pack_halves(const packed_t<L> (&code)[M], std::uint8_t* bytes) noexcept {
 
 }  // namespace detail
 
-// As GGUF's reference has it, quirks included:
+// With scale_rule::floor as GGUF's reference has it, quirks included; with another rule the numbers of mxfp4_ocp.
 //   - the exponent is floor(log2f(amax)) - 2 with the rounding of log2f, see floor_log2f;
 //   - it wraps below 2^-125: with amax in [2^-126, 2^-125) e is 0xff, which is_valid refuses; all codes are 0 there;
 //   - ties go to the smaller magnitude, a NaN or an infinity gets code 0, and an infinity makes e 0.
 template <integer_lane L = lane>
-void encode(const float* p, std::size_t blocks, const encode_context&, mxfp4* out) noexcept {
+void encode(const float* p, std::size_t blocks, const encode_context& c, mxfp4* out) noexcept {
+  if (c.rule != scale_rule::floor) {
+    for (std::size_t b = 0; b < blocks; ++b) {
+      mx_block<float4_e2m1fn, 32> ocp;
+      encode<L>(p + b * 32, 1, c, &ocp);
+      std::uint8_t codes[32];
+      for (std::size_t i = 0; i < 32; ++i) codes[i] = ocp.codes[i / 2] >> (i % 2 * 4) & 15;
+      out[b].e = ocp.scale;
+      set_codes(out[b], codes);
+    }
+    return;
+  }
   constexpr std::size_t K = 32 / lane_traits<L>::size;
   std::uint32_t peak[16];
   for (std::size_t b = 0; b < blocks; ++b, p += 32) {

@@ -36,6 +36,10 @@ namespace blocq::inline v0::inline BLOCQ_ISA::detail {
 template <class B>
 inline constexpr std::uint32_t valid_below = 0;
 
+// The scale of a block follows from encode_context::rule.
+template <class B>
+inline constexpr bool has_scale_rule = false;
+
 // N consecutive floats in registers, lane after lane.
 template <class L, std::size_t N>
 BLOCQ_INLINE void gather_run(const float* p, L (&to)[N / lane_traits<L>::size]) noexcept {

@@ -324,6 +324,10 @@ void gemm(matrix_view<const B> weights, matrix_view<const integer_operand_t<wire
   const fp_environment modes;
   detail::multiply_integers(detail::wire_view(weights), k, {{}, x}, y, scratch.data());
 }
+template <class B, class... Rest>
+requires(!std::is_const_v<B>) void gemm(matrix_view<B> weights, Rest&&... rest) {
+  gemm(matrix_view<const B>(weights), static_cast<Rest&&>(rest)...);
+}
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 

@@ -27,7 +27,7 @@ BLOCQ_INLINE matrix_view<const B> rows_of(matrix_view<const B> weights, std::siz
   return weights.row_range(first / n, (last + n - 1) / n);
 }
 // No parts are one: systems that do not know how many threads they have say 0.
-BLOCQ_INLINE std::size_t at_least_one(std::size_t parts) noexcept { return parts != 0 ? parts : 1; }
+BLOCQ_INLINE constexpr std::size_t at_least_one(std::size_t parts) noexcept { return parts != 0 ? parts : 1; }
 }  // namespace detail
 
 // An executor runs f(0) to f(n - 1), in any order and on any threads, and returns when all of them have:
@@ -41,6 +41,21 @@ void gemv(matrix_view<const B> weights, const X& x, std::span<float> y, std::siz
     const std::size_t first = detail::first_row(y.size(), i, parts), last = detail::first_row(y.size(), i + 1, parts);
     gemv(detail::rows_of(weights, first, last), x, y.subspan(first, last - first));
   });
+}
+
+// x is quantized once; scratch holds what gemv needs without an executor.
+template <class B, class Executor>
+void gemv(matrix_view<const B> weights, std::span<const float> x, std::span<float> y, std::span<std::byte> scratch,
+          std::size_t parts, Executor&& run) {
+  BLOCQ_ASSERT(scratch.size() >= gemv_scratch<B>(x.size()));
+  if constexpr (integer_format<wire_t<B>>) {
+    using A = integer_operand_t<wire_t<B>>;
+    const std::span<A> operand(reinterpret_cast<A*>(scratch.data()), blocks_for<A>(x.size()));
+    quantize_activations(x, operand);
+    gemv(weights, operand, y, parts, run);
+  } else {
+    gemv(weights, x, y, parts, run);
+  }
 }
 
 // Refuses and reports what the call without an executor does (op/quantize.hpp).
@@ -75,9 +90,15 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   return {s.code, at};
 }
 
-// X is a matrix of floats or of operand blocks. scratch holds what gemm needs, `parts` times.
+// Bytes of scratch that gemm needs for n rows of X of k elements in so many parts.
+template <class B>
+constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k, std::size_t parts) noexcept {
+  return gemm_scratch<B>(n, k) * detail::at_least_one(parts);
+}
+
+// X is a matrix of floats or of operand blocks. scratch has gemm_scratch<B>(n, k, parts) bytes.
 template <class B, class X, class Executor>
-void gemm(matrix_view<const B> weights, matrix_view<const X> x, matrix_view<float> y, std::span<std::byte> scratch,
+void gemm(matrix_view<const B> weights, matrix_view<X> x, matrix_view<float> y, std::span<std::byte> scratch,
           std::size_t parts, Executor&& run) {
   parts = detail::at_least_one(parts);
   run(parts, [&](std::size_t i) {

@@ -28,7 +28,8 @@ struct quantize_options {
   // or by equal ones where a few outweigh all others, is encoded anew (reference_bugs). A block whose weights are all
   // zero becomes what the reference makes of it, in most formats zeros: by its weights that is no worse than anything.
   std::span<const float> importance = {};
-  // OCP MX formats: how the shared scale follows from the block's largest magnitude.
+  // OCP MX formats and mxfp4: how the shared scale follows from the block's largest magnitude. Other formats have no
+  // such rule and refuse any but this one. For mxfp4 `floor` is GGUF's reference, the others are those of mxfp4_ocp.
   scale_rule rule = scale_rule::floor;
   quality_level quality = quality_level::reference;
   // Write the reference's bytes also where they decode to something else: for iq3_s see encode_context. In the formats
@@ -294,6 +295,7 @@ void improve_blocks(const float* x, std::size_t first, std::size_t blocks, std::
 // Refused, with dst left as it was:
 //   errc::ragged         src.size() is not a multiple of block_size<B>, or not of options.importance.size()
 //   errc::size_mismatch  dst has another number of blocks
+//   errc::unsupported    options.rule is not scale_rule::floor and the format's scales are not powers of two
 //   errc::missing        the format requires importance and options.importance is empty
 // Reported with the index of the first block concerned; every block has been written, each from its own input alone:
 //   errc::not_finite     the block's input contains a NaN or an infinity (docs/formats.md says what became of it)
@@ -309,6 +311,7 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   if (src.size() % block_size<B> != 0) return {errc::ragged, 0};
   if (columns != 0 && (src.size() % columns != 0 || columns % block_size<B> != 0)) return {errc::ragged, 0};
   if (src.size() / block_size<B> != blocks.size()) return {errc::size_mismatch, 0};
+  if (options.rule != scale_rule::floor && !detail::has_scale_rule<wire_t<B>>) return {errc::unsupported, 0};
   if (src.empty()) return {};
   if (detail::requires_importance<B> && columns == 0) return {errc::missing, 0};
 

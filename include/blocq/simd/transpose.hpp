@@ -29,7 +29,13 @@ struct every_other_quad {
 
 template <class Step, class V, std::size_t... k>
 BLOCQ_INLINE V shuffle(V a, V b, std::index_sequence<k...>) noexcept {
+#if defined(__CUDACC__) || defined(__EDG__)  // this front end loses the pack among a builtin's arguments
+  V r;
+  ((r[k] = Step::at(k) < sizeof...(k) ? a[Step::at(k) % sizeof...(k)] : b[Step::at(k) % sizeof...(k)]), ...);
+  return r;
+#else
   return __builtin_shufflevector(a, b, Step::at(k)...);
+#endif
 }
 
 // One step of all pairs of registers whose numbers differ in the bit Distance.

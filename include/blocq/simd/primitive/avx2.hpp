@@ -116,14 +116,14 @@ BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
 
 template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
-  return {_mm256_and_si256(_mm256_srli_epi16(a.v, shift), _mm256_set1_epi8((1 << Width) - 1))};
+  return bytes{_mm256_and_si256(_mm256_srli_epi16(a.v, shift), _mm256_set1_epi8((1 << Width) - 1))};
 }
 template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
   const __m256i moved = To > From   ? _mm256_slli_epi16(a.v, To > From ? To - From : 0)
                         : To < From ? _mm256_srli_epi16(a.v, To < From ? From - To : 0)
                                     : a.v;
-  return {_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+  return bytes{_mm256_and_si256(moved, _mm256_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
 }
 BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
   return {_mm256_and_si256(_mm256_slli_epi16(a.v, shift), _mm256_set1_epi8(static_cast<char>(0xff << shift)))};
@@ -238,7 +238,7 @@ BLOCQ_INLINE floats twice(floats a, int h) noexcept {
 }
 template <int First>
 BLOCQ_INLINE floats spread_two(floats a) noexcept {
-  return {_mm256_permutevar_ps(
+  return floats{_mm256_permutevar_ps(
       a.v, _mm256_setr_epi32(First, First, First, First, First + 1, First + 1, First + 1, First + 1))};
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
@@ -333,7 +333,7 @@ template <int Low, int Width, int To>
 BLOCQ_INLINE words move_field(words a) noexcept {
   const __m256i moved =
       To >= Low ? _mm256_slli_epi16(a.v, To >= Low ? To - Low : 0) : _mm256_srli_epi16(a.v, To >= Low ? 0 : Low - To);
-  return {_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(((1u << Width) - 1u) << To)))};
+  return words{_mm256_and_si256(moved, _mm256_set1_epi16(static_cast<short>(((1u << Width) - 1u) << To)))};
 }
 BLOCQ_INLINE words widen_bytes(const void* p) noexcept { return {_mm256_cvtepu8_epi16(half(p))}; }
 BLOCQ_INLINE words widen_quarters(bytes a, int q) noexcept {
