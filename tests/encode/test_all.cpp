@@ -211,9 +211,8 @@ TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever 
           for (std::size_t i = 0; i < columns; ++i) j.importance.push_back(importance[i % importance.size()]);
         const std::vector<B> one = encode_bare<lane, B>(j), wide = encode_bare<blocq::native_lane, B>(j);
         CHECK(differences(wide, one) == 0);
-        if (weighted) continue;  // where q4_0's and q5_0's search goes with a NaN is the compiler's choice
         hashes.push_back(golden::fnv1a(std::span<const B>(one)));
-        if (blocq::detail::requires_importance<B>) continue;
+        if (weighted || blocq::detail::requires_importance<B>) continue;
         auto written = j.blocks<B>();
         CHECK(quantize(j.values, written, {.reference_bugs = true}).code == blocq::errc::not_finite);
         CHECK(differences(written, one) == 0);
@@ -221,6 +220,6 @@ TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever 
     }
   });
 #if defined(__SSE2__)  // the NaN that an operation makes has another sign elsewhere
-  CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x8c33e6ecbff7207cu);
+  CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x479317dffbf1ff33u);
 #endif
 }
