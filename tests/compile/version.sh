@@ -3,6 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=$(scripts/version.sh)
-for line in "packaging/vcpkg/blocq/vcpkg.json:\"version\": \"$version\"" "MODULE.bazel:version = \"$version\""; do
+for line in "CITATION.cff:version: $version" "packaging/vcpkg/blocq/vcpkg.json:\"version\": \"$version\"" "MODULE.bazel:version = \"$version\""; do
   grep -qF "${line#*:}" "${line%%:*}" || { echo "${line%%:*} does not say $version"; exit 1; }
 done
