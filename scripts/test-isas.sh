@@ -56,6 +56,7 @@ isas=(
   "wasm-simd128     | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec"
   "xsimd-13.2       | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd"
   "xsimd-14.3       | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd"
+  "xsimd-14.3-avx512 | native avx512f avx512bw avx512vl | g++ -march=skylake-avx512 xsimd=sid       | simd"
   "xsimd-14.3-sse2  | native                           | g++ -march=x86-64 xsimd=sid               | simd"
   "xsimd-14.3-clang | native avx2 fma f16c             | clang++ -march=haswell xsimd=sid          | simd"
 )

@@ -18,7 +18,12 @@
 #error "blocq needs C++20"
 #endif
 
+// Vector extension, statement of assembly, attributes. clang does not say __GNUC__ where it stands in for MSVC.
 #if defined(__GNUC__) || defined(__clang__)
+#define BLOCQ_GNU 1
+#endif
+
+#ifdef BLOCQ_GNU
 #define BLOCQ_INLINE __attribute__((always_inline)) inline
 #define BLOCQ_INLINE_LAMBDA __attribute__((always_inline))
 #define BLOCQ_NOINLINE __attribute__((noinline))

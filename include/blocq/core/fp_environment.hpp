@@ -4,7 +4,7 @@
 
 #include <blocq/core/config.hpp>
 
-#if !(defined(__GNUC__) && (defined(__x86_64__) || defined(__aarch64__) || defined(__wasm__)))
+#if !(defined(BLOCQ_GNU) && (defined(__x86_64__) || defined(__aarch64__) || defined(__wasm__)))
 #include <cfenv>
 #endif
 
@@ -16,7 +16,7 @@ namespace blocq::inline v0 {
 // statements are compiler barriers for memory, so what is loaded and stored inside the scope is computed inside it.
 class fp_environment {
  public:
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(BLOCQ_GNU) && defined(__x86_64__)
   BLOCQ_INLINE fp_environment() noexcept {
     __asm__ volatile("stmxcsr %0" : "=m"(saved_) : : "memory");
     const std::uint32_t standard = 0x1f80;
@@ -26,7 +26,7 @@ class fp_environment {
 
  private:
   std::uint32_t saved_ = 0;
-#elif defined(__GNUC__) && defined(__aarch64__)
+#elif defined(BLOCQ_GNU) && defined(__aarch64__)
   BLOCQ_INLINE fp_environment() noexcept {
     __asm__ volatile("mrs %0, fpcr" : "=r"(control_) : : "memory");
     __asm__ volatile("mrs %0, fpsr" : "=r"(flags_) : : "memory");

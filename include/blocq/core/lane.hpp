@@ -16,7 +16,7 @@
 
 #include <blocq/core/bits.hpp>
 
-#ifndef __GNUC__
+#ifndef BLOCQ_GNU
 #include <cmath>
 #endif
 
@@ -28,13 +28,13 @@ namespace impl {
 // Hides from the compiler how x came about.
 template <class Float>
 BLOCQ_INLINE Float opaque(Float x) noexcept {
-#if defined(__GNUC__) && defined(__SSE2__)
+#if defined(BLOCQ_GNU) && defined(__SSE2__)
   __asm__("" : "+x"(x));
-#elif defined(__GNUC__) && defined(__aarch64__)
+#elif defined(BLOCQ_GNU) && defined(__aarch64__)
   __asm__("" : "+w"(x));
 #elif defined(__wasm__)  // where clang 14 mixes up the memory of several
   __asm__("" : "+r"(x));
-#elif defined(__GNUC__)
+#elif defined(BLOCQ_GNU)
   __asm__("" : "+m"(x));  // through memory, which also ends the excess precision of x87
 #else
   volatile Float y = x;
@@ -45,10 +45,10 @@ BLOCQ_INLINE Float opaque(Float x) noexcept {
 
 // Division and square root as instructions: with -ffast-math compilers put approximations in their place.
 BLOCQ_INLINE float quotient(float a, float b) noexcept {
-#if defined(__GNUC__) && defined(__AVX__)
+#if defined(BLOCQ_GNU) && defined(__AVX__)
   __asm__("vdivss {%1, %0, %0|%0, %0, %1}" : "+x"(a) : "x"(b));
   return a;
-#elif defined(__GNUC__) && defined(__SSE2__)
+#elif defined(BLOCQ_GNU) && defined(__SSE2__)
   __asm__("divss {%1, %0|%0, %1}" : "+x"(a) : "x"(b));
   return a;
 #else
@@ -56,13 +56,13 @@ BLOCQ_INLINE float quotient(float a, float b) noexcept {
 #endif
 }
 BLOCQ_INLINE float square_root(float x) noexcept {
-#if defined(__GNUC__) && defined(__AVX__)
+#if defined(BLOCQ_GNU) && defined(__AVX__)
   __asm__("vsqrtss %0, %0, %0" : "+x"(x));
   return x;
-#elif defined(__GNUC__) && defined(__SSE2__)
+#elif defined(BLOCQ_GNU) && defined(__SSE2__)
   __asm__("sqrtss %0, %0" : "+x"(x));
   return x;
-#elif defined(__GNUC__)
+#elif defined(BLOCQ_GNU)
   return opaque(__builtin_sqrtf(x));
 #else
   return opaque(std::sqrt(x));

@@ -20,7 +20,7 @@
 
 #if defined(__x86_64__) || defined(__i386__) || defined(_M_X64) || defined(_M_IX86)
 #define BLOCQ_CPUID 1
-#ifndef __GNUC__
+#ifndef BLOCQ_GNU
 #include <intrin.h>
 #else
 #include <cpuid.h>
@@ -76,7 +76,7 @@ struct cpuid_registers {
   unsigned a, b, c, d;
 };
 inline cpuid_registers cpuid(unsigned leaf, unsigned subleaf) noexcept {
-#ifndef __GNUC__
+#ifndef BLOCQ_GNU
   int r[4] = {};
   __cpuid(r, 0);
   if (static_cast<unsigned>(r[0]) < leaf) return {};
@@ -91,7 +91,7 @@ inline cpuid_registers cpuid(unsigned leaf, unsigned subleaf) noexcept {
 }
 // The registers that the operating system saves: bit 2 AVX, bits 5 to 7 AVX-512.
 inline unsigned saved_registers() noexcept {
-#ifndef __GNUC__
+#ifndef BLOCQ_GNU
   return static_cast<unsigned>(_xgetbv(0));
 #else
   unsigned low = 0, high = 0;

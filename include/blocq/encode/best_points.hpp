@@ -16,6 +16,8 @@
 
 #include <blocq/encode/best.hpp>
 
+#include <cstring>
+
 namespace blocq::inline v0::impl {
 
 // The points of a format's table, ordered by the first half of their coordinates. A half is a number, its levels the
@@ -88,7 +90,7 @@ template <class L>
 BLOCQ_INLINE lane lane_of(const L& x, std::size_t i) noexcept {
   static_assert(sizeof(L) == lane_traits<L>::size * sizeof(float));
   float v;
-  __builtin_memcpy(&v, reinterpret_cast<const unsigned char*>(&x) + i * sizeof v, sizeof v);
+  std::memcpy(&v, reinterpret_cast<const unsigned char*>(&x) + i * sizeof v, sizeof v);
   return v;
 }
 

@@ -6,6 +6,7 @@
 #include <blocq/format/float16.hpp>
 
 #include <bit>
+#include <cstring>
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
@@ -48,7 +49,7 @@ requires(std::is_same_v<B, f16> || std::is_same_v<B, bf16>) void encode(const fl
     std::uint16_t codes[size];
     scatter_run(code, codes);
     if constexpr (std::endian::native == std::endian::little)
-      __builtin_memcpy(out + i, codes, sizeof codes);
+      std::memcpy(out + i, codes, sizeof codes);
     else
       for (std::size_t k = 0; k < size; ++k) store(out[i + k].code, codes[k]);
   }

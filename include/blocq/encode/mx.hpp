@@ -13,6 +13,9 @@
 #include <blocq/encode/reference.hpp>
 #include <blocq/format/mx.hpp>
 
+#include <bit>
+#include <cstring>
+
 namespace blocq::inline v0::inline BLOCQ_ISA {
 
 // The scale byte that a rule gives for a block with this largest magnitude (0xff for an infinity or a NaN).
@@ -125,7 +128,7 @@ constexpr int floor_log2f(float x) noexcept {
   }
   const int k = exponent + 1;
   const unsigned magnitude = static_cast<unsigned>(k < 0 ? -k : k - (k > 0));
-  const int w = magnitude == 0 ? -1 : 31 - __builtin_clz(magnitude);
+  const int w = static_cast<int>(std::bit_width(magnitude)) - 1;
   const int limit = w < 0 ? 0 : 88 >> (7 - w);  // floor(ln(2) * 2^w) for w < 7
   return 0x800000 - static_cast<int>(significand) <= limit ? k : exponent;
 }
@@ -189,10 +192,10 @@ void pack_halves(const packed_t<L> (&code)[M], std::uint8_t* bytes) noexcept {
     scatter_run(code, single);
     for (std::size_t i = 0; i < M * lanes; i += 16) {  // no code reaches into the next byte
       std::uint64_t low, high;
-      __builtin_memcpy(&low, single + i, 8);
-      __builtin_memcpy(&high, single + i + 8, 8);
+      std::memcpy(&low, single + i, 8);
+      std::memcpy(&high, single + i + 8, 8);
       low |= high << 4;
-      __builtin_memcpy(bytes + i / 2, &low, 8);
+      std::memcpy(bytes + i / 2, &low, 8);
     }
   }
 }

@@ -12,6 +12,7 @@
 #include <blocq/simd/transpose.hpp>
 #include <blocq/simd/xsimd.hpp>
 
+#include <bit>
 #include <cstring>
 #include <type_traits>
 
@@ -32,7 +33,7 @@
 #define BLOCQ_LANE_REGISTER "w"
 #endif
 #if defined(__AVX__)
-#define BLOCQ_LANE_INSTRUCTION(name, a, b) \
+#define BLOCQ_LANE_INSTRUCTION(name, a, b)    \
   __asm__("v" name " {%2, %1, %0|%0, %1, %2}" \
           : "=" BLOCQ_LANE_REGISTER(a)        \
           : BLOCQ_LANE_REGISTER(a), BLOCQ_LANE_REGISTER(b))
@@ -480,16 +481,16 @@ BLOCQ_INLINE unsigned minimum_bits(batch_lane x) noexcept {
 }  // namespace detail
 
 BLOCQ_INLINE std::size_t first_minimum(batch_lane value) noexcept {
-  return static_cast<std::size_t>(__builtin_ctz(detail::minimum_bits(value)));
+  return static_cast<std::size_t>(std::countr_zero(detail::minimum_bits(value)));
 }
 
 BLOCQ_INLINE std::size_t position_of_minimum(batch_lane value, batch_lane position) noexcept {
   std::int32_t at[batch_lane::size];
   xsimd::to_int(position.v).store_unaligned(at);
   const unsigned equal = detail::minimum_bits(value);
-  std::int32_t first = at[__builtin_ctz(equal)];
+  std::int32_t first = at[std::countr_zero(equal)];
   for (unsigned rest = equal & (equal - 1); rest != 0; rest &= rest - 1) {
-    const std::int32_t other = at[__builtin_ctz(rest)];
+    const std::int32_t other = at[std::countr_zero(rest)];
     first = other < first ? other : first;
   }
   return static_cast<std::size_t>(first);

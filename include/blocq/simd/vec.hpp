@@ -7,7 +7,7 @@
 #if defined(BLOCQ_NO_SIMD)
 #elif defined(__AVX2__)
 #include <blocq/simd/primitive/avx2.hpp>
-#elif defined(__GNUC__)
+#elif defined(BLOCQ_GNU)
 #include <blocq/simd/primitive/halves.hpp>
 #endif
 
@@ -37,7 +37,7 @@ BLOCQ_INLINE void unroll(F&& f) noexcept {
 // takes every element out of a register, which costs more than to load it.
 template <class T>
 BLOCQ_INLINE void keep_in_memory(T& array) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __asm__("" : "+m"(array));
 #else
   static_cast<void>(array);
@@ -46,7 +46,7 @@ BLOCQ_INLINE void keep_in_memory(T& array) noexcept {
 
 // count, which the compiler is not to know: it does not unroll the loop.
 BLOCQ_INLINE std::size_t not_unrolled(std::size_t count) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __asm__("" : "+r"(count));
 #endif
   return count;

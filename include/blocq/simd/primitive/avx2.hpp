@@ -35,7 +35,7 @@ struct floats {
 
 template <class V>
 BLOCQ_INLINE V as_written(V v) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __asm__("" : "+x"(v.v));
 #endif
   return v;
@@ -219,7 +219,7 @@ BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm256_add_
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm256_sub_ps(a.v, b.v)}; }
 
 BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __asm__("vdivps {%1, %0, %0|%0, %0, %1}" : "+x"(a.v) : "x"(b.v));
   return a;
 #else
@@ -467,7 +467,7 @@ BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
 BLOCQ_INLINE ints upper_words(bytes a) noexcept { return {_mm256_srai_epi32(a.v, 16)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __m256i v = sum.v;
   __asm__("vpaddw {%1, %0, %0|%0, %0, %1}" : "+x"(v) : "x"(term.v));
   sum.v = v;
@@ -476,7 +476,7 @@ BLOCQ_INLINE void add_to(words& sum, words term) noexcept {
 #endif
 }
 BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __m256i v = sum.v;
   __asm__("vpaddd {%1, %0, %0|%0, %0, %1}" : "+x"(v) : "x"(term.v));
   sum.v = v;

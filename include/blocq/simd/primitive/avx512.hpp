@@ -46,7 +46,7 @@ struct floats {
 
 template <class V>
 BLOCQ_INLINE V as_written(V v) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __asm__("" : "+v"(v.v));
 #endif
   return v;
@@ -165,7 +165,7 @@ BLOCQ_INLINE void madd2_to(ints& sum, words a, words b) noexcept {
 #ifdef __AVX512VNNI__
 inline constexpr bool has_dot4 = true;
 BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __m512i v = sum.v;
   __asm__("vpdpbusd {%2, %1, %0|%0, %1, %2}" : "+v"(v) : "v"(biased.v), "v"(s.v));
   sum.v = v;
@@ -181,7 +181,7 @@ BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
   sum.v = _mm512_add_epi32(sum.v, _mm512_add_epi32(_mm512_madd_epi16(even, even_s), _mm512_madd_epi16(odd, odd_s)));
 }
 #endif
-#ifdef __GNUC__  // these two intrinsics name a register that is undefined on purpose, of which g++ 12 warns
+#ifdef BLOCQ_GNU  // these two intrinsics name a register that is undefined on purpose, of which g++ 12 warns
 typedef std::int32_t ints_of_16 __attribute__((vector_size(64)));
 BLOCQ_INLINE ints upper_words(bytes a) noexcept {
   return {reinterpret_cast<__m512i>(reinterpret_cast<ints_of_16>(a.v) >> 16)};

@@ -36,7 +36,7 @@ inline float plus(float a, float b) noexcept { return a + b; }
 // v, computed before anything else is done with it: keeps -ffast-math from another order.
 template <class V>
 inline V as_written(V v) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __asm__("" : "+m"(v));
 #endif
   return v;
@@ -737,7 +737,7 @@ inline words as_words(bytes a) noexcept { return __builtin_bit_cast(words, a); }
 inline floats as_floats(bytes a) noexcept { return __builtin_bit_cast(floats, a); }
 // Asks for the cache line at p, which need not be readable.
 inline void prefetch(const void* p) noexcept {
-#ifdef __GNUC__
+#ifdef BLOCQ_GNU
   __builtin_prefetch(p);
 #else
   static_cast<void>(p);

@@ -15,7 +15,7 @@
 
 #include <blocq/simd/primitive/vector16.hpp>
 
-#if defined(__aarch64__) && defined(__ARM_NEON) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#if defined(__aarch64__) && defined(__ARM_NEON) && defined(BLOCQ_GNU) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
 #include <arm_neon.h>
 
