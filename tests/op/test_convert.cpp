@@ -18,7 +18,7 @@ void check_conversion() {
   std::vector<To> got(elements / blocq::block_size<To>), want(got.size());
   std::vector<float> y(elements);
   REQUIRE(blocq::dequantize(src, y));
-  const blocq::status expected = blocq::quantize(y, want), outcome = blocq::convert<From, To>(src, got);
+  const blocq::status expected = blocq::quantize(y, want), outcome = blocq::convert(src, got);
   CHECK(outcome.code == expected.code);
   CHECK(outcome.at == expected.at);
   CHECK(std::memcmp(got.data(), want.data(), got.size() * sizeof(To)) == 0);
@@ -38,14 +38,14 @@ TEST_CASE("conversion is decoding and encoding") {
 TEST_CASE("sizes that do not fit are refused, and the block of dst that cannot hold its values is named") {
   std::vector<blocq::q4_0> small(3);
   std::vector<blocq::q4_k> large(1);
-  CHECK(blocq::convert<blocq::q4_0, blocq::q4_k>(small, large).code == blocq::errc::ragged);
+  CHECK(blocq::convert(small, large).code == blocq::errc::ragged);
   small.resize(16);
-  CHECK(blocq::convert<blocq::q4_0, blocq::q4_k>(small, large).code == blocq::errc::size_mismatch);
+  CHECK(blocq::convert(small, large).code == blocq::errc::size_mismatch);
   std::vector<blocq::bf16> numbers(4096);
   store(numbers[3000].code, blocq::f32_to_bf16(1e30f));
   store(numbers[4000].code, blocq::f32_to_bf16(std::numeric_limits<float>::infinity()));
   std::vector<blocq::q8_0> blocks(128);
-  const blocq::status s = blocq::convert<blocq::bf16, blocq::q8_0>(numbers, blocks);
+  const blocq::status s = blocq::convert(numbers, blocks);
   CHECK(s.code == blocq::errc::scale_range);
   CHECK(s.at == 3000 / 32);
 }

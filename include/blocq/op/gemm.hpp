@@ -328,6 +328,11 @@ template <class B, class... Rest>
 requires(!std::is_const_v<B>) void gemm(matrix_view<B> weights, Rest&&... rest) {
   gemm(matrix_view<const B>(weights), static_cast<Rest&&>(rest)...);
 }
+template <class B, class X>
+void gemm(matrix_view<B>, matrix_view<X>, matrix_view<float>) {
+  static_assert(std::is_void_v<B>,
+                "gemm(weights, x, y, scratch): scratch is gemm_scratch<B>(n, k) bytes of the caller's");
+}
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 

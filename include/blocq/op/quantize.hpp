@@ -358,6 +358,14 @@ status quantize(std::span<const float> src, Blocks&& dst, const quantize_options
   return outcome;
 }
 
+template <class Source, class Blocks, class... Rest>
+requires(!std::is_convertible_v<const Source&, std::span<const float>>) status
+    quantize(const Source&, Blocks&&, const Rest&...)
+noexcept {
+  static_assert(std::is_void_v<Source>, "quantize(src, dst): src is a contiguous range of float");
+  return {errc::unsupported, 0};
+}
+
 }  // namespace blocq::inline v0::inline BLOCQ_ISA
 
 #endif
