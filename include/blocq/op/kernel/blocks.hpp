@@ -111,16 +111,13 @@ BLOCQ_INLINE void look_up_sixes(const B* w, std::size_t c, quad::bytes (&codes)[
     return w[i / per_block].codes + i % per_block * 24;
   };
   const quad::bytes index = quad::spread_sixes(at(c), at(c + 4));
-  const auto part = [&]<int First, int Bits>(std::integral_constant<int, First>, std::integral_constant<int, Bits>)
-                        BLOCQ_INLINE_LAMBDA {
-                          return quad::lookup_bytes(quad::load_bytes(bits_of_values<B, First, Bits>.entry), index);
-                        };
-  using std::integral_constant;
+  const auto look_up = [&](const auto& table)
+                           BLOCQ_INLINE_LAMBDA { return quad::lookup_bytes(quad::load_bytes(table.entry), index); };
   if constexpr (Parts == 1) {
-    codes[0] = part(integral_constant<int, 0>{}, integral_constant<int, 8>{});
+    codes[0] = look_up(bits_of_values<B, 0, 8>);
   } else {
-    codes[0] = part(integral_constant<int, 5>{}, integral_constant<int, 5>{});
-    codes[1] = part(integral_constant<int, 0>{}, integral_constant<int, 5>{});
+    codes[0] = look_up(bits_of_values<B, 5, 5>);
+    codes[1] = look_up(bits_of_values<B, 0, 5>);
   }
 }
 #endif
