@@ -241,8 +241,12 @@ struct row_kernel<B, integer_operand_t<B>> {
         if constexpr (in_words) {
           sum[v] = i == 0 ? quad::maddubs(w, xs) : sum[v] + quad::maddubs(w, xs);
         } else if constexpr (quad::has_dot4) {
-          if constexpr (i == 0) sum[v] = Operand::from_bias ? x.first[v] : quad::fill_ints(0);
-          if constexpr (i == 1 && how == product::split) sum[v] = quad::shift_left(sum[v], 5);
+          if constexpr (i == 0 && Operand::from_bias)
+            sum[v] = x.first[v];
+          else if constexpr (i == 0)
+            sum[v] = quad::fill_ints(0);
+          else if constexpr (how == product::split)
+            sum[v] = quad::shift_left(sum[v], 5);
           quad::dot4_to(sum[v], w, xs);
         } else {
           quad::ints four;

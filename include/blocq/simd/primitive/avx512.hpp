@@ -325,7 +325,8 @@ BLOCQ_INLINE floats halves_to_floats(avx2::words a) noexcept { return {_mm512_ma
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   static_assert(Stride % 2 == 0);
-  return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, gather_words<Stride, 1>(p), 0))};
+  const __m512i words = gather_words<Stride, 1>(p);
+  return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
