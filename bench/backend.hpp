@@ -26,8 +26,12 @@ struct row_functions {
 
 // The builds of the backend that come in the package, chosen by what this program was compiled for.
 inline const char* library_name() {
-#if defined(__AVX512BF16__) && defined(__AVX512VNNI__)
+#if defined(__AMX_INT8__) && defined(__AVX512BF16__)
+  return "libggml-cpu-sapphirerapids.so";
+#elif defined(__AVX512BF16__) && defined(__AVX512VNNI__)
   return "libggml-cpu-zen4.so";
+#elif defined(__AVX512VBMI__) && defined(__AVX512VNNI__)
+  return "libggml-cpu-icelake.so";
 #elif defined(__AVX512F__)
   return "libggml-cpu-skylakex.so";
 #elif defined(__AVX2__)

@@ -1,4 +1,5 @@
-// Products of matrices: 4096 rows of weights, 4 to 128 rows of activations. The peer is a graph of ggml.
+// Products of matrices: 4096 rows of weights, and rows of activations: 1 to 8, as when tokens are generated, 32 and
+// 128, as when a text is read. The peer is a graph of ggml.
 #include "limits.hpp"
 #include "products.hpp"
 
@@ -27,7 +28,7 @@ measurement prepare(const backend* peer, std::size_t n) {
 
 std::vector<entry> gemm_entries() {
   std::vector<entry> entries;
-  for (const std::size_t n : {4u, 8u, 16u, 32u, 128u})
+  for (const std::size_t n : {1u, 2u, 4u, 8u, 32u, 128u})
     for (entry& e : for_all_formats({"gemm", "", "N=" + std::to_string(n), billion_operations, {}},
                                     [n]<multipliable B>(const backend* peer) { return prepare<B>(peer, n); }))
       entries.push_back(std::move(e));

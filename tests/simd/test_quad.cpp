@@ -76,6 +76,17 @@ TEST_CASE("four lanes are loaded as their addresses say") {
   image stored;
   quad::store_bytes(stored.data(), quad::load_halves(p + 1, p + 101));
   CHECK(stored == want);
+  CHECK(image_of(quad::spread_bits_of_halves(p + 2, p + 50, 2)) ==
+        image_of(common::spread_bits(p + 2, 2), common::spread_bits(p + 50, 2)));
+  CHECK(image_of(quad::load_tapered(p + 5, p + 77, p + 99)) ==
+        image_of(common::load_bytes(p + 5), common::half_and_eighth(p + 77, p + 99)));
+  for (int i = 0; i < 2; ++i) {
+    for (int b = 0; b < 64; ++b)
+      want[static_cast<std::size_t>(b)] = p[50 * (b / 16) + 3 + b % 16 / 8 * 16 + 8 * i + b % 8];
+    CHECK(image_of(quad::load_every_other<8>(p + 3, p + 53, p + 103, p + 153, i)) == want);
+    CHECK(image_of(quad::load_every_other<16>(p + 3, p + 53, p + 103, p + 153, i)) ==
+          image_of(quad::load_lanes(p + 3 + 16 * i, p + 53 + 16 * i, p + 103 + 16 * i, p + 153 + 16 * i)));
+  }
   for (int h = 0; h < 2; ++h)
     CHECK(image_of(quad::spread_bits(p, p + 9, p + 21, p + 33, h, 16)) ==
           image_of(common::spread_bits_of_two(p, p + 9, h, 16), common::spread_bits_of_two(p + 21, p + 33, h, 16)));
@@ -102,6 +113,14 @@ TEST_CASE("what works within lanes is that of the model in both halves") {
     CHECK(image_of(quad::lookup16(quad::fill_lanes(q), quad::move_bits<4, 0, 0>(a))) == halves_of([&](int i) {
             return common::lookup16(common::load_halves(q), common::move_bits<4, 0, 0>(model(p + i)));
           }));
+    for (int h = 0; h < 2; ++h) {
+      CHECK(image_of(quad::interleave_bytes(a, b, h)) ==
+            halves_of([&](int i) { return common::interleave_bytes(model(p + i), model(q + i), h); }));
+      CHECK(image_of(quad::interleave_words(a, b, h)) ==
+            halves_of([&](int i) { return common::interleave_words(model(p + i), model(q + i), h); }));
+    }
+    CHECK(image_of(quad::shift_left(quad::as_ints(a), 5)) ==
+          halves_of([&](int i) { return common::shift_left(common::as_ints(model(p + i)), 5); }));
     for (int h = 0; h < 2; ++h)
       CHECK(image_of(quad::widen_quarters(a, h)) ==
             halves_of([&](int i) { return common::widen_quarters(model(p + i), h); }));
@@ -211,6 +230,11 @@ TEST_CASE("sixteen numbers of two bytes are gathered from blocks of any size") {
     float got[16];
     quad::store_floats(got, quad::load_halves_as_floats<Stride>(blocks));
     for (std::size_t i = 0; i < 16; ++i) CHECK(got[i] == blocq::f16_to_f32(o.halves[i]));
+    quad::floats first, second;
+    std::memcpy(blocks + 2, o.halves + 20, 2);
+    quad::load_pairs_of_halves_as_floats<Stride>(blocks, first, second);
+    CHECK(image_of(first) == image_of(quad::load_halves_as_floats<Stride>(blocks)));
+    CHECK(image_of(second) == image_of(quad::load_halves_as_floats<Stride>(blocks + 2)));
   };
   check(std::integral_constant<std::size_t, 18>{});
   check(std::integral_constant<std::size_t, 20>{});

@@ -54,8 +54,6 @@ void check_table(test::random_bits& random) {
 
 template <int H>
 void check_interleaved(const image& a, const image& b) {
-  CHECK(image_of(quad::interleave_bytes(load(a), load(b), H)) ==
-        image_from([&](std::size_t i) { return (i % 2 == 0 ? a : b)[i / 16 * 16 + 8 * H + i % 16 / 2]; }));
   CHECK(image_of(quad::interleave_qwords(load(a), load(b), H)) == image_from<std::uint64_t>([&](std::size_t i) {
           return number_at<std::uint64_t>(i % 2 == 0 ? a : b, i / 2 * 2 + H);
         }));
@@ -105,6 +103,11 @@ TEST_CASE("bits of bytes are flagged, selected and mapped") {
           }));
     CHECK(image_of(quad::take_fields(load(b), load(a))) ==
           image_from([&](std::size_t i) { return std::rotr(number_at<std::uint64_t>(a, i / 8), b[i] % 64); }));
+    const auto six_bits = [&](std::size_t i) {
+      return a[i / 32 * 40 + i % 32 * 6 / 8] | a[i / 32 * 40 + i % 32 * 6 / 8 + 1] << 8;
+    };
+    CHECK(image_of(quad::move_bits<6, 0, 0>(quad::spread_sixes(a.data(), a.data() + 40))) ==
+          image_from([&](std::size_t i) { return six_bits(i) >> i % 32 * 6 % 8 & 63; }));
     const auto ints = quad::as_ints(load(a));
     const auto dword = [&](std::size_t i) { return number_at<std::uint32_t>(a, i); };
     CHECK(image_of(quad::odd_ints<3>(ints)) ==

@@ -155,6 +155,8 @@ TEST_CASE("fields of bytes are those of the model") {
     for (int h = 0; h < 2; ++h) {
       CHECK_SAME(vec::spread_bits_of_two(p + 0, q + 0, h, 16));
       CHECK_SAME(vec::interleave(vec::load_bytes(p + 0), vec::load_bytes(q + 0), h));
+      CHECK_SAME(vec::interleave_bytes(vec::load_bytes(p + 0), vec::load_bytes(q + 0), h));
+      CHECK_SAME(vec::interleave_words(vec::load_bytes(p + 0), vec::load_bytes(q + 0), h));
     }
     CHECK_SAME(vec::swap_middle_quarters(vec::load_bytes(p + 0)));
     CHECK_SAME(vec::lookup16(vec::load_bytes(p + 0), vec::field<7>(vec::load_bytes(q + 0), 0)));

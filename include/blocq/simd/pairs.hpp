@@ -102,6 +102,18 @@ template <class V>
 BLOCQ_INLINE two<V> lookup16(two<V> table, two<V> index) noexcept {
   return {lookup16(table.low, index.low), lookup16(table.high, index.high)};
 }
+template <class V>
+BLOCQ_INLINE two<V> interleave_bytes(two<V> a, two<V> b, int h) noexcept {
+  return {interleave_bytes(a.low, b.low, h), interleave_bytes(a.high, b.high, h)};
+}
+template <class V>
+BLOCQ_INLINE two<V> interleave_words(two<V> a, two<V> b, int h) noexcept {
+  return {interleave_words(a.low, b.low, h), interleave_words(a.high, b.high, h)};
+}
+template <class V>
+BLOCQ_INLINE two<V> shift_left(two<V> a, int bits) noexcept {
+  return {shift_left(a.low, bits), shift_left(a.high, bits)};
+}
 template <int Bytes, class V>
 BLOCQ_INLINE two<V> add_neighbours(two<V> a, two<V> b) noexcept {
   static_assert(Bytes < 16);

@@ -4,6 +4,7 @@
 //
 //   load_lanes     16 bytes from each of four addresses; fill_lanes: the same 16 four times
 //   load_halves    32 bytes from each of two addresses
+//   load_every_other   runs i, i + 2, ... of Size bytes of 32 from each of four addresses, one lane each
 //   join           two vectors of 32 bytes
 //   widen_zero     a vector of 32 bytes, then zeros
 //   fold           the upper half added to the lower one
@@ -15,7 +16,10 @@
 //   spread_lane    the same of the eight words of one lane
 //   spread_lanes   element l of each lane l, four times
 //   fill_four, load_four_halves   four numbers, or as binary16, in each lane
+//   load_pairs_of_halves_as_floats   load_halves_as_floats of a number and of the one after it
 //   to_floats, lookup16   of 16 bytes, half h of a vector of 32
+//   load_tapered   32 bytes, then 16, then 4 from three addresses, then zeros
+//   spread_bits_of_halves   spread_bits from each of two addresses
 //   spread_bits    bits 16 h to 16 h + 15 of four bytes from each of four addresses, one lane each
 #ifndef BLOCQ_SIMD_QUAD_HPP
 #define BLOCQ_SIMD_QUAD_HPP
@@ -59,6 +63,15 @@ BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
 }
 BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const void* d) noexcept {
   return {native::load_two(a, b), native::load_two(c, d)};
+}
+template <int Size>
+BLOCQ_INLINE bytes load_every_other(const void* a, const void* b, const void* c, const void* d, int i) noexcept {
+  const auto at = [i](const void* p, int run) { return static_cast<const std::uint8_t*>(p) + Size * (2 * run + i); };
+  if constexpr (Size == 16)
+    return load_lanes(at(a, 0), at(b, 0), at(c, 0), at(d, 0));
+  else
+    return {native::load_quarters(at(a, 0), at(a, 1), at(b, 0), at(b, 1)),
+            native::load_quarters(at(c, 0), at(c, 1), at(d, 0), at(d, 1))};
 }
 BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept {
   const native::bytes v = native::load_halves(p);
@@ -127,10 +140,22 @@ BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, cons
   return {native::spread_bits_of_two(a, b, h, set), native::spread_bits_of_two(c, d, h, set)};
 }
 
+BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) noexcept {
+  return {native::spread_bits(a, set), native::spread_bits(b, set)};
+}
+BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane, const void* dword) noexcept {
+  return {native::load_bytes(half), native::half_and_eighth(lane, dword)};
+}
+
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   return {native::load_halves_as_floats<Stride>(p),
           native::load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 8 * Stride)};
+}
+template <std::size_t Stride>
+BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
+  first = load_halves_as_floats<Stride>(p);
+  second = load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 2);
 }
 BLOCQ_INLINE floats halves_to_floats(native::words a) noexcept {
   return {native::halves_to_floats(a, 0), native::halves_to_floats(a, 1)};

@@ -1,9 +1,9 @@
 // Blocks with a float for a step times q8_0 or q8_1: 512 elements at a time, sixteen chunks of 32.
 //
-// Formats that keep two elements 16 or 8 apart in one byte are read four chunks at a time, one in each lane: chunks j,
-// 4 + j, 8 + j and 12 + j, their low nibbles and their high ones. All others are read two chunks at a time, one in each
-// half: chunks r and 4 + r, then 8 + r and 12 + r. In both orders the sums of sixteen chunks come out of the tree of
-// additions as they follow each other in the row, and meet their sixteen steps.
+// Formats with two or four elements in a byte, at most 16 apart, are read four chunks at a time, one in each lane:
+// chunks j, 4 + j, 8 + j and 12 + j, their first elements and their second ones. All others are read two chunks at a
+// time, one in each half: chunks r and 4 + r, then 8 + r and 12 + r. In both orders the sums of sixteen chunks come out
+// of the tree of additions as they follow each other in the row, and meet their sixteen steps.
 #ifndef BLOCQ_OP_KERNEL_BLOCKS_HPP
 #define BLOCQ_OP_KERNEL_BLOCKS_HPP
 
@@ -22,35 +22,105 @@ concept float_step_format = std::is_same_v<integer_operand_t<B>, q8_0> || std::i
 
 // ---- codes of four or two chunks ----
 
-// Elements j and j + stride of a chunk in one byte: stride 16 or 8, else 0.
+// How formats of which a chunk of 32, or two, are in 16 bytes are read: elements j and j + stride of a chunk come out
+// of byte j of two vectors. 0: they are none of these.
 template <class Planes>
-inline constexpr int split_stride = 0;
+inline constexpr int lane_stride = 0;
 template <auto Member, int Stride, class... Others>
-inline constexpr int split_stride<planes<plane<Member, 4, Stride>, Others...>> = Stride <= 16 ? Stride : 0;
+inline constexpr int lane_stride<planes<plane<Member, 4, Stride>, Others...>> = Stride <= 16 ? Stride : 0;
+template <auto Member>
+inline constexpr int lane_stride<planes<dense<Member, 4>>> = 16;
+template <auto Member>
+inline constexpr int lane_stride<planes<plane<Member, 2, 1>>> = 16;
 template <class B>
 inline constexpr int stride_of = 0;
 template <class B>
 requires requires { typename format_traits<B>::codes; }
-inline constexpr int stride_of<B> = split_stride<typename format_traits<B>::codes>;
+inline constexpr int stride_of<B> = lane_stride<typename format_traits<B>::codes>;
 
+// 16 bytes of a member from the blocks that chunks c, 4 + c, 8 + c and 12 + c lie in, Bytes to a chunk.
+template <auto Member, std::size_t Bytes, class B>
+BLOCQ_INLINE quad::bytes load_chunks(const B* w, std::size_t c) noexcept {
+  constexpr std::size_t per_block = block_size<B> / 32;
+  const auto at = [&](std::size_t i)
+                      BLOCQ_INLINE_LAMBDA { return w[i / per_block].*Member + i % per_block * Bytes / 16 * 16; };
+  return quad::as_written(quad::load_lanes(at(c), at(c + 4), at(c + 8), at(c + 12)));
+}
 template <auto Member, int Width, int Stride, int Lowest, class B>
-BLOCQ_INLINE void add_plane(plane<Member, Width, Stride, Lowest>, const B* const (&block)[4], std::size_t in_block,
+BLOCQ_INLINE void add_plane(plane<Member, Width, Stride, Lowest>, const B* w, std::size_t c,
                             quad::bytes (&codes)[2]) noexcept {
-  const auto at = [&](std::size_t l) BLOCQ_INLINE_LAMBDA { return block[l]->*Member + in_block * 32 / 8 * Width; };
   if constexpr (Width == 4) {
-    const quad::bytes both = quad::as_written(quad::load_lanes(at(0), at(1), at(2), at(3)));
+    const quad::bytes both = load_chunks<Member, 16>(w, c);
     codes[0] = quad::template move_bits<4, 0, 0>(both);
     codes[1] = quad::template move_bits<4, 4, 0>(both);
+  } else if constexpr (Width == 2) {
+    const quad::bytes four = load_chunks<Member, 8>(w, c);
+    const int h = static_cast<int>(c % 2);
+    const quad::bytes even =
+        quad::interleave_bytes(quad::template move_bits<2, 0, 0>(four), quad::template move_bits<2, 2, 0>(four), h);
+    const quad::bytes odd =
+        quad::interleave_bytes(quad::template move_bits<2, 4, 0>(four), quad::template move_bits<2, 6, 0>(four), h);
+    for (int i = 0; i < 2; ++i) codes[i] = quad::interleave_words(even, odd, i);
   } else {
-    static_assert(Width == 1 && Stride == 1);
-    for (int h = 0; h < 2; ++h) codes[h] = codes[h] | quad::spread_bits(at(0), at(1), at(2), at(3), h, 1 << Lowest);
+    static_assert(Width == 1 && Stride == 1 && block_size<B> == 32);
+    const auto at = [&](std::size_t i) BLOCQ_INLINE_LAMBDA { return w[i].*Member; };
+    for (int h = 0; h < 2; ++h)
+      codes[h] = codes[h] | quad::spread_bits(at(c), at(c + 4), at(c + 8), at(c + 12), h, 1 << Lowest);
   }
 }
-template <class B, class... Planes>
-BLOCQ_INLINE void add_planes(planes<Planes...>, const B* const (&block)[4], std::size_t in_block,
-                             quad::bytes (&codes)[2]) noexcept {
-  (add_plane(Planes{}, block, in_block, codes), ...);
+template <auto Member, class B>
+BLOCQ_INLINE void add_plane(dense<Member, 4>, const B* w, std::size_t c, quad::bytes (&codes)[2]) noexcept {
+  const quad::bytes both = load_chunks<Member, 16>(w, c);
+  const quad::bytes even = quad::template move_bits<4, 0, 0>(both), odd = quad::template move_bits<4, 4, 0>(both);
+  for (int i = 0; i < 2; ++i) codes[i] = quad::interleave_bytes(even, odd, i);
 }
+template <class B, class... Planes>
+BLOCQ_INLINE void add_planes(planes<Planes...>, const B* w, std::size_t c, quad::bytes (&codes)[2]) noexcept {
+  (add_plane(Planes{}, w, c, codes), ...);
+}
+
+BLOCQ_INLINE const std::uint8_t* bits_of_chunk(const q1_0* w, std::size_t c) noexcept {
+  return w[c / 4].qs + c % 4 * 4;
+}
+
+// Elements of six bits where tables of bytes have them all: value - lowest, or its two parts.
+template <class B>
+inline constexpr bool sixes_by_table = false;
+#ifdef BLOCQ_HAS_TABLES
+template <class Element, std::size_t N>
+inline constexpr bool sixes_by_table<mx_block<Element, N>> = has_integers<Element>&& Element::bits == 6;
+
+template <class B, int First, int Bits>
+struct alignas(64) value_bits {
+  std::uint8_t entry[64] = {};
+
+  constexpr value_bits() noexcept {
+    for (int c = 0; c < 64; ++c)
+      entry[c] =
+          static_cast<std::uint8_t>((integer_of<element_t<B>>(c) - values_of<B>.lowest) >> First & ((1 << Bits) - 1));
+  }
+};
+template <class B, int First, int Bits>
+inline constexpr value_bits<B, First, Bits> bits_of_values{};
+
+// Of chunks c and c + 4.
+template <class B, std::size_t Parts>
+BLOCQ_INLINE void look_up_sixes(const B* w, std::size_t c, quad::bytes (&codes)[Parts]) noexcept {
+  const auto at = [w](std::size_t i) BLOCQ_INLINE_LAMBDA {
+    constexpr std::size_t per_block = block_size<B> / 32;
+    return w[i / per_block].codes + i % per_block * 24;
+  };
+  const quad::bytes index = quad::spread_sixes(at(c), at(c + 4));
+  const auto look_up = [&](const auto& table)
+                           BLOCQ_INLINE_LAMBDA { return quad::lookup_bytes(quad::load_bytes(table.entry), index); };
+  if constexpr (Parts == 1) {
+    codes[0] = look_up(bits_of_values<B, 0, 8>);
+  } else {
+    codes[0] = look_up(bits_of_values<B, 5, 5>);
+    codes[1] = look_up(bits_of_values<B, 0, 5>);
+  }
+}
+#endif
 
 // ---- the kernel ----
 
@@ -58,13 +128,14 @@ template <float_step_format B>
 struct row_kernel<B, integer_operand_t<B>> {
   using A = integer_operand_t<B>;
   static constexpr std::size_t step = 512 / block_size<B>, per_block = block_size<B> / 32;
-  static constexpr bool lanes = stride_of<B> != 0;                       // four chunks in each vector of sums, else two
-  static constexpr std::size_t vectors = lanes ? 4 : 8;                  // of sums
-  static constexpr std::size_t codes_each = lanes ? 2 : 1;               // vectors of codes to each
-  static constexpr std::size_t groups = step_group<B> == 16 ? 2 : 1;     // in a chunk
-  static constexpr bool doubled = std::is_same_v<element_t<B>, binary>;  // a code is half of what it is multiplied as
+  static constexpr bool lanes = stride_of<B> != 0;       // four chunks in each vector of sums, else two
+  static constexpr std::size_t vectors = lanes ? 4 : 8;  // of sums
   static constexpr product how = product_of<B>;
+  static constexpr std::size_t x_each = lanes ? 2 : 1;  // vectors of activations to each
+  static constexpr std::size_t codes_each = how == product::split ? 2 : x_each;
+  static constexpr std::size_t groups = step_group<B> == 16 ? 2 : 1;  // in a chunk
   static constexpr bool in_place = halves_in_place && !lanes;
+  static constexpr bool doubled = std::is_same_v<element_t<B>, binary> && !quad::has_dot4;  // codes are half of theirs
 
   // The vectors of codes whose products are added up in one vector.
   struct code_vectors {
@@ -77,22 +148,22 @@ struct row_kernel<B, integer_operand_t<B>> {
 
   template <bool InPlace>
   struct operand {
+    // Sums begin with what the bias makes of them, where they are few or serve one row.
+    static constexpr bool from_bias = quad::has_dot4 && bias_of<B> != 0 && (lanes || InPlace);
+    static constexpr int bias = how == product::split ? bias_of<B> / 32 : bias_of<B>;  // of the first vector of codes
+
     const A* blocks;
-    quad_bytes copy[InPlace ? 1 : vectors * codes_each];
-    quad::ints minus[groups];  // bias times the activations
+    quad_bytes copy[InPlace ? 1 : vectors * x_each];
+    quad::ints first[from_bias ? vectors : 1], minus[groups];  // what sums begin with, or what is subtracted from them
     quad::floats d[groups], s;
     bool has_minus_128;
 
-    // The activations that vector i of the codes of sums v is multiplied with.
+    // Vector i of the activations that give sums v.
     static BLOCQ_INLINE quad::bytes read(const A* x, std::size_t v, std::size_t i) noexcept {
       const auto qs = [x](std::size_t chunk) BLOCQ_INLINE_LAMBDA { return x[chunk].qs; };
-      if constexpr (stride_of<B> == 16) {
-        return quad::load_lanes(qs(v) + 16 * i, qs(4 + v) + 16 * i, qs(8 + v) + 16 * i, qs(12 + v) + 16 * i);
-      } else if constexpr (stride_of<B> == 8) {
-        const auto two = [&](std::size_t a, std::size_t b) BLOCQ_INLINE_LAMBDA {
-          return vec::load_quarters(qs(a) + 8 * i, qs(a) + 16 + 8 * i, qs(b) + 8 * i, qs(b) + 16 + 8 * i);
-        };
-        return quad::join(two(v, 4 + v), two(8 + v, 12 + v));
+      if constexpr (lanes) {
+        return quad::template load_every_other<stride_of<B>>(qs(v), qs(4 + v), qs(8 + v), qs(12 + v),
+                                                             static_cast<int>(i));
       } else {
         return quad::load_halves(qs(v + v / 4 * 4), qs(v + v / 4 * 4 + 4));
       }
@@ -101,33 +172,41 @@ struct row_kernel<B, integer_operand_t<B>> {
       if constexpr (InPlace)
         return read(blocks, v, i);
       else
-        return copy[codes_each * v + i].load();
+        return copy[x_each * v + i].load();
     }
 
     BLOCQ_INLINE void load(const A* x) noexcept {
       blocks = x;
       if constexpr (!InPlace)
         for (std::size_t v = 0; v < vectors; ++v)
-          for (std::size_t i = 0; i < codes_each; ++i) copy[codes_each * v + i].store(read(x, v, i));
-      if constexpr (groups == 1) {
+          for (std::size_t i = 0; i < x_each; ++i) copy[x_each * v + i].store(read(x, v, i));
+      if constexpr (has_offset<B>) {
+        quad::template load_pairs_of_halves_as_floats<sizeof(A)>(&x->d, d[0], s);
+      } else if constexpr (groups == 1) {
         d[0] = quad::load_halves_as_floats<sizeof(A)>(&x->d);
       } else {
         const quad::floats scales = quad::load_halves_as_floats<sizeof(A)>(&x->d);
         for (std::size_t g = 0; g < groups; ++g) d[g] = quad::twice(scales, static_cast<int>(g));
       }
-      if constexpr (has_offset<B>) s = quad::load_halves_as_floats<sizeof(A)>(&x->s);
       if constexpr (how == product::wide) {
         vec::bytes lowest = vec::fill_bytes(0);
         for (std::size_t c = 0; c < 16; ++c)
           lowest = lowest | vec::equal(vec::load_bytes(x[c].qs), vec::fill_bytes(-128));
         has_minus_128 = vec::any(lowest);
       }
-      if constexpr (bias_of<B> != 0) {
+      if constexpr (from_bias) {
+        for (std::size_t v = 0; v < vectors; ++v) {
+          quad::ints sum = quad::fill_ints(0);
+          for (std::size_t i = 0; i < x_each; ++i) quad::dot4_to(sum, quad::fill_bytes(bias), q(v, i));
+          first[v] = quad::fill_ints(0) - sum;
+        }
+      } else if constexpr (bias_of<B> != 0) {
         const group_sums all = multiply(
             [](auto) BLOCQ_INLINE_LAMBDA {
-              code_vectors bias;
-              for (quad::bytes& v : bias.v) v = quad::fill_bytes(bias_of<B>);
-              return bias;
+              code_vectors same;
+              for (quad::bytes& v : same.v) v = quad::fill_bytes(bias);
+              if constexpr (how == product::split) same.v[1] = quad::fill_bytes(0);
+              return same;
             },
             *this);
         for (std::size_t g = 0; g < groups; ++g) minus[g] = all.v[g];
@@ -136,7 +215,7 @@ struct row_kernel<B, integer_operand_t<B>> {
   };
 
   struct sums {
-    quad::floats part[2] = {quad::fill_floats(0.0f), quad::fill_floats(0.0f)};
+    quad::floats part[2] = {no_sum(), no_sum()};
 
     BLOCQ_INLINE float total() const noexcept { return quad::sum(part[0] + part[1]); }
   };
@@ -144,22 +223,34 @@ struct row_kernel<B, integer_operand_t<B>> {
   // The sums of products of codes with a unit: codes(v) are those whose sums are vector v.
   template <class Codes, class Operand>
   static BLOCQ_INLINE group_sums multiply(Codes&& codes, const Operand& x) noexcept {
+    if constexpr (how == product::wide)
+      if (x.has_minus_128) return multiply_and_add_up<true>(codes, x);
+    return multiply_and_add_up<false>(codes, x);
+  }
+  template <bool HasMinus128, class Codes, class Operand>
+  static BLOCQ_INLINE group_sums multiply_and_add_up(Codes&& codes, const Operand& x) noexcept {
     constexpr bool in_words = how == product::codes && !quad::has_dot4;
+    static_assert(how != product::split || bias_of<B> % 32 == 0);
     std::conditional_t<in_words, quad::words, quad::ints> sum[vectors];
     simd::unroll<static_cast<int>(vectors)>([&]<int Vector>() BLOCQ_INLINE_LAMBDA {
       constexpr std::size_t v = Vector;
       const code_vectors some = codes(std::integral_constant<std::size_t, v>{});
       simd::unroll<static_cast<int>(codes_each)>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
         constexpr std::size_t i = Index;
-        const quad::bytes w = some.v[i], xs = x.q(v, i);
+        const quad::bytes w = some.v[i], xs = x.q(v, i % x_each);
         if constexpr (in_words) {
           sum[v] = i == 0 ? quad::maddubs(w, xs) : sum[v] + quad::maddubs(w, xs);
         } else if constexpr (quad::has_dot4) {
-          if constexpr (i == 0) sum[v] = quad::fill_ints(0);
+          if constexpr (i == 0 && Operand::from_bias)
+            sum[v] = x.first[v];
+          else if constexpr (i == 0)
+            sum[v] = quad::fill_ints(0);
+          else if constexpr (how == product::split)
+            sum[v] = quad::shift_left(sum[v], 5);
           quad::dot4_to(sum[v], w, xs);
         } else {
           quad::ints four;
-          if (how == product::wide && x.has_minus_128) {
+          if constexpr (HasMinus128) {
             four = quad::fill_ints(0);
             quad::dot4_to(four, w ^ quad::fill_bytes(quad::dot4_bias), xs);
             quad::ints bias = quad::fill_ints(0);
@@ -208,27 +299,28 @@ struct row_kernel<B, integer_operand_t<B>> {
   static BLOCQ_INLINE code_vectors read(const B* w) noexcept {
     code_vectors codes;
     if constexpr (lanes) {
-      const B* blocks[4];
-      for (std::size_t l = 0; l < 4; ++l) blocks[l] = w + (V + 4 * l) / per_block;
       quad::bytes stored[2];
-      add_planes(typename format_traits<B>::codes{}, blocks, V % per_block, stored);
+      add_planes(typename format_traits<B>::codes{}, w, V, stored);
       for (std::size_t h = 0; h < 2; ++h) codes.v[h] = offset_codes<B>(stored[h]);
     } else {
       constexpr std::size_t c = V + V / 4 * 4;
-      const auto chunk = [w](std::size_t i) BLOCQ_INLINE_LAMBDA {
-        const B& b = w[i / per_block];
-        const int in_block = static_cast<int>(i % per_block);
-        if constexpr (doubled)
-          return plane_codes(b, in_block);
-        else if constexpr (full_bytes<B>)
-          return chunk_values(b, in_block);
-        else
-          return chunk_codes(b, in_block);
-      };
-      if constexpr (std::is_same_v<B, q8_0>)
+      if constexpr (std::is_same_v<B, q8_0>) {
         codes.v[0] = quad::load_halves(w[c].qs, w[c + 4].qs);
-      else
+      } else if constexpr (std::is_same_v<B, q1_0>) {
+        codes.v[0] = quad::spread_bits_of_halves(bits_of_chunk(w, c), bits_of_chunk(w, c + 4), doubled ? 1 : 2);
+      } else if constexpr (sixes_by_table<B>) {
+        look_up_sixes(w, c, codes.v);
+      } else {
+        const auto chunk = [w](std::size_t i) BLOCQ_INLINE_LAMBDA {
+          const B& b = w[i / per_block];
+          const int in_block = static_cast<int>(i % per_block);
+          if constexpr (full_bytes<B>)
+            return chunk_values(b, in_block);
+          else
+            return chunk_codes(b, in_block);
+        };
         codes.v[0] = quad::join(chunk(c), chunk(c + 4));
+      }
     }
     if constexpr (how == product::biased)
       for (quad::bytes& v : codes.v) v = v ^ quad::fill_bytes(quad::dot4_bias);
@@ -288,8 +380,10 @@ struct row_kernel<B, integer_operand_t<B>> {
   template <std::size_t T, class Operand>
   static BLOCQ_INLINE void add(const B* w, const Operand* const (&x)[T], sums (&sum)[T]) noexcept {
     quad::floats steps[groups], offsets;
-    load_steps(w, steps);
-    if constexpr (has_offset<B>) offsets = quad::load_halves_as_floats<sizeof(B)>(&w->m);
+    if constexpr (has_offset<B>)
+      quad::template load_pairs_of_halves_as_floats<sizeof(B)>(&w->d, steps[0], offsets);
+    else
+      load_steps(w, steps);
     group_sums products[T];
     if constexpr (how == product::words) {
       for (std::size_t t = 0; t < T; ++t) products[t] = multiply_words(w, *x[t]);
@@ -306,7 +400,7 @@ struct row_kernel<B, integer_operand_t<B>> {
       for (std::size_t g = 0; g < groups; ++g) {
         quad::ints p = products[t].v[g];
         if constexpr (doubled) p = p + p;
-        if constexpr (bias_of<B> != 0) p = p - x[t]->minus[g];
+        if constexpr (bias_of<B> != 0 && !Operand::from_bias) p = p - x[t]->minus[g];
         sum[t].part[g] = quad::fma(quad::to_floats(p) * x[t]->d[g], steps[g], sum[t].part[g]);
       }
       if constexpr (has_offset<B>) sum[t].part[1] = quad::fma(offsets, x[t]->s, sum[t].part[1]);

@@ -49,8 +49,7 @@ struct row_kernel<B, float> {
   };
 
   struct sums {
-    quad::floats part[4] = {quad::fill_floats(0.0f), quad::fill_floats(0.0f), quad::fill_floats(0.0f),
-                            quad::fill_floats(0.0f)};
+    quad::floats part[4] = {no_sum(), no_sum(), no_sum(), no_sum()};
 
     BLOCQ_INLINE float total() const noexcept { return quad::sum((part[0] + part[1]) + (part[2] + part[3])); }
   };

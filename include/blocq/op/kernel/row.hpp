@@ -55,6 +55,10 @@ inline constexpr bool halves_in_place = false;
 inline constexpr bool halves_in_place = true;
 #endif
 
+// What a sum begins with. Compilers are not to know that it is zero: g++ would clear all sums at once, with an
+// instruction for long strings that takes a tenth of the time of a row of 4096 elements.
+BLOCQ_INLINE quad::floats no_sum() noexcept { return quad::as_written(quad::fill_floats(0.0f)); }
+
 // The last blocks of a row, then zeros.
 template <class B, std::size_t N>
 BLOCQ_INLINE void fill_up(B (&to)[N], const B* from, std::size_t blocks) noexcept {

@@ -3,7 +3,8 @@
 //
 // 256 codes come out of the planes as four vectors. `group_of` says which sixteen elements lie in which of their lanes;
 // the order of the activations and that of the scales follow from it. Two vectors give one of sums of four products in
-// 16 bits, which is multiplied with the scales of its groups.
+// 16 bits, which is multiplied with the scales of its groups. Digits in base 3 have no scales, and come out in five
+// vectors, one for each place.
 #ifndef BLOCQ_OP_KERNEL_SUPERBLOCKS_HPP
 #define BLOCQ_OP_KERNEL_SUPERBLOCKS_HPP
 
@@ -168,8 +169,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static constexpr bool in_fours = from_values || (how == product::codes && fits_words<B, 4>);
   // What remains to be subtracted: the bias times the activations and their scales.
   static constexpr bool corrected = bias_of<B> != 0 && !from_values;
-  static constexpr int vectors = 4;
-  static constexpr bool in_place = halves_in_place;
+  static constexpr bool in_digits = std::is_same_v<B, tq1_0>;
+  static constexpr int vectors = in_digits ? 5 : 4;
+  static constexpr bool in_place = halves_in_place && !in_digits;
   static constexpr std::size_t minima = unit_scales<B>::minima;
 
   template <bool InPlace>
@@ -186,6 +188,10 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     // The activations that vector v of block s is multiplied with.
     static BLOCQ_INLINE quad::bytes read(const q8_k& x, int v) noexcept {
       using order = code_order<B>;
+      if constexpr (in_digits) {
+        static constexpr std::int8_t none[4] = {};
+        return quad::load_tapered(x.qs + 32 * v, x.qs + 160 + 16 * v, v < 4 ? x.qs + 240 + 4 * v : none);
+      }
       const auto group = [&](int lane) BLOCQ_INLINE_LAMBDA { return x.qs + 16 * order::group_of(v, lane); };
       return order::in_halves ? quad::load_halves(group(0), group(2))
                               : quad::load_lanes(group(0), group(1), group(2), group(3));
@@ -237,7 +243,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   };
 
   struct sums {
-    quad::floats products = quad::fill_floats(0.0f), offsets = products;
+    quad::floats products = no_sum(), offsets = products;
 
     BLOCQ_INLINE float total() const noexcept { return quad::sum(minima == 0 ? products : products + offsets); }
   };
@@ -246,14 +252,12 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     if constexpr (code_order<B>::from_planes) {
       read_planes(typename format_traits<B>::codes{}, b, codes);
       for (quad::bytes& v : codes) v = offset_codes<B>(v);
-    } else if constexpr (std::is_same_v<B, tq1_0>) {  // chunk c < 5 is the first 32 bytes times 3^c
-      const auto thrice = [](auto v) BLOCQ_INLINE_LAMBDA { return v + v + v; };
-      const vec::bytes once = vec::load_bytes(b.qs), ninefold = thrice(thrice(once));
-      const quad::bytes two = quad::join(once, thrice(once));
-      codes[0] = quad::carry_of_thrice(two);
-      codes[1] = quad::carry_of_thrice(thrice(thrice(two)));
-      codes[2] = quad::join(vec::carry_of_thrice(thrice(thrice(ninefold))), digits(b, 5));
-      codes[3] = quad::join(digits(b, 6), digits(b, 7));
+    } else if constexpr (in_digits) {  // vector n: digit n of all bytes
+      quad::bytes multiple = quad::load_tapered(b.qs, b.qs + 32, b.qh);
+      for (quad::bytes& v : codes) {
+        v = quad::carry_of_thrice(multiple);
+        multiple = multiple + multiple + multiple;
+      }
     } else if constexpr (std::is_same_v<B, q8_k>) {
       for (int v = 0; v < vectors; ++v) codes[v] = quad::load_bytes(b.qs + 64 * v);
     } else {
@@ -265,6 +269,17 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       for (quad::bytes& v : codes) v = v ^ quad::fill_bytes(quad::dot4_bias);
   }
 
+  // Where words hold the sums of products with all of the codes of a lane, blocks meet before sums are widened.
+  static constexpr bool in_words = !scaled && !quad::has_dot4 && how == product::codes;
+  static_assert(!in_words || fits_words<B, 16 * vectors>);
+  using block_sums = std::conditional_t<in_words, quad::words, quad::ints>;
+
+  template <int S, class Operand>
+  static BLOCQ_INLINE quad::words multiply_in_words(const quad::bytes (&codes)[vectors], const Operand& x) noexcept {
+    quad::words sum = quad::maddubs(codes[0], x.q(S, 0));
+    for (int v = 1; v < vectors; ++v) sum = sum + quad::maddubs(codes[v], x.q(S, v));
+    return sum;
+  }
   // The products of block S of a unit, times their scales.
   template <int S, class Operand>
   static BLOCQ_INLINE quad::ints multiply(const quad::bytes (&codes)[vectors], const unit_scales<B>& scales,
@@ -280,11 +295,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     if constexpr (!scaled && quad::has_dot4) {
       if constexpr (from_values) sum = (x.first[S][0] + x.first[S][1]) + (x.first[S][2] + x.first[S][3]);
       for (int v = 0; v < vectors; ++v) add_fours(sum, v);
-    } else if constexpr (!scaled && how == product::codes) {
-      static_assert(fits_words<B, 8>);
-      quad::words products = quad::maddubs(codes[0], q(0));
-      for (int v = 1; v < vectors; ++v) products = products + quad::maddubs(codes[v], q(v));
-      sum = sum_pairs(products);
     } else if constexpr (in_fours) {
       simd::unroll<vectors / 2>([&]<int P>() BLOCQ_INLINE_LAMBDA {
         constexpr int v = 2 * P;
@@ -340,15 +350,25 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static BLOCQ_INLINE void add(const B* w, const Operand* const (&x)[T], sums (&sum)[T]) noexcept {
     const B* const at[step] = {w, w + 1, w + 2, w + 3};
     const unit_scales<B> scales(at);
-    quad::ints products[T][step];
+    block_sums products[T][step];
     simd::unroll<static_cast<int>(step)>([&]<int S>() BLOCQ_INLINE_LAMBDA {
       quad::bytes codes[vectors];
       read(w[S], codes);
-      for (std::size_t t = 0; t < T; ++t) products[t][S] = multiply<S>(codes, scales, *x[t]);
+      for (std::size_t t = 0; t < T; ++t) {
+        if constexpr (in_words)
+          products[t][S] = multiply_in_words<S>(codes, *x[t]);
+        else
+          products[t][S] = multiply<S>(codes, scales, *x[t]);
+      }
     });
     const quad::floats d = block_scales(at);
     for (std::size_t t = 0; t < T; ++t) {
-      quad::ints four = quad::meet(products[t][0], products[t][1], products[t][2], products[t][3]);
+      const auto met = quad::meet(products[t][0], products[t][1], products[t][2], products[t][3]);
+      quad::ints four;
+      if constexpr (in_words)
+        four = sum_pairs(met);
+      else
+        four = met;
       if constexpr (corrected && !scaled) four = four - x[t]->minus;
       sum[t].products = quad::fma(quad::to_floats(four), d * x[t]->d, sum[t].products);
     }

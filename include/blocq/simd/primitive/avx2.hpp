@@ -90,6 +90,11 @@ BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
   std::memcpy(&word, b, 4);
   return {_mm256_inserti128_si256(_mm256_castsi128_si256(half(a)), _mm_set1_epi32(word), 1)};
 }
+BLOCQ_INLINE bytes half_and_eighth(const void* a, const void* b) noexcept {
+  int word;
+  std::memcpy(&word, b, 4);
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(half(a)), _mm_cvtsi32_si128(word), 1)};
+}
 BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
   return {_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi8(static_cast<char>(low))),
                                   _mm_set1_epi8(static_cast<char>(high)), 1)};
@@ -463,6 +468,12 @@ BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
 BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   const __m256i l = _mm256_permute4x64_epi64(low.v, 0xd8), u = _mm256_permute4x64_epi64(high.v, 0xd8);
   return {h == 0 ? _mm256_unpacklo_epi8(l, u) : _mm256_unpackhi_epi8(l, u)};
+}
+BLOCQ_INLINE bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
+  return {h == 0 ? _mm256_unpacklo_epi8(a.v, b.v) : _mm256_unpackhi_epi8(a.v, b.v)};
+}
+BLOCQ_INLINE bytes interleave_words(bytes a, bytes b, int h) noexcept {
+  return {h == 0 ? _mm256_unpacklo_epi16(a.v, b.v) : _mm256_unpackhi_epi16(a.v, b.v)};
 }
 BLOCQ_INLINE ints upper_words(bytes a) noexcept { return {_mm256_srai_epi32(a.v, 16)}; }
 BLOCQ_INLINE floats to_floats(ints a) noexcept { return {_mm256_cvtepi32_ps(a.v)}; }

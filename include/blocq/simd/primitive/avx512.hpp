@@ -66,6 +66,14 @@ BLOCQ_INLINE bytes load_lanes(const void* a, const void* b, const void* c, const
   v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(c));
   return {_mm512_mask_broadcast_i32x4(v, 0xf000, lane(d))};
 }
+template <int Size>
+BLOCQ_INLINE bytes load_every_other(const void* a, const void* b, const void* c, const void* d, int i) noexcept {
+  static_assert(Size == 8 || Size == 16);
+  const __m512i even =
+      Size == 8 ? _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14) : _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
+  const __m512i from = _mm512_add_epi64(even, _mm512_set1_epi64(Size / 8 * i));
+  return {_mm512_permutex2var_epi64(load_halves(a, b).v, from, load_halves(c, d).v)};
+}
 BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept { return {_mm512_maskz_broadcast_i32x4(0xffff, lane(p))}; }
 BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm512_set1_epi8(static_cast<char>(b))}; }
 BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm512_and_si512(a.v, b.v)}; }
@@ -116,6 +124,19 @@ BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, cons
   const __m512i word = _mm512_shuffle_epi8(v, h == 0 ? source : _mm512_add_epi8(source, _mm512_set1_epi8(2)));
   return {_mm512_maskz_mov_epi8(_mm512_test_epi8_mask(word, bit), _mm512_set1_epi8(static_cast<char>(set)))};
 }
+BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) noexcept {
+  std::uint32_t low, high;
+  std::memcpy(&low, a, 4);
+  std::memcpy(&high, b, 4);
+  return {_mm512_maskz_mov_epi8(low | std::uint64_t{high} << 32, _mm512_set1_epi8(static_cast<char>(set)))};
+}
+BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane_at, const void* dword) noexcept {
+  int last;
+  std::memcpy(&last, dword, 4);
+  __m512i v = _mm512_zextsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
+  v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(lane_at));
+  return {_mm512_mask_set1_epi32(v, 0x1000, last)};
+}
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
   std::memcpy(&word, p, 4);
@@ -131,6 +152,9 @@ BLOCQ_INLINE words operator|(words a, words b) noexcept { return {_mm512_or_si51
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm512_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm512_add_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator*(ints a, ints b) noexcept { return {_mm512_mullo_epi32(a.v, b.v)}; }
+BLOCQ_INLINE ints shift_left(ints a, int bits) noexcept {
+  return {_mm512_maskz_slli_epi32(0xffff, a.v, static_cast<unsigned>(bits))};
+}
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {_mm512_add_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator-(floats a, floats b) noexcept { return {_mm512_sub_ps(a.v, b.v)}; }
 BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -150,6 +174,12 @@ inline constexpr int dot4_bias = 128;
 BLOCQ_INLINE words widen_quarters(bytes a, int q) noexcept {
   const __m512i zero = _mm512_setzero_si512();
   return {q == 0 ? _mm512_unpacklo_epi8(a.v, zero) : _mm512_unpackhi_epi8(a.v, zero)};
+}
+BLOCQ_INLINE bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
+  return {h == 0 ? _mm512_unpacklo_epi8(a.v, b.v) : _mm512_unpackhi_epi8(a.v, b.v)};
+}
+BLOCQ_INLINE bytes interleave_words(bytes a, bytes b, int h) noexcept {
+  return {h == 0 ? _mm512_unpacklo_epi16(a.v, b.v) : _mm512_unpackhi_epi16(a.v, b.v)};
 }
 BLOCQ_INLINE words little_words(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
@@ -267,34 +297,43 @@ BLOCQ_INLINE words spread_lane(words a) noexcept {
   return spread_words<(8 * Lane + From)...>(a);
 }
 
-// Sixteen numbers of two bytes, Stride bytes apart, from as few loads as have them all, none of which goes beyond the
-// last of them.
-template <std::size_t Stride>
-BLOCQ_INLINE __m256i gather_words(const void* p) noexcept {
-  constexpr std::size_t size = 15 * Stride + 2;
+// Words 0 to Each - 1 of sixteen places Stride bytes apart, from as few loads as have them all, none of which goes
+// beyond the last of them: word 16 j + i is word j of place i.
+template <std::size_t Stride, std::size_t Each>
+BLOCQ_INLINE __m512i gather_words(const void* p) noexcept {
+  constexpr std::size_t item = 2 * Each, size = 15 * Stride + item;
   __m512i all = _mm512_setzero_si512();
   const auto from = [&]<std::size_t First>(auto&& next,
                                            std::integral_constant<std::size_t, First>) BLOCQ_INLINE_LAMBDA {
     constexpr std::size_t begin = First * Stride + 64 <= size ? First * Stride : (size - 64) / 2 * 2;
-    constexpr std::size_t end = (begin + 62) / Stride + 1 < 16 ? (begin + 62) / Stride + 1 : 16;
+    constexpr std::size_t end = (begin + 64 - item) / Stride + 1 < 16 ? (begin + 64 - item) / Stride + 1 : 16;
     static constexpr auto index = [] {
       std::array<short, 32> to{};
-      for (std::size_t i = First; i < end; ++i) to[i] = static_cast<short>((i * Stride - begin) / 2);
+      for (std::size_t i = First; i < end; ++i)
+        for (std::size_t j = 0; j < Each; ++j) to[16 * j + i] = static_cast<short>((i * Stride - begin) / 2 + j);
       return to;
     }();
-    constexpr __mmask32 mask = (1u << end) - (1u << First);
+    constexpr __mmask32 places = (1u << end) - (1u << First), mask = Each == 2 ? places | places << 16 : places;
     all = _mm512_mask_permutexvar_epi16(all, mask, _mm512_loadu_si512(index.data()),
                                         _mm512_loadu_si512(static_cast<const char*>(p) + begin));
     if constexpr (end < 16) next(next, std::integral_constant<std::size_t, end>{});
   };
   from(from, std::integral_constant<std::size_t, 0>{});
-  return _mm512_castsi512_si256(all);
+  return all;
 }
 BLOCQ_INLINE floats halves_to_floats(avx2::words a) noexcept { return {_mm512_maskz_cvtph_ps(0xffff, a.v)}; }
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   static_assert(Stride % 2 == 0);
-  return {_mm512_maskz_cvtph_ps(0xffff, gather_words<Stride>(p))};
+  const __m512i words = gather_words<Stride, 1>(p);
+  return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
+}
+template <std::size_t Stride>
+BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
+  static_assert(Stride % 2 == 0);
+  const __m512i words = gather_words<Stride, 2>(p);
+  first = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
+  second = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 1))};
 }
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
@@ -426,6 +465,23 @@ BLOCQ_INLINE floats fill_half_f16(std::uint16_t a, std::uint16_t b) noexcept {
   const __m256i words = _mm256_mask_set1_epi16(_mm256_set1_epi16(static_cast<short>(a)), 0xff00, static_cast<short>(b));
   return {_mm512_maskz_cvtph_ps(0xffff, words)};
 }
+// 32 codes of six bits each from two addresses; what bits 6 and 7 of the bytes are is not defined.
+BLOCQ_INLINE bytes spread_sixes(const void* a, const void* b) noexcept {
+  static constexpr auto from = [] {
+    std::array<std::uint8_t, 64> to{};
+    for (std::size_t i = 0; i < 64; ++i)
+      to[i] = static_cast<std::uint8_t>(i / 16 % 2 * 4 + i / 8 % 2 * 6 + (i % 8 < 6 ? i % 8 : 5));
+    return to;
+  }();
+  static constexpr auto offset = [] {
+    std::array<std::uint8_t, 64> to{};
+    for (std::size_t i = 0; i < 64; ++i) to[i] = static_cast<std::uint8_t>(i % 8 * 6);
+    return to;
+  }();
+  const auto second = [](const void* p) { return static_cast<const std::uint8_t*>(p) + 8; };
+  const bytes all = load_lanes(a, second(a), b, second(b));
+  return take_fields(load_bytes(offset.data()), lookup16(all, load_bytes(from.data())));
+}
 // Dwords 0, 0, 2, 2, ...
 BLOCQ_INLINE ints twice_even(ints a) noexcept { return {_mm512_maskz_shuffle_epi32(0xffff, a.v, _MM_PERM_CCAA)}; }
 template <int Bits>
@@ -442,10 +498,7 @@ template <int Width>
 BLOCQ_INLINE ints odd_ints(ints a) noexcept {
   return {_mm512_ternarylogic_epi32(a.v, _mm512_set1_epi32((2 << Width) - 2), _mm512_set1_epi32(1), 0xea)};
 }
-// Half h of every lane of a, byte by byte with that of b; the same of qwords.
-BLOCQ_INLINE bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
-  return {h == 0 ? _mm512_unpacklo_epi8(a.v, b.v) : _mm512_unpackhi_epi8(a.v, b.v)};
-}
+// interleave_bytes, of qwords.
 BLOCQ_INLINE bytes interleave_qwords(bytes a, bytes b, int h) noexcept {
   return {h == 0 ? _mm512_maskz_unpacklo_epi64(0xff, a.v, b.v) : _mm512_maskz_unpackhi_epi64(0xff, a.v, b.v)};
 }

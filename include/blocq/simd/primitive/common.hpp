@@ -101,6 +101,13 @@ inline bytes half_and_eighths(const void* a, const void* b) noexcept {
   for (int i = 16; i < 32; i += 4) std::memcpy(r.v + i, b, 4);
   return r;
 }
+// 16 bytes at a, then the 4 at b, then zeros.
+inline bytes half_and_eighth(const void* a, const void* b) noexcept {
+  bytes r{};
+  std::memcpy(r.v, a, 16);
+  std::memcpy(r.v + 16, b, 4);
+  return r;
+}
 // One byte sixteen times, then the other.
 inline bytes fill_halves(int low, int high) noexcept {
   bytes r;
@@ -646,6 +653,17 @@ inline bytes narrow(words a, words b) noexcept {
 inline words interleave(bytes low, bytes high, int h) noexcept {
   words r;
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int16_t>(low.v[16 * h + i] | high.v[16 * h + i] << 8);
+  return r;
+}
+// Within halves: bytes of a and b in turn, of their first eight or of their last ones; the same of two bytes each.
+inline bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = (i % 2 == 0 ? a : b).v[i / 16 * 16 + 8 * h + i % 16 / 2];
+  return r;
+}
+inline bytes interleave_words(bytes a, bytes b, int h) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i) r.v[i] = (i / 2 % 2 == 0 ? a : b).v[i / 16 * 16 + 8 * h + i % 16 / 4 * 2 + i % 2];
   return r;
 }
 // The upper word of every integer in a machine's order of bytes.

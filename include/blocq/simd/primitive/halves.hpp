@@ -133,6 +133,9 @@ BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
 BLOCQ_INLINE bytes half_and_eighths(const void* a, const void* b) noexcept {
   return {load_as<u8x16>(a), as<u8x16>(fill_u32(load_as<std::uint32_t>(b)))};
 }
+BLOCQ_INLINE bytes half_and_eighth(const void* a, const void* b) noexcept {
+  return {load_as<u8x16>(a), as<u8x16>(u32x4{load_as<std::uint32_t>(b)})};
+}
 BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
   return {fill_u8(static_cast<unsigned>(low)), fill_u8(static_cast<unsigned>(high))};
 }
@@ -389,6 +392,13 @@ BLOCQ_INLINE words maddss(bytes a, bytes b) noexcept {
 BLOCQ_INLINE words interleave(bytes low, bytes high, int h) noexcept {
   const u8x16 l = h == 0 ? low.low : low.high, u = h == 0 ? high.low : high.high;
   return {as<i16x8>(zip(l, u, 0)), as<i16x8>(zip(l, u, 1))};
+}
+BLOCQ_INLINE bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
+  return {zip(a.low, b.low, h), zip(a.high, b.high, h)};
+}
+BLOCQ_INLINE bytes interleave_words(bytes a, bytes b, int h) noexcept {
+  const auto both = [h](u8x16 x, u8x16 y) { return as<u8x16>(zip(as<u16x8>(x), as<u16x8>(y), h)); };
+  return {both(a.low, b.low), both(a.high, b.high)};
 }
 BLOCQ_INLINE words little_words(bytes a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
 BLOCQ_INLINE words pack(ints a, ints b) noexcept {
