@@ -160,6 +160,7 @@ std::string layout_text(const weight& w) {
     case layout::packed_int:
     case layout::awq:
     case layout::gptq:
+    case layout::gptq_nibbles:
     case layout::gptq_v2:
     case layout::modelopt_int4:
       if (w.kind != layout::int8) text += ", " + std::to_string(w.bits) + " bits";
