@@ -1,6 +1,7 @@
 #include "checkpoint.hpp"
 
 #include "command.hpp"
+#include "files.hpp"
 #include "terminal.hpp"
 
 #include <blocq/file/file.hpp>
@@ -24,12 +25,6 @@ namespace {
 
 constexpr const char* single = "model.safetensors";
 constexpr const char* index_suffix = ".safetensors.index.json";
-
-blocq::mapped_file map(const fs::path& path) {
-  auto file = blocq::mapped_file::open(path.c_str());
-  if (!file) throw failure(file.message());
-  return std::move(*file);
-}
 
 std::string_view text_of(const blocq::mapped_file& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
@@ -71,7 +66,7 @@ checkpoint_files::checkpoint_files(const std::string& path) : storage_(std::make
   folder_ = entry.parent_path();
   std::optional<safetensors::shard_index> index;
   if (entry.string().ends_with(index_suffix)) {
-    storage_->texts.push_back(map(entry));
+    storage_->texts.push_back(open_input(entry.string()));
     auto parsed = safetensors::shard_index::parse(text_of(storage_->texts.back()));
     if (!parsed) throw failure(printable(entry.string()) + ": " + parsed.message());
     index.emplace(std::move(*parsed));
@@ -80,7 +75,7 @@ checkpoint_files::checkpoint_files(const std::string& path) : storage_(std::make
     files_.push_back(entry);
   }
   for (const fs::path& file : files_) {
-    storage_->maps.push_back(map(file));
+    storage_->maps.push_back(open_input(file.string()));
     auto parsed = safetensors::reader::parse(storage_->maps.back().bytes());
     if (!parsed) throw failure(printable(file.string()) + ": " + parsed.message());
     storage_->readers.push_back(std::move(*parsed));
@@ -94,7 +89,7 @@ checkpoint_files::checkpoint_files(const std::string& path) : storage_(std::make
   for (const char* name : {"config.json", "hf_quant_config.json", "quantize_config.json", "quant_config.json"}) {
     if (config["quantization_config"] || config["compression_config"] || config["quantization"]) break;
     if (!fs::exists(folder_ / name)) continue;
-    storage_->texts.push_back(map(folder_ / name));
+    storage_->texts.push_back(open_input((folder_ / name).string()));
     const auto parsed = safetensors::json::parse(text_of(storage_->texts.back()));
     if (!parsed) throw failure(printable((folder_ / name).string()) + ": " + parsed.message());
     config = *parsed;
@@ -119,7 +114,7 @@ std::uint64_t checkpoint_files::bytes() const {
 
 std::optional<nlohmann::json> checkpoint_files::read_json(const char* name) const {
   if (!fs::exists(folder_ / name)) return {};
-  const auto file = map(folder_ / name);
+  const auto file = open_input((folder_ / name).string());
   // Depth and grammar are checked by a parser that does not recurse.
   if (const auto checked = safetensors::json::parse(text_of(file)); !checked)
     throw failure(printable((folder_ / name).string()) + ": " + checked.message());
@@ -160,6 +155,7 @@ std::string layout_text(const weight& w) {
     case layout::packed_int:
     case layout::awq:
     case layout::gptq:
+    case layout::gptq_nibbles:
     case layout::gptq_v2:
     case layout::modelopt_int4:
       if (w.kind != layout::int8) text += ", " + std::to_string(w.bits) + " bits";

@@ -168,12 +168,12 @@ bool is_adapter(const model::tensor& t) {
 }  // namespace
 
 int compare(const compare_options& o) {
-  const model source(o.in);
+  const model source(o.in, {.checkpoint = checkpoints::numbers});
   std::optional<output> csv, svg;
   if (!o.csv.empty()) csv.emplace(o.csv);
   if (!o.svg.empty()) svg.emplace(o.svg);
   std::vector<const model::tensor*> tensors;
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = source.notes();
   std::uint64_t all = 0, sampled = 0;
   for (const model::tensor& t : source.tensors()) {
     if (!t.is_known()) notes.push_back("tensor '" + printable(t.name) + "' is left out: " + type_text(t));

@@ -78,12 +78,13 @@ struct step {
   std::size_t index;  // in that file
 };
 
-// Elements that go to a thread at once: whole blocks of any format, and whole rows if columns have importance.
+// Elements that go to a thread at once: whole blocks of any format, and whole rows if columns have importance or the
+// error is measured row by row.
 std::size_t granule_of(const conversion_job& job, const conversion& c) {
   constexpr std::size_t some_blocks = 4096;
   const model::tensor& t = *c.source;
   const bool weighted = job.importance != nullptr && !job.importance->find(t, 0).empty();
-  return weighted || c.target->importance_required ? t.row_elements() : some_blocks;
+  return weighted || c.target->importance_required || c.error != nullptr ? t.row_elements() : some_blocks;
 }
 
 // Calls f(first, last, matrix) for pieces of a range of elements, at most `size` long and of one matrix each.
@@ -96,9 +97,21 @@ void each_piece(const model::tensor& t, std::size_t first, std::size_t last, std
   }
 }
 
-// Elements [first, last) of a tensor in the target's format, at `out`.
+// Adds the errors of whole rows to `errors`, one for each.
+void measure_rows(const step& s, std::size_t columns, std::size_t matrix, std::span<const float> exact,
+                  const std::byte* blocks, std::span<error_sums> errors) {
+  std::vector<float> back(columns);
+  for (std::size_t r = 0; r < exact.size() / columns; ++r) {
+    static_cast<void>(s.c.target->decode(blocks + r * s.c.target->bytes_for(columns), back));
+    if (!s.units.empty())
+      for (float& x : back) x *= s.units[matrix];
+    errors[r] += measure(exact.subspan(r * columns, columns), back);
+  }
+}
+
+// Elements [first, last) of a tensor in the target's format, at `out`; their errors, if they are measured, in `errors`.
 void convert_elements(const conversion_job& job, const step& s, std::size_t first, std::size_t last, std::byte* out,
-                      stage_times& times) {
+                      std::span<error_sums> errors, stage_times& times) {
   const model::tensor& t = *s.c.source;
   const std::size_t granule = granule_of(job, s.c);
   std::vector<float> floats;
@@ -116,6 +129,10 @@ void convert_elements(const conversion_job& job, const step& s, std::size_t firs
                                                  : encode_nvfp4_blocks(floats, s.units[matrix], out, settings);
                if (!done) refuse(done, t, *s.c.target, floats, begin);
                times.encoding += watch.lap();
+               if (!errors.empty()) {
+                 const std::size_t columns = t.row_elements();
+                 measure_rows(s, columns, matrix, floats, out, errors.subspan((begin - first) / columns));
+               }
                out += s.c.target->bytes_for(floats.size());
              });
 }
@@ -230,11 +247,24 @@ conversion_result convert(const model& source, const conversion_job& job, const 
   for (const step& s : steps) {
     const conversion& c = s.c;
     const model::tensor& t = *c.source;
-    if (c.target == nullptr || !c.ready.empty()) {
+    if (c.target == nullptr && t.published != nullptr) {
+      const auto row = static_cast<std::size_t>(t.row_bytes());
+      const std::size_t rows = std::max<std::size_t>(1, chunk_elements * job.threads / row);
+      for (std::size_t first = 0; first < t.rows(); first += rows) {
+        const std::size_t count = std::min<std::size_t>(rows, t.rows() - first);
+        chunk.resize(count * row);
+        parallel_ranges(job.threads, count, [&](std::size_t begin, std::size_t end) {
+          read_rows(t, first + begin, first + end, chunk.data() + begin * row);
+        });
+        write(s.to, s.index, chunk);
+        bar.advance(count * t.row_elements());
+      }
+      source.release(t, 0, t.elements());
+    } else if (c.target == nullptr || !c.ready.empty()) {
       const std::span<const std::byte> bytes = c.ready.empty() ? t.data : c.ready;
       for (std::size_t at = 0; at < bytes.size(); at += chunk_elements)
         write(s.to, s.index, bytes.subspan(at, std::min(chunk_elements, bytes.size() - at)));
-      source.release(t.data);
+      source.release(t, 0, t.elements());
       bar.advance(t.elements());
     } else {
       const std::size_t granule = granule_of(job, c);
@@ -242,13 +272,17 @@ conversion_result convert(const model& source, const conversion_job& job, const 
       for (std::size_t first = 0; first < t.elements(); first += size) {
         const std::size_t last = std::min<std::size_t>(first + size, t.elements());
         chunk.resize(c.target->bytes_for(last - first));
+        // One for each row, so that their order of summation is always the same.
+        std::vector<error_sums> errors(c.error != nullptr ? (last - first) / granule : 0);
         parallel_ranges(job.threads, (last - first + granule - 1) / granule, [&](std::size_t begin, std::size_t end) {
           convert_elements(job, s, first + begin * granule, std::min(first + end * granule, last),
-                           chunk.data() + c.target->bytes_for(begin * granule), times);
+                           chunk.data() + c.target->bytes_for(begin * granule),
+                           errors.empty() ? std::span<error_sums>() : std::span(errors).subspan(begin, end - begin),
+                           times);
         });
+        for (const error_sums& e : errors) *c.error += e;
         write(s.to, s.index, chunk);
-        const format_entry& from = *format_of(t);
-        source.release(t.data.subspan(from.bytes_for(first), from.bytes_for(last - first)));
+        source.release(t, first, last);
         bar.advance(last - first);
       }
     }

@@ -4,6 +4,7 @@
 
 #include "catalog.hpp"
 #include "importance.hpp"
+#include "measure.hpp"
 #include "model.hpp"
 
 #include <cstdint>
@@ -18,6 +19,7 @@ struct conversion {
   const model::tensor* source;
   const format_entry* target = nullptr;
   std::span<const std::byte> ready = {};
+  error_sums* error = nullptr;    // where to add how far its new numbers are from the old ones
   std::vector<float> units = {};  // that ready nvfp4 blocks are in, one for each matrix; empty: 1
 };
 

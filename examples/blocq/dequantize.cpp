@@ -6,7 +6,7 @@
 #include <iostream>
 
 int dequantize(const dequantize_options& o) {
-  const model source(o.in);
+  const model source(o.in, {.checkpoint = checkpoints::whole});
   const format_entry& target = *find_format(o.type);
   conversion_job job{"dequantizing", o.threads};
   job.set("general.file_type", file_type_of(target));

@@ -18,8 +18,11 @@ struct comparison {
 }  // namespace
 
 error_sums compare_tensors(const model::tensor& a, const model::tensor& b, unsigned threads, progress& bar) {
-  constexpr std::size_t piece = 4096;  // whole blocks of any format
-  const std::size_t elements = a.elements(), pieces = (elements + piece - 1) / piece, step = 256;
+  constexpr std::size_t some_blocks = 4096;  // of any format
+  const std::size_t row = a.row_elements(), elements = a.elements();
+  // Whole rows, unless they are long.
+  const std::size_t piece = row > 16 * some_blocks ? some_blocks : std::max<std::size_t>(1, some_blocks / row) * row;
+  const std::size_t pieces = (elements + piece - 1) / piece, step = 256;
   error_sums total;
   for (std::size_t first = 0; first < pieces; first += step) {
     check_interrupt();
@@ -41,9 +44,10 @@ error_sums compare_tensors(const model::tensor& a, const model::tensor& b, unsig
 }
 
 int diff(const diff_options& o) {
-  const model a(o.a), b(o.b);
+  const model a(o.a, {.checkpoint = checkpoints::numbers}), b(o.b, {.checkpoint = checkpoints::numbers});
   std::vector<comparison> equal_shapes;
-  std::vector<std::string> differences;
+  std::vector<std::string> differences, notes = a.notes();
+  notes.insert(notes.end(), b.notes().begin(), b.notes().end());
   std::uint64_t elements = 0;
   for (const model::tensor& t : a.tensors()) elements += t.elements();
   {
@@ -83,7 +87,8 @@ int diff(const diff_options& o) {
       entry.update(numbers(c.sums));
       tensors.push_back(std::move(entry));
     }
-    const nlohmann::ordered_json out = {{"tensors", tensors}, {"total", numbers(total)}, {"differences", differences}};
+    nlohmann::ordered_json out = {{"tensors", tensors}, {"total", numbers(total)}, {"differences", differences}};
+    if (!notes.empty()) out["notes"] = notes;
     std::cout << out.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
   } else {
     table t({"tensor", "type A", "type B", ">relative RMSE", ">SNR dB", ">max error"});
@@ -96,7 +101,8 @@ int diff(const diff_options& o) {
     for (const comparison& c : equal_shapes) row({c.name, c.type_a, c.type_b}, c.sums);
     row({"all of them", "", ""}, total);
     if (!equal_shapes.empty()) std::cout << t;
-    for (const std::string& d : differences) std::cout << d << '\n';
+    for (const auto* lines : {&differences, &notes})
+      for (const std::string& line : *lines) std::cout << line << '\n';
   }
   for (const comparison& c : equal_shapes)
     if (!c.sums.is_finite())

@@ -135,7 +135,7 @@ void print_text(const model& m, bool full) {
 
 int inspect(const inspect_options& o) {
   if (is_checkpoint(o.file)) return inspect_checkpoint(o);
-  const model m(o.file, true);
+  const model m(o.file, {.any_byte_order = true});
   o.json ? print_json(m, o.full) : print_text(m, o.full);
   return exit_done;
 }

@@ -19,6 +19,7 @@ std::string version() {
 }
 
 constexpr const char* model_help = "GGUF file; of a split set, any of its files";
+constexpr const char* weights_help = "GGUF file, of a split set any of its files; or a folder with safetensors files";
 constexpr const char* llama_help = "GGUF file of a model of the llama family: llama, mistral3, qwen2, qwen3, phi3";
 constexpr const char* output_help = "File to write; it appears when it is complete";
 constexpr const char* best_help = "Search longer than the reference encoder for a smaller error, where that is known";
@@ -64,7 +65,7 @@ int run(int argc, char** argv) {
 
   quantize_options q;
   command = add("quantize", "Write a copy with its matrices in block formats", [&] { return quantize(q); });
-  command->add_option("IN", q.in, model_help)->required();
+  command->add_option("IN", q.in, weights_help)->required();
   command->add_option("OUT", q.out, "File to write; it appears when it is complete. Not needed with --dry-run");
   auto* format = command->add_option_group("Format")->require_option(1);
   format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them");
@@ -119,7 +120,7 @@ int run(int argc, char** argv) {
   dequantize_options d;
   command =
       add("dequantize", "Write a copy with its block-format tensors as plain floats", [&] { return dequantize(d); });
-  command->add_option("IN", d.in, model_help)->required();
+  command->add_option("IN", d.in, weights_help)->required();
   command->add_option("OUT", d.out, output_help)->required();
   command->add_option("-t,--type", d.type, "f32, f16 or bf16")
       ->transform(CLI::IsMember({"f32", "f16", "bf16"}, CLI::ignore_case))
@@ -128,15 +129,15 @@ int run(int argc, char** argv) {
 
   diff_options x;
   command = add("diff", "Measure how far the weights of B are from those of A", [&] { return diff(x); });
-  command->add_option("A", x.a, "GGUF file whose weights count as exact")->required();
-  command->add_option("B", x.b, "GGUF file")->required();
+  command->add_option("A", x.a, "GGUF file or published checkpoint whose weights count as exact")->required();
+  command->add_option("B", x.b, "GGUF file or published checkpoint")->required();
   command->add_flag("--json", x.json, "Print JSON instead of a table");
   add_threads(command, x.threads);
   command->footer("Exit code 1 if the files do not have the same tensors in the same shapes.");
 
   compare_options c;
   command = add("compare", "Measure every format on the file's weights", [&] { return compare(c); });
-  command->add_option("IN", c.in, model_help)->required();
+  command->add_option("IN", c.in, weights_help)->required();
   command->add_option("--csv", c.csv, "Write the figures to this file too");
   command->add_option("--svg", c.svg, "Write a plot of error against bits per weight to this file");
   command->add_flag("--best", c.best, best_help);

@@ -11,15 +11,22 @@
 namespace gguf = blocq::gguf;
 
 struct model::storage {
+  std::optional<published_model> published;
   std::vector<gguf::mapped_file> maps;
   std::vector<gguf::reader> readers;
   gguf::split_set set;
 };
 
-model::model(const std::string& path, bool any_byte_order) : storage_(std::make_unique<storage>()) {
+model::model(const std::string& path, const options& o) : storage_(std::make_unique<storage>()) {
+  if (is_checkpoint(path)) {
+    if (o.checkpoint == checkpoints::refused)
+      throw failure(printable(path) + ": is a published checkpoint; 'blocq convert' makes a GGUF file of it");
+    open_published(path, o);
+    return;
+  }
   const auto add = [&](const std::string& file) {
     auto map = open_input(file);
-    auto parsed = gguf::reader::parse(map.bytes(), {.allow_big_endian = any_byte_order, .unknown_types = true});
+    auto parsed = gguf::reader::parse(map.bytes(), {.allow_big_endian = o.any_byte_order, .unknown_types = true});
     if (!parsed) throw failure(printable(file) + ": " + parsed.message());
     storage_->maps.push_back(std::move(map));
     storage_->readers.push_back(std::move(*parsed));
@@ -31,7 +38,7 @@ model::model(const std::string& path, bool any_byte_order) : storage_(std::make_
     if (!name || name->count != *count)
       throw failure(printable(path) + ": is one of " + std::to_string(*count) +
                     " files of a set, but is not named NAME-00001-of-" + "0000N.gguf, so the others cannot be found");
-    *storage_ = {};
+    storage_ = std::make_unique<storage>();
     files_.clear();
     for (std::uint32_t i = 1; i <= name->count; ++i) add(shard_path({name->prefix, i, name->count}));
   }
@@ -39,12 +46,41 @@ model::model(const std::string& path, bool any_byte_order) : storage_(std::make_
   if (!opened) throw failure(printable(path) + ": " + opened.message());
   storage_->set = std::move(*opened);
   for (const gguf::tensor_info& t : set().tensors()) {
-    const bool readable = !t.data.empty();
-    tensors_.push_back(
-        {t, readable ? find_scale(set(), t) : gguf::weight_scale{}, readable ? find_scaled(set(), t) : nullptr});
+    tensor& added = tensors_.emplace_back(tensor{t, {}});
+    if (t.data.empty()) continue;
+    added.scale = find_scale(set(), t);
+    added.scales = find_scaled(set(), t);
   }
   for (const auto& kv : reader().metadata())
     if (!kv.key.starts_with("split.")) metadata_.push_back(kv);
+}
+
+void model::open_published(const std::string& path, const options& o) {
+  storage_->published.emplace(path, o.checkpoint == checkpoints::whole, o.pre);
+  const published_model& p = *storage_->published;
+  files_.emplace_back(path);
+  auto parsed = gguf::reader::parse(p.header(), {.header_only = true});
+  if (!parsed) throw failure(printable(path) + ": " + parsed.message());
+  storage_->readers.push_back(std::move(*parsed));
+  auto opened = gguf::split_set::open(storage_->readers);
+  if (!opened) throw failure(printable(path) + ": " + opened.message());
+  storage_->set = std::move(*opened);
+  for (const gguf::tensor_info& t : set().tensors()) {
+    const std::size_t i = tensors_.size(), n = p.tensors().size();
+    tensor& added = tensors_.emplace_back(tensor{t, {}});
+    if (i < n) {
+      added.published = &p.tensors()[i];
+    } else {
+      added.data = p.numbers()[i - n].image;
+      added.scales = find_scaled(set(), t);
+    }
+  }
+  for (const auto& kv : reader().metadata()) metadata_.push_back(kv);
+}
+
+const std::vector<std::string>& model::notes() const {
+  static const std::vector<std::string> none;
+  return storage_->published ? storage_->published->notes() : none;
 }
 
 model::model(model&&) noexcept = default;
@@ -53,12 +89,19 @@ model::~model() = default;
 const gguf::split_set& model::set() const { return storage_->set; }
 
 std::uint64_t model::file_bytes() const {
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = storage_->published ? storage_->published->files().bytes() : 0;
   for (const auto& map : storage_->maps) bytes += map.bytes().size();
   return bytes;
 }
 
-void model::release(std::span<const std::byte> part) const {
+void model::release(const tensor& t, std::size_t first, std::size_t last) const {
+  if (t.published != nullptr) {
+    if (last == t.elements()) t.published->release();
+    return;
+  }
+  const format_entry* const format = format_of(t);
+  const auto part =
+      format == nullptr ? t.data : t.data.subspan(format->bytes_for(first), format->bytes_for(last - first));
   for (const auto& map : storage_->maps) {
     const auto bytes = map.bytes();
     if (part.data() >= bytes.data() && part.data() + part.size() <= bytes.data() + bytes.size()) map.release(part);
@@ -90,12 +133,19 @@ std::string shard_path(const gguf::split_name& name) {
 }
 
 void read_elements(const model::tensor& tensor, std::size_t first, std::span<float> out) {
+  if (tensor.published != nullptr) return tensor.published->read(first, out);
   const format_entry& format = *format_of(tensor);
   const auto bytes = tensor.data.subspan(format.bytes_for(first), format.bytes_for(out.size()));
   if (const auto s = format.decode(bytes.data(), out); !s) throw failure(s.message());
   if (!tensor.scale) return;
   const std::size_t matrix = tensor.dims[0] * tensor.dims[1];
   for (std::size_t i = 0; i < out.size(); ++i) out[i] *= tensor.scale[(first + i) / matrix];
+}
+
+void read_rows(const model::tensor& tensor, std::uint64_t first, std::uint64_t last, std::byte* out) {
+  if (tensor.published != nullptr) return tensor.published->read_rows(first, last, out);
+  const std::size_t row = static_cast<std::size_t>(tensor.row_bytes());
+  std::copy_n(tensor.data.data() + first * row, (last - first) * row, out);
 }
 
 std::vector<std::byte> image_of(std::span<const float> values) {
@@ -106,6 +156,11 @@ std::vector<std::byte> image_of(std::span<const float> values) {
     std::memcpy(image.data() + 4 * i, &word, 4);
   }
   return image;
+}
+
+std::string type_text(const model::tensor& tensor) {
+  if (tensor.published != nullptr) return tensor.published->layout();
+  return type_text(static_cast<const gguf::tensor_info&>(tensor));
 }
 
 std::string type_text(const gguf::tensor_info& tensor) {

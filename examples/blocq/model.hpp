@@ -1,8 +1,11 @@
-// A GGUF model on disk, in one file or in a split set, with its tensors readable as floats.
+// A GGUF model on disk, in one file or in a split set, or a published checkpoint as the one that it becomes, with its
+// tensors readable as floats.
 #ifndef BLOCQ_EXAMPLES_MODEL_HPP
 #define BLOCQ_EXAMPLES_MODEL_HPP
 
 #include "catalog.hpp"
+
+#include "published.hpp"
 
 #include <blocq/gguf/reader.hpp>
 #include <blocq/gguf/scale.hpp>
@@ -15,6 +18,9 @@
 #include <string>
 #include <vector>
 
+// What may be wanted of a published checkpoint (see published_model).
+enum class checkpoints { refused, numbers, whole };
+
 class model {
  public:
   // A tensor and what belongs to it in tensors of their own. Wherever weights are numbers it is the scaled ones that
@@ -22,12 +28,19 @@ class model {
   struct tensor : blocq::gguf::tensor_info {
     blocq::gguf::weight_scale scale;
     const blocq::gguf::tensor_info* scales = nullptr;  // the weight that this is the scale or the input scale of
+    const published_tensor* published = nullptr;       // what it is made of; it has no data and no scale then
   };
 
+  struct options {
+    // Accept a big-endian file, whose tensors then have no data.
+    bool any_byte_order = false;
+    checkpoints checkpoint = checkpoints::refused;
+    std::string pre = {};  // of a whole checkpoint, see add_tokenizer
+  };
   // Maps the file, and the rest of its set if it is part of a split one. Throws failure with the path and the reason.
-  // Tensors of types that are not known have data and no format. With `any_byte_order` a big-endian file is accepted,
-  // whose tensors then have no data.
-  explicit model(const std::string& path, bool any_byte_order = false);
+  // Tensors of types that are not known have data and no format.
+  explicit model(const std::string& path, const options& o);
+  explicit model(const std::string& path) : model(path, options()) {}
   model(model&&) noexcept;
   ~model();
 
@@ -41,11 +54,16 @@ class model {
   const tensor* find(std::string_view name) const;
   // The number in files() of the one that holds tensors()[index].
   std::size_t file_of(std::size_t index) const;
-  // Gives the memory of a part of a tensor back to the system; it can be read again.
-  void release(std::span<const std::byte> part) const;
+  // Gives the memory of elements [first, last) of a tensor, which are whole blocks, back to the system; it can be read
+  // again. What was published goes as a whole, with its last element.
+  void release(const tensor& t, std::size_t first, std::size_t last) const;
+  // What the user should know about a published checkpoint.
+  const std::vector<std::string>& notes() const;
 
  private:
   struct storage;
+  void open_published(const std::string& path, const options& o);
+
   std::vector<std::filesystem::path> files_;
   std::unique_ptr<storage> storage_;
   std::vector<blocq::gguf::key_value> metadata_;
@@ -69,7 +87,11 @@ void read_elements(const model::tensor& tensor, std::size_t first, std::span<flo
 // Throws failure if the tensor is of a type that is not known, so that its numbers cannot be had.
 void require_known(const blocq::gguf::tensor_info& tensor);
 
-// "q4_k", "type 139 (iq4_k)" or "type 200".
+// Rows [first, last) of a tensor as its bytes are.
+void read_rows(const model::tensor& tensor, std::uint64_t first, std::uint64_t last, std::byte* out);
+
+// "q4_k", "type 139 (iq4_k)" or "type 200"; of a published tensor its layout.
+std::string type_text(const model::tensor& tensor);
 std::string type_text(const blocq::gguf::tensor_info& tensor);
 
 // Floats as they are in a file.

@@ -205,7 +205,9 @@ int quantize(const quantize_options& o) {
   if (o.method != "rtn" && o.calibration.empty())
     throw failure("the method " + o.method + " needs a text: --calibration");
   const std::regex include = compile(o.include), exclude = compile(o.exclude);
-  const model source(o.in);
+  if (o.method != "rtn" && is_checkpoint(o.in))
+    throw failure("the method " + o.method + " needs a GGUF file; 'blocq convert' makes one of a checkpoint");
+  const model source(o.in, {.checkpoint = checkpoints::whole});
   const type_choice chosen(o, source);
   std::optional<importance_file> importance;
   // A longer search goes by the weights alone.
@@ -303,5 +305,6 @@ int quantize(const quantize_options& o) {
   if (importance) std::cout << "importance weights for " << weighted << " of them\n";
   if (without != 0) std::cout << "without importance weights that they need: " << without << '\n';
   if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
+  for (const std::string& note : source.notes()) std::cout << "note: " << note << '\n';
   return exit_done;
 }

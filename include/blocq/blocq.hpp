@@ -15,5 +15,6 @@
 #include <blocq/op/interleave.hpp>
 #include <blocq/op/parallel.hpp>
 #include <blocq/op/quantize.hpp>
+#include <blocq/op/split.hpp>
 
 #endif

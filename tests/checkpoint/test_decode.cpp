@@ -158,6 +158,40 @@ TEST_CASE("blocks of scales at ragged edges, and scales of a row that look like 
   CHECK(wide.weights()->list()[0].scales.rows == 128);
 }
 
+TEST_CASE("zeros of GPTQ's first format by its two writers") {
+  // 32 columns, codes of 0, scales of 1: weights are minus the zeros. A word of zeros that ends in 0xf, 0xf, 0x7.
+  const auto zeros = [](unsigned bits, const std::string& quantizer, const std::string& words) {
+    const std::uint64_t rows = words.size() * 8 / bits;
+    const auto file = make({{"x.qweight", dtype::i32, {bits, rows}, std::string(4 * bits * rows, '\0')},
+                            {"x.scales",
+                             dtype::f32,
+                             {1, rows},
+                             [&] {
+                               std::string ones;
+                               for (std::uint64_t r = 0; r < rows; ++r) ones += std::string("\0\0\x80\x3f", 4);
+                               return ones;
+                             }()},
+                            {"x.qzeros", dtype::i32, {1, words.size() / 4}, words}},
+                           (R"({"meta": {"quantizer": ")" + quantizer + R"("}})").c_str());
+    const auto weights = file.weights();
+    if (!weights) FAIL(weights.message());
+    const auto y = decoded(weights->list()[0]);
+    std::vector<int> found;
+    for (std::uint64_t r = 0; r < rows; ++r) found.push_back(-static_cast<int>(y[r * 32]));
+    return found;
+  };
+  using list = std::vector<int>;
+  // Stored by GPTQModel for the zeros 0, 0, 8, 8 and so on: 0x88888800 - 0x11111111.
+  const std::string borrowed("\xef\x76\x77\x77", 4);
+  CHECK(zeros(4, "gptqmodel:5.0", borrowed) == list{0, 0, 8, 8, 8, 8, 8, 8});
+  CHECK(zeros(4, "autogptq:0.7", borrowed) == list{16, 15, 7, 8, 8, 8, 8, 8});
+  CHECK(zeros(4, "autogptq:0.7", "\x0f\x21\x43\x65") == list{16, 1, 2, 3, 4, 5, 6, 7});
+  CHECK(zeros(8, "autogptq:0.7", "\xff\x01\x02\x7f") == list{256, 2, 3, 128});
+  CHECK(zeros(8, "gptqmodel:5.0", "\xff\x01\x02\x7f") == list{0, 3, 3, 128});
+  const list threes = zeros(3, "autogptq:0.7", std::string("\xff\xff\xff\xff\0\0\0\0\0\0\0\0", 12));
+  CHECK(list(threes.begin(), threes.begin() + 12) == list{8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4, 1});
+}
+
 TEST_CASE("bitsandbytes, with its tables in the file, plain and nested") {
   const auto text_of = [](const auto& values) {
     std::string text;

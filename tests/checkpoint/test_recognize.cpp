@@ -66,6 +66,20 @@ TEST_CASE("a byte of codes is told by what is beside it") {
   CHECK(kind_of({{"x.qweight", dtype::i32, {64, 4}}, gptq_scales, gptq_zeros}) == layout::awq);
 }
 
+TEST_CASE("who wrote GPTQ's first format decides how its zeros are stored") {
+  const auto by = [](const std::string& quantizer, const std::string& format = "gptq") {
+    const std::string config = R"({"quantization_config": {"checkpoint_format": ")" + format +
+                               R"(", "meta": {"quantizer": )" + quantizer + "}}}";
+    return kind_of({gptq_codes, gptq_scales, gptq_zeros}, config.c_str());
+  };
+  CHECK(by(R"("autogptq:0.7.1")") == layout::gptq_nibbles);
+  CHECK(by(R"(["optimum:1.24.0", "auto_gptq:0.7.1"])") == layout::gptq_nibbles);
+  CHECK(by(R"(["gptqmodel:1.4.5", "autogptq:0.7.1"])") == layout::gptq);
+  CHECK(by(R"("gptqmodel:1.4.5")") == layout::gptq);
+  CHECK(by("null") == layout::gptq);
+  CHECK(by(R"("autogptq:0.7.1")", "gptq_v2") == layout::gptq_v2);
+}
+
 TEST_CASE("what belongs to activations is left out, by name") {
   const auto file = make({{"x.weight", dtype::f8_e4m3, {4, 64}},
                           {"x.weight_scale", dtype::f32, {}},

@@ -162,8 +162,8 @@ inline float scale_of(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
   return 0;
 }
 
-// The zero of a group of a row. GPTQ's first format stores it less 1; like GPTQModel, which adds 1 to all zeros of a
-// word at once, this lets the carry run on, but for codes of 3 bits, which cross the words' ends.
+// The zero of a group of a row. GPTQ's first format stores it less 1 (see int4_layouts.hpp). Like GPTQModel, which adds
+// 1 to all zeros of a word at once, this lets the carry run on, but for codes of 3 bits, which cross the words' ends.
 inline int zero_of(const weight& w, std::uint64_t s, std::uint64_t r, std::uint64_t g) noexcept {
   if (w.zeros == nullptr) return w.zero;
   const tensor_info& z = *w.zeros;
@@ -182,12 +182,12 @@ inline int zero_of(const weight& w, std::uint64_t s, std::uint64_t r, std::uint6
     default: break;
   }
   const std::uint64_t start = g * (w.rows * w.bits / 32);
-  const int less = w.kind == layout::gptq ? 1 : 0;
-  if (w.bits == 3) return (static_cast<int>(stream_at(z, start, 1, r * 3, 3)) + less) & 7;
+  if (w.kind != layout::gptq)
+    return static_cast<int>(stream_at(z, start, 1, r * w.bits, w.bits)) + (w.kind == layout::gptq_nibbles ? 1 : 0);
+  if (w.bits == 3) return (static_cast<int>(stream_at(z, start, 1, r * 3, 3)) + 1) & mask;
   const std::uint32_t ones = w.bits == 2 ? 0x55555555u : w.bits == 4 ? 0x11111111u : 0x01010101u;
   const std::uint64_t bit = r * w.bits;
-  const std::uint32_t word = word_at(z, start + bit / 32) + (less != 0 ? ones : 0u);
-  return static_cast<int>(word >> (bit % 32)) & mask;
+  return static_cast<int>((word_at(z, start + bit / 32) + ones) >> (bit % 32)) & mask;
 }
 
 inline float round_to(dtype type, float x) noexcept {

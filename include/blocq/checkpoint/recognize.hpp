@@ -6,6 +6,7 @@
 
 #include <blocq/checkpoint/weight.hpp>
 #include <blocq/core/fp_environment.hpp>
+#include <blocq/format/int4_layouts.hpp>
 #include <blocq/safetensors/shards.hpp>
 
 namespace blocq::checkpoint::inline v0::inline BLOCQ_ISA {
@@ -580,10 +581,13 @@ class recognizer {
       w.columns = dim(t, 1) * 32 / w.bits;
       std::string_view format = config_text("checkpoint_format");
       if (format.empty()) format = config_text("format");
-      if (same(format, "gptq_v2"))
-        w.kind = layout::gptq_v2;
-      else if (!format.empty() && !same(format, "gptq"))
+      if (!format.empty() && !same(format, "gptq") && !same(format, "gptq_v2"))
         return fail(errc::unsupported, t, "of GPTQ's formats only gptq and gptq_v2 are known");
+      switch (gptq_layout(format, config_["meta"]["quantizer"].text())) {  // of a list, the text of all of it
+        case int4_layout::gptq_v2: w.kind = layout::gptq_v2; break;
+        case int4_layout::gptq_nibbles: w.kind = layout::gptq_nibbles; break;
+        default: break;
+      }
     } else {
       return fail(errc::size_mismatch, t, "it has the shape of neither AWQ nor GPTQ");
     }

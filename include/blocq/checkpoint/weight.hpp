@@ -20,7 +20,8 @@ enum class layout : unsigned char {
   int8,           // bytes of two's complement (compressed-tensors' int-quantized)
   packed_int,     // 1 to 8 bits in words along the row (compressed-tensors' pack-quantized)
   awq,            // 4 bits in words across the rows, in AWQ's order
-  gptq,           // 2, 3, 4 or 8 bits in words along the column; zeros stored less 1
+  gptq,           // 2, 3, 4 or 8 bits in words along the column; words of zeros less 1 in every code's place
+  gptq_nibbles,   // the same with each zero stored less 1 (AutoGPTQ)
   gptq_v2,        // the same with zeros as they are
   modelopt_int4,  // nibbles of two's complement, two rows to a byte
   bnb_nf4,        // codes that choose from a table, blocks over the whole tensor (bitsandbytes)
@@ -39,6 +40,7 @@ BLOCQ_INLINE constexpr const char* name_of(layout kind) noexcept {
     case layout::packed_int: return "packed-int";
     case layout::awq: return "awq";
     case layout::gptq: return "gptq";
+    case layout::gptq_nibbles: return "gptq-nibbles";
     case layout::gptq_v2: return "gptq-v2";
     case layout::modelopt_int4: return "modelopt-int4";
     case layout::bnb_nf4: return "bnb-nf4";
