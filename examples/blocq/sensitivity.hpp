@@ -1,0 +1,45 @@
+// How much a llama model's predictions suffer when one of its matrices has other weights.
+#ifndef BLOCQ_EXAMPLES_SENSITIVITY_HPP
+#define BLOCQ_EXAMPLES_SENSITIVITY_HPP
+
+#include "float_copy.hpp"
+
+#include "../llama/llama.hpp"
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+class sensitivity_meter {
+ public:
+  // Keeps the model as floats, and of each window of the text the inputs of a layer and the model's own logits. Throws
+  // failure if the model is not one that the engine runs, or if the text is too short.
+  sensitivity_meter(const model& source, const std::string& text, std::size_t context, std::size_t windows,
+                    unsigned threads);
+
+  const std::vector<std::vector<int>>& windows() const { return windows_; }
+
+  // The mean Kullback-Leibler divergence from the model's own predictions, over the second half of each window, if the
+  // tensor of this name had these weights. Costs what lies behind the tensor; tensors are best asked for in the order
+  // of their layers. Does not depend on the number of threads. Throws not_finite.
+  double divergence(std::string_view tensor, std::span<const float> weights);
+
+ private:
+  // Where a pass of the model can be taken up: before the embedding, before each layer, before the output.
+  std::size_t stage_of(std::string_view tensor) const;
+  void advance(std::size_t stage);
+  template <class F>
+  void each_window(const F& f);
+
+  float_copy copy_;
+  llama::model model_;
+  std::vector<std::vector<int>> windows_;
+  std::size_t context_;
+  unsigned threads_;
+  std::size_t stage_ = 0;
+  std::vector<std::vector<float>> states_, logits_;  // of each window: at that stage, and the model's own
+};
+
+#endif
