@@ -4,6 +4,7 @@
 #include "measurements.hpp"
 #include "sensitivity.hpp"
 #include "terminal.hpp"
+#include "windows.hpp"
 
 #include <blocq/calib/budget.hpp>
 #include <blocq/core/bits.hpp>
@@ -12,7 +13,7 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
-#include <numeric>
+#include <optional>
 
 namespace {
 
@@ -205,10 +206,12 @@ class planner {
   }
 
   void measure_sensitivities() {
-    sensitivity_meter meter(source_, request_.text, request_.context, request_.windows, request_.threads);
+    const auto windows = windows_of(request_.text, llama::model(source_.set()).shape(), llama::tokenizer(source_.set()),
+                                    request_.context, request_.windows);
+    std::optional<sensitivity_meter> meter;  // made when it is needed: it has a copy of the model
     fingerprint model_and_text;
     for (const model::tensor& t : source_.tensors()) model_and_text.add(t.data);
-    for (const auto& w : meter.windows()) model_and_text.add_values(std::span(w));
+    for (const auto& w : windows) model_and_text.add_values(std::span(w));
     progress bar("measuring tensors", request_.tensors.size());
     for (std::size_t i = 0; i < request_.tensors.size(); ++i, bar.advance(1)) {
       const model::tensor& t = *request_.tensors[i].source;
@@ -219,7 +222,8 @@ class planner {
       const std::string what = name_of("divergence", probe.name, print.add(model_and_text.value()), t);
       std::optional<double> divergence = known_.find(what);
       if (!divergence) {
-        divergence = meter.divergence(t.name, rounded(t, probe));
+        if (!meter) meter.emplace(source_, windows, request_.threads);
+        divergence = meter->divergence(t.name, rounded(t, probe));
         known_.add(what, *divergence);
       }
       factors_[i] = *divergence / errors_[i][*found];

@@ -220,6 +220,8 @@ class calibrator {
 
 }  // namespace
 
+bool calibrates(int type) { return can_calibrate(type); }
+
 calibrated_tensors calibrate(const model& source, const std::map<std::string, int, std::less<>>& types,
                              const calibration& how) {
   return calibrator(source, types, how).run();

@@ -55,6 +55,7 @@ int imatrix(const imatrix_options& o) {
   if (!legacy && !o.out.ends_with(".gguf"))
     throw failure(printable(o.out) + ": an importance file is a .gguf or, in its older form, a .dat");
   const model file(o.model);
+  const auto text = open_input(o.text);  // before the output, which is not to take its place
   output out(o.out);
   // The output of a model is kept finer than the others anyway.
   const auto table = measure_importance(file, o.text, o.context, o.windows, false, o.threads);

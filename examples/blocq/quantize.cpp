@@ -4,9 +4,6 @@
 #include "command.hpp"
 #include "convert.hpp"
 #include "terminal.hpp"
-#ifdef BLOCQ_PROGRAM_CALIBRATES
-#include "round_matrix.hpp"
-#endif
 
 #include <blocq/calib/mix.hpp>
 #include <blocq/gguf/split.hpp>
@@ -215,8 +212,7 @@ class type_choice {
     request.bytes = static_cast<std::uint64_t>(room) - others;
     const budget_answer answer = choose_types(source, importance, request);
     if (!o.calibration.empty())
-      loss_ =
-          "a KL divergence of about " + significant_text(answer.loss) + " on the calibration text, by each for itself";
+      loss_ = "KL divergence to expect on the calibration text: about " + significant_text(answer.loss);
     std::map<const format_entry*, std::uint64_t> shares;
     for (std::size_t i = 0; i < places.size(); ++i) {
       choices_[places[i]].wanted = choices_[places[i]].format = answer.types[i];
@@ -236,7 +232,7 @@ class type_choice {
 #ifdef BLOCQ_PROGRAM_CALIBRATES
     if (o.method != "rtn" && o.types.empty())
       std::erase_if(types,
-                    [](const format_entry* type) { return type->block_size > 1 && !can_calibrate(*type->gguf_id); });
+                    [](const format_entry* type) { return type->block_size > 1 && !calibrates(*type->gguf_id); });
 #endif
     return types;
   }

@@ -1,24 +1,29 @@
 #include "sensitivity.hpp"
 
 #include "command.hpp"
+#include "parallel.hpp"
 #include "predictions.hpp"
 #include "terminal.hpp"
-#include "windows.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <numeric>
 
-sensitivity_meter::sensitivity_meter(const model& source, const std::string& text, std::size_t context,
-                                     std::size_t windows, unsigned threads)
-    : copy_(source), model_(copy_.set()), context_(context), threads_(threads) {
-  windows_ = windows_of(text, model_.shape(), llama::tokenizer(source.set()), context, windows);
+sensitivity_meter::sensitivity_meter(const model& source, std::vector<std::vector<int>> windows, unsigned threads)
+    : copy_(source), model_(copy_.set()), windows_(std::move(windows)), threads_(threads) {
   states_.resize(windows_.size());
+  logits_.resize(windows_.size());
+  each_window([&](llama::session& session, std::size_t w) {
+    const auto own = session.append(windows_[w], windows_[w].size() / 2);
+    logits_[w].assign(own.begin(), own.end());
+  });
 }
 
 template <class F>
 void sensitivity_meter::each_window(const F& f) {
   parallel_ranges(threads_, windows_.size(), [&](std::size_t begin, std::size_t end) {
-    llama::session session(model_, context_);
+    llama::session session(model_, windows_.front().size());
     for (std::size_t w = begin; w < end; ++w) {
       check_interrupt();
       session.clear();
@@ -52,13 +57,6 @@ void sensitivity_meter::advance(std::size_t stage) {
 }
 
 double sensitivity_meter::divergence(std::string_view tensor, std::span<const float> weights) {
-  if (logits_.empty()) {
-    logits_.resize(windows_.size());
-    each_window([&](llama::session& session, std::size_t w) {
-      const auto own = session.append(windows_[w], windows_[w].size() / 2);
-      logits_[w].assign(own.begin(), own.end());
-    });
-  }
   const std::size_t stage = stage_of(tensor);
   advance(stage);
   const blocq::gguf::tensor_info& t = *copy_.find(tensor);

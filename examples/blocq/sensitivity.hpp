@@ -8,18 +8,14 @@
 
 #include <cstddef>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
 class sensitivity_meter {
  public:
-  // Keeps the model as floats, and of each window of the text the inputs of a layer and the model's own logits. Throws
-  // failure if the model is not one that the engine runs, or if the text is too short.
-  sensitivity_meter(const model& source, const std::string& text, std::size_t context, std::size_t windows,
-                    unsigned threads);
-
-  const std::vector<std::vector<int>>& windows() const { return windows_; }
+  // Keeps the model as floats, and of each window (windows.hpp) the inputs of a layer and the model's own logits.
+  // Throws failure if the model is not one that the engine runs.
+  sensitivity_meter(const model& source, std::vector<std::vector<int>> windows, unsigned threads);
 
   // The mean Kullback-Leibler divergence from the model's own predictions, over the second half of each window, if the
   // tensor of this name had these weights. Costs what lies behind the tensor; tensors are best asked for in the order
@@ -36,7 +32,6 @@ class sensitivity_meter {
   float_copy copy_;
   llama::model model_;
   std::vector<std::vector<int>> windows_;
-  std::size_t context_;
   unsigned threads_;
   std::size_t stage_ = 0;
   std::vector<std::vector<float>> states_, logits_;  // of each window: at that stage, and the model's own
