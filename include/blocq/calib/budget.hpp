@@ -42,7 +42,10 @@ inline result<budget_plan> plan_budget(std::span<const std::vector<budget_choice
 namespace detail {
 
 // A number that is neither negative nor infinite, told by its bits: -ffast-math knows no NaN.
-inline bool is_error(double x) noexcept { return std::bit_cast<std::uint64_t>(x + 0.0) < 0x7ff0000000000000u; }
+inline bool is_error(double x) noexcept {
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  return bits < 0x7ff0000000000000u || bits << 1 == 0;
+}
 
 // From one choice of a matrix to the next on its hull.
 struct hull_step {
@@ -139,7 +142,8 @@ inline result<budget_plan> plan_budget(std::span<const std::vector<budget_choice
     for (const budget_choice& c : matrices[m]) least = (std::min)(least, c.bytes);
     rest[m] = rest[m + 1] + least;
   }
-  std::vector<std::vector<detail::budget_state>> reached{{{0, 0.0, 0, 0}}};
+  std::vector<std::vector<detail::budget_state>> reached(1);
+  reached.front().push_back({0, 0.0, 0, 0});
   double floor = 0;  // what the cheapest choices so far pay
   for (std::size_t m = 0; m < matrices.size(); ++m) {
     floor += cheapest(matrices[m]);
