@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace calib = blocq::calib;
@@ -53,6 +54,14 @@ auto int8_with_outliers(const_matrix w, const calib::gram& inputs) {
 }
 
 auto sparse_and_3_bits(const_matrix w, const calib::gram& inputs) { return calib::spqr(w, inputs, {.threshold = 0.2}); }
+
+// Matrices of so many weights each, with 5.6 bits per weight for all together; their errors in q4_k and in q6_k.
+auto spend(std::size_t weights, std::span<const std::pair<double, double>> errors) {
+  std::vector<std::vector<calib::budget_choice>> matrices;
+  for (const auto& [coarse, fine] : errors)
+    matrices.push_back({{weights / 256 * sizeof(blocq::q4_k), coarse}, {weights / 256 * sizeof(blocq::q6_k), fine}});
+  return calib::plan_budget(matrices, errors.size() * weights * 7 / 10);
+}
 
 struct matrix {
   std::size_t rows, cols;
@@ -154,6 +163,13 @@ int main() {
   for (std::size_t n = 0; n < w.rows; ++n)
     for (std::size_t k = 0; k < w.cols; ++k) rotated[n] += w.values[n * w.cols + k] * x.values[k];
   std::printf("in 8 bits %.3f, rotated %.3f\n", static_cast<double>(y[0]), static_cast<double>(rotated[0]));
+
+  const std::pair<double, double> errors[] = {{0.02, 0.01}, {0.5, 0.01}};
+  const auto plan = spend(65536, errors);
+  if (!plan) return 1;
+  for (std::size_t i = 0; i < plan->choices.size(); ++i)
+    std::printf("matrix %zu becomes %s\n", i, plan->choices[i] == 0 ? "q4_k" : "q6_k");
+  failures += plan->choices != std::vector<std::size_t>{0, 1};
 
   const auto header = header_of_a_model();
   const auto file = blocq::gguf::reader::parse(header, {.header_only = true});

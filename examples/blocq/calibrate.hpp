@@ -23,6 +23,9 @@ struct calibrated_tensor {
 };
 using calibrated_tensors = std::map<std::string, calibrated_tensor, std::less<>>;
 
+// Whether calibrate rounds onto this type: its codes stand for one element each.
+bool calibrates(int type);
+
 // `types` says what each matrix is to become, as GGUF type ids. The result has the blocks of all of them that lie
 // behind known inputs, which is to say all but the embedding; with AWQ it also has floats of vectors and matrices that
 // took up scales, and no tensor but those. Matrices that are to become plain floats are left to the caller.

@@ -42,6 +42,9 @@ struct quantize_options {
   std::string in, out, type, mix, importance, include, exclude;
   std::string output_type, token_embedding_type;
   std::vector<std::string> tensor_types;  // REGEX=TYPE
+  double target_bits = 0;                 // of the whole file, per weight; then the formats that it is spent on, if
+  std::vector<std::string> types;         // not the usual ones, and where measurements are kept
+  std::string measurements;
   std::string method = "rtn", calibration;
   std::size_t context = 256, windows = 64;
   double least_importance = 0;

@@ -1,6 +1,8 @@
-// An importance file and a model: which tensors it has weights for, and which weights.
+// Importance: of columns of a model's matrices, from a file or from a text; which tensors have weights, and which.
 #ifndef BLOCQ_EXAMPLES_IMPORTANCE_HPP
 #define BLOCQ_EXAMPLES_IMPORTANCE_HPP
+
+#include "model.hpp"
 
 #include <blocq/calib/imatrix.hpp>
 
@@ -14,6 +16,9 @@ class importance_file {
   // Either form of llama.cpp's imatrix files; no column weighs less than `least` times its matrix's mean. Throws
   // failure with the path and the reason.
   explicit importance_file(const std::string& path, double least = 0);
+  // What was measured just now, on no disk: its path is empty.
+  explicit importance_file(blocq::calib::importance_table table, double least = 0)
+      : least_(least), table_(std::move(table)) {}
 
   const std::string& path() const { return path_; }
   const blocq::calib::importance_table& table() const { return table_; }
@@ -31,5 +36,10 @@ class importance_file {
   blocq::calib::importance_table table_;
   std::map<std::string, std::vector<float>, std::less<>> weights_;
 };
+
+// What a text sends into each matrix of a llama model, cut up as in windows.hpp; `output`: also into the last one. Does
+// not depend on the number of threads. Throws failure, or not_finite.
+blocq::calib::importance_table measure_importance(const model& file, const std::string& text, std::size_t context,
+                                                  std::size_t windows, bool output, unsigned threads);
 
 #endif

@@ -70,6 +70,12 @@ int run(int argc, char** argv) {
   auto* format = command->add_option_group("Format")->require_option(1);
   format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them");
   format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m");
+  format->add_option("--target-bpw", q.target_bits, "So many bits per weight, spent where they help most")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--types", q.types, "Formats that --target-bpw may use, for example q3_k,q4_k,q6_k")
+      ->delimiter(',');
+  command->add_option("--measurements", q.measurements,
+                      "File that keeps what --target-bpw measures, for the next time");
   command->add_flag("--best", q.best, best_help);
   command->add_option("--imatrix,--importance", q.importance, "Importance weights: an imatrix file, GGUF or .dat");
   command
@@ -79,7 +85,8 @@ int run(int argc, char** argv) {
   command->add_option("--method", q.method, "How weights are rounded: rtn (each for itself), gptq, awq or awq+gptq")
       ->check(CLI::IsMember({"rtn", "gptq", "awq", "awq+gptq"}))
       ->capture_default_str();
-  command->add_option("--calibration", q.calibration, "Text file for the methods other than rtn, of a llama model");
+  command->add_option("--calibration", q.calibration,
+                      "Text file for the methods other than rtn and for --target-bpw, of a llama model");
   add_windows(command, q.context, q.windows);
   command
       ->add_option("--tensor-type", q.tensor_types, "REGEX=TYPE: another type for tensors whose name contains a match")

@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "measure.hpp"
 #include "model.hpp"
+#include "predictions.hpp"
 #include "terminal.hpp"
 #include "windows.hpp"
 
@@ -32,15 +33,6 @@ struct sums {
   }
 };
 
-void log_probabilities(std::span<const float> logits, std::vector<double>& out) {
-  const double greatest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
-  double sum = 0;
-  for (const float l : logits) sum += std::exp(static_cast<double>(l) - greatest);
-  const double norm = greatest + std::log(sum);
-  out.clear();
-  for (const float l : logits) out.push_back(static_cast<double>(l) - norm);
-}
-
 std::size_t top(std::span<const float> logits) {
   return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
@@ -69,10 +61,9 @@ sums score(llama::session& session, llama::session* base, std::span<const int> w
     if (base == nullptr) continue;
     const std::span base_row = base_logits.subspan((i - first) * vocabulary, vocabulary);
     log_probabilities(base_row, p);
-    double divergence = 0;
-    for (std::size_t v = 0; v < vocabulary; ++v) divergence += std::exp(p[v]) * (p[v] - q[v]);
-    total.divergence += divergence;
-    total.divergence_squared += divergence * divergence;
+    const double d = divergence(p, q);
+    total.divergence += d;
+    total.divergence_squared += d * d;
     total.same_top += top(row) == top(base_row);
   }
   return total;

@@ -1,4 +1,5 @@
 // blocq quantize: a model with its matrices in one block format, or in a mix of them.
+#include "budget.hpp"
 #include "calibrate.hpp"
 #include "command.hpp"
 #include "convert.hpp"
@@ -28,6 +29,18 @@ std::regex compile(const std::string& pattern) {
 bool matches(const std::regex& pattern, const tensor_info& t) {
   return std::regex_search(t.name.begin(), t.name.end(), pattern);
 }
+
+// The tensors that are meant by --include and --exclude.
+class selection {
+ public:
+  explicit selection(const quantize_options& o)
+      : include_(compile(o.include)), exclude_(compile(o.exclude)), excludes_(!o.exclude.empty()) {}
+  bool operator()(const tensor_info& t) const { return matches(include_, t) && (!excludes_ || !matches(exclude_, t)); }
+
+ private:
+  std::regex include_, exclude_;
+  bool excludes_;
+};
 
 // The formats of tensors that options name.
 class type_overrides {
@@ -81,7 +94,8 @@ class type_overrides {
   std::vector<option> patterns_;
 };
 
-// Which format each tensor gets: one for all weights, or what a mix says, but for those that an option names.
+// Which format each tensor gets: one for all weights, what a mix says, or what a budget is spent best on, but for those
+// that an option names.
 class type_choice {
  public:
   struct choice {
@@ -90,8 +104,11 @@ class type_choice {
     bool wants_importance = false;         // llama.cpp does not go without
   };
 
-  type_choice(const quantize_options& o, const model& source) : pure_(o.mix.empty() || o.pure) {
-    if (o.mix.empty()) {
+  type_choice(const quantize_options& o, const model& source, const selection& meant, importance_file* importance)
+      : pure_(o.mix.empty() || o.pure), bits_(o.target_bits) {
+    if (bits_ > 0) {
+      // Every tensor that no option names has a list of types to choose from.
+    } else if (o.mix.empty()) {
       base_ = &output_type(o.type);
     } else if (mix_ = calib::find_mix(o.mix); mix_ != nullptr) {
       base_ = find_format(mix_->type);
@@ -102,7 +119,7 @@ class type_choice {
     }
     type_overrides overrides(o);
     const std::vector<tensor_info> tensors(source.tensors().begin(), source.tensors().end());
-    const calib::mix_model shape = calib::describe_model(source.reader(), tensors, !o.importance.empty());
+    const calib::mix_model shape = calib::describe_model(source.reader(), tensors, importance != nullptr);
     const calib::mix m = mix_ != nullptr ? mix_->id : calib::mix::f32;
     std::vector<calib::mix_tensor> described = calib::describe_tensors(m, shape, tensors);
     for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -110,7 +127,9 @@ class type_choice {
       if (!is_weight_matrix(source, tensors[i])) continue;
       calib::mix_tensor& t = described[i];
       const bool is_output = shape.tied_output && t.role == calib::tensor_role::token_embedding;
-      if (const format_entry* named = overrides.find(tensors[i], t.role, is_output); named != nullptr || pure_) {
+      const format_entry* const named = overrides.find(tensors[i], t.role, is_output);
+      if (bits_ > 0 && named == nullptr) continue;
+      if (named != nullptr || pure_) {
         c.wanted = named != nullptr ? named : base_;
         c.format = find_format(calib::fallback_type(*c.wanted->gguf_id, t.columns));
       } else {
@@ -121,13 +140,17 @@ class type_choice {
       c.wants_importance = calib::wants_importance(*c.format->gguf_id, t.role, m);
     }
     overrides.check_used();
+    if (bits_ > 0) spend(o, source, meant, importance, described);
   }
 
   std::string name() const {
+    if (bits_ > 0) return number_text(bits_, 4) + " bits per weight";
     return mix_ != nullptr ? "the mix " + std::string(mix_->name) + (pure_ ? ", pure" : "") : std::string(base_->name);
   }
   std::uint32_t file_type() const { return mix_ != nullptr ? mix_->file_type : file_type_of(*base_); }
   bool of_blocks() const { return mix_ != nullptr || base_->block_size > 1; }
+  // What a budget is measured to cost, a line; nothing if it was not measured.
+  const std::optional<std::string>& loss() const { return loss_; }
   // For tensor number i of the model; null formats where it stays as it is.
   const choice& operator[](std::size_t i) const { return choices_[i]; }
 
@@ -135,9 +158,90 @@ class type_choice {
   // A row of so many elements is whole blocks of every format.
   static constexpr std::size_t any_format_fits = 256;
 
+  // Whether a type needs importance weights that this tensor has not. What is calibrated measures for itself.
+  static bool lacks_importance(const quantize_options& o, const format_entry& type, calib::tensor_role role, bool has) {
+    const bool wants = type.importance_required ||
+                       (o.method == "rtn" && calib::wants_importance(*type.gguf_id, role, calib::mix::f32));
+    return wants && !has && !o.force;
+  }
+
+  // Gives a type to all weights that are meant and have none yet, so that the whole file has the bits of the budget.
+  void spend(const quantize_options& o, const model& source, const selection& meant, importance_file* importance,
+             const std::vector<calib::mix_tensor>& described) {
+    const std::vector<const format_entry*> types = budget_types(o);
+    budget_request request{.text = o.calibration,
+                           .context = o.context,
+                           .windows = o.windows,
+                           .measurements = o.measurements,
+                           .best = o.best,
+                           .threads = o.threads};
+    std::vector<std::size_t> places;
+    std::uint64_t elements = 0, others = 0, least = 0;
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
+      const model::tensor& t = source.tensors()[i];
+      elements += t.elements();
+      if (!meant(t) || choices_[i].format != nullptr || !is_weight_matrix(source, t)) {
+        const bool changes = meant(t) && choices_[i].format != nullptr;
+        others += changes ? choices_[i].format->bytes_for(t.elements()) : t.bytes();
+        continue;
+      }
+      const bool has_weights = importance != nullptr && importance->prepare(t);
+      budget_tensor& b = request.tensors.emplace_back(budget_tensor{&t});
+      std::uint64_t smallest = UINT64_MAX;
+      for (const format_entry* type : types) {
+        const format_entry* const fits = find_format(calib::fallback_type(*type->gguf_id, t.row_elements()));
+        if (std::find(b.types.begin(), b.types.end(), fits) != b.types.end() ||
+            lacks_importance(o, *fits, described[i].role, has_weights))
+          continue;
+        b.types.push_back(fits);
+        smallest = std::min<std::uint64_t>(smallest, fits->bytes_for(t.elements()));
+      }
+      if (b.types.empty())
+        throw failure("tensor '" + printable(t.name) +
+                      "': all the types need importance weights, and there are none for it; --imatrix or --calibration "
+                      "give them, --force does without");
+      least += smallest;
+      places.push_back(i);
+    }
+    if (places.empty()) throw failure("no tensor would change");
+    const double room = bits_ * static_cast<double>(elements) / 8;
+    if (room < static_cast<double>(others + least))
+      throw failure("--target-bpw " + number_text(bits_, 4) + ": with these types the model takes " +
+                    number_text(8 * static_cast<double>(others + least) / static_cast<double>(elements), 4) +
+                    " bits per weight at least, " + bytes_text(others + least));
+    request.bytes = static_cast<std::uint64_t>(room) - others;
+    const budget_answer answer = choose_types(source, importance, request);
+    if (!o.calibration.empty())
+      loss_ = "KL divergence to expect on the calibration text: about " + significant_text(answer.loss);
+    std::map<const format_entry*, std::uint64_t> shares;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      choices_[places[i]].wanted = choices_[places[i]].format = answer.types[i];
+      shares[answer.types[i]] += request.tensors[i].source->elements();
+    }
+    base_ = std::max_element(shares.begin(), shares.end(), [](const auto& a, const auto& b) {
+              return a.second != b.second ? a.second < b.second : a.first > b.first;
+            })->first;
+  }
+
+  static std::vector<const format_entry*> budget_types(const quantize_options& o) {
+    std::vector<const format_entry*> types;
+    for (const std::string& name : o.types) types.push_back(&output_type(name));
+    if (types.empty()) types = usual_budget_types();
+    for (const format_entry* type : types)
+      if (type->name == "nvfp4") throw failure("--types: a budget does not know the scales of nvfp4; leave it out");
+#ifdef BLOCQ_PROGRAM_CALIBRATES
+    if (o.method != "rtn" && o.types.empty())
+      std::erase_if(types,
+                    [](const format_entry* type) { return type->block_size > 1 && !calibrates(*type->gguf_id); });
+#endif
+    return types;
+  }
+
   const format_entry* base_ = nullptr;
   const calib::mix_info* mix_ = nullptr;
   bool pure_;
+  double bits_ = 0;  // of a budget; 0: there is none
+  std::optional<std::string> loss_;
   std::vector<choice> choices_;
 };
 
@@ -158,7 +262,7 @@ class type_choice {
 // What llama-quantize notes about where the weights came from.
 void note_importance(const importance_file& file, conversion_job& job) {
   const calib::importance_table& table = file.table();
-  job.set("quantize.imatrix.file", file.path());
+  if (!file.path().empty()) job.set("quantize.imatrix.file", file.path());
   if (!table.datasets.empty()) job.set("quantize.imatrix.dataset", table.datasets.front());
   job.set("quantize.imatrix.entries_count", static_cast<std::uint32_t>(table.layers().size()));
   if (table.chunks != 0) job.set("quantize.imatrix.chunks_count", table.chunks);
@@ -204,16 +308,25 @@ int quantize(const quantize_options& o) {
   if (o.out.empty() && !o.dry_run) throw failure("OUT is required");
   if (o.method != "rtn" && o.calibration.empty())
     throw failure("the method " + o.method + " needs a text: --calibration");
-  const std::regex include = compile(o.include), exclude = compile(o.exclude);
-  if (o.method != "rtn" && is_checkpoint(o.in))
-    throw failure("the method " + o.method + " needs a GGUF file; 'blocq convert' makes one of a checkpoint");
+  if (o.target_bits == 0 && (!o.types.empty() || !o.measurements.empty()))
+    throw failure(std::string(o.types.empty() ? "--measurements" : "--types") + " is for --target-bpw");
+  if (!(o.target_bits >= 0 && o.target_bits <= 32))
+    throw failure("--target-bpw is a number of bits, more than 0 and at most 32");
+  if (o.target_bits > 0 && o.pure) throw failure("--pure is for mixes, and --target-bpw is none");
+  const char* const converts = " needs a GGUF file; 'blocq convert' makes one of a checkpoint";
+  if (o.method != "rtn" && is_checkpoint(o.in)) throw failure("the method " + o.method + converts);
+  if (o.target_bits > 0 && is_checkpoint(o.in)) throw failure(std::string("--target-bpw") + converts);
+  const selection meant(o);
   const model source(o.in, {.checkpoint = checkpoints::whole});
-  const type_choice chosen(o, source);
   std::optional<importance_file> importance;
   // A longer search goes by the weights alone.
   const double least =
       o.best ? std::max(o.least_importance, calib::layer_importance::guarded_least) : o.least_importance;
-  if (!o.importance.empty()) importance.emplace(o.importance, least);
+  if (!o.importance.empty())
+    importance.emplace(o.importance, least);
+  else if (o.target_bits > 0 && !o.calibration.empty())
+    importance.emplace(measure_importance(source, o.calibration, o.context, o.windows, true, o.threads), least);
+  const type_choice chosen(o, source, meant, importance ? &*importance : nullptr);
 
   conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr, o.best};
   if (chosen.of_blocks()) job.set("general.quantization_version", std::uint32_t{2});
@@ -226,10 +339,9 @@ int quantize(const quantize_options& o) {
   for (std::size_t i = 0; i < source.tensors().size(); ++i) {
     const model::tensor& t = source.tensors()[i];
     const type_choice::choice& choice = chosen[i];
-    const bool meant = matches(include, t) && (o.exclude.empty() || !matches(exclude, t));
-    if (meant) require_known(t);
+    if (meant(t)) require_known(t);
     conversion c{&t};
-    if (choice.format != nullptr && meant) {
+    if (choice.format != nullptr && meant(t)) {
       c.target = choice.format;
       const bool fits = choice.format == choice.wanted;
       if (!fits)
@@ -258,6 +370,7 @@ int quantize(const quantize_options& o) {
     throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
   if (o.dry_run) {
     show_plan(job, std::cout);
+    if (chosen.loss()) std::cout << *chosen.loss() << '\n';
     if (without != 0) std::cout << without << " of them need importance weights, or --force\n";
     if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
     return exit_done;
@@ -302,6 +415,7 @@ int quantize(const quantize_options& o) {
     std::cout << list << '\n';
   }
   std::cout << scales_text(result) << stages_text(result, o.threads) << '\n';
+  if (chosen.loss()) std::cout << *chosen.loss() << '\n';
   if (importance) std::cout << "importance weights for " << weighted << " of them\n";
   if (without != 0) std::cout << "without importance weights that they need: " << without << '\n';
   if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;

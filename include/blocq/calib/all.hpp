@@ -6,6 +6,7 @@
 #include <blocq/calib/awq.hpp>
 #include <blocq/calib/bfp.hpp>
 #include <blocq/calib/bipolar.hpp>
+#include <blocq/calib/budget.hpp>
 #include <blocq/calib/fp6_llm.hpp>
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
