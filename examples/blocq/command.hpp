@@ -28,6 +28,7 @@ struct not_finite : failure {
 };
 
 struct formats_options {
+  std::string name, svg;  // of one format
   bool json = false;
 };
 int formats(const formats_options& o);

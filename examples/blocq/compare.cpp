@@ -138,27 +138,6 @@ std::string csv_text(const std::vector<result_line>& lines) {
 
 std::string speed_text(double speed) { return number_text(speed, speed < 10 ? 2 : 0); }
 
-std::string family_of(std::string_view name) {
-  const auto starts = [&](const char* s) { return name.starts_with(s); };
-  if (starts("mx")) return "OCP MX";
-  if (starts("nv")) return "NVFP4";
-  if (starts("nf") || starts("fp") || starts("bnb")) return "bitsandbytes";
-  if (starts("iq")) return "GGUF IQ";
-  if (starts("tq") || starts("q1_") || starts("q2_0")) return "GGUF, 1 and 2 bits";
-  if (name.ends_with("_k")) return "GGUF K";
-  return "GGUF, one scale";
-}
-
-std::string plot_label(std::string_view name) {
-  if (name == "nvfp4_two_level") return "NVFP4 two-level";
-  if (name == "nf4_nested") return "NF4 nested";
-  if (name == "bnb_fp4") return "FP4";
-  std::string text;
-  for (const char c : name) text += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  if (text.starts_with("MX")) std::replace(text.begin(), text.end(), '_', ' ');
-  return text;
-}
-
 // The two factors of a low-rank adapter are matrices of weights too, though no quantizer takes them.
 bool is_adapter(const model::tensor& t) {
   return format_of(t) != nullptr && t.rows() > 1 &&

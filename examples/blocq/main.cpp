@@ -51,8 +51,10 @@ int run(int argc, char** argv) {
   };
 
   formats_options f;
-  auto* command = add("formats", "List the block formats", [&] { return formats(f); });
-  command->add_flag("--json", f.json, "Print JSON instead of a table");
+  auto* command = add("formats", "List the block formats, or show every bit of one", [&] { return formats(f); });
+  command->add_option("NAME", f.name, "A format, for example q4_k: where each bit of a block lies and what it means");
+  command->add_option("--svg", f.svg, "Write the diagram of NAME to this file as a picture");
+  command->add_flag("--json", f.json, "Print JSON instead of text");
 
   inspect_options i;
   command = add("inspect", "Show metadata and tensors", [&] { return inspect(i); });

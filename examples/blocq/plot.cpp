@@ -1,10 +1,12 @@
 #include "plot.hpp"
 
+#include "svg.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <numbers>
+#include <numeric>
 
 namespace {
 
@@ -102,49 +104,54 @@ void place(std::vector<label>& labels, const std::vector<box>& obstacles) {
   }
 }
 
-std::string escape_xml(std::string_view text) {
-  std::string out;
-  for (const char c : text)
-    out += c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : std::string(1, c);
-  return out;
+// The sign of family number f: four shapes, eight colours that can be told apart without colour vision.
+void add_sign(svg& out, std::size_t f, double x, double y) {
+  const double r = marker;
+  out.add("<path class=\"s%zu\" d=\"", f % 8);
+  if (f % 4 == 0)
+    out.add("M%.1f %.1fa%.1f %.1f 0 1 0 %.1f 0a%.1f %.1f 0 1 0 %.1f 0", x - r, y, r, r, 2 * r, r, r, -2 * r);
+  if (f % 4 == 1) out.add("M%.1f %.1fh%.1fv%.1fh%.1f", x - r * 0.9, y - r * 0.9, 1.8 * r, 1.8 * r, -1.8 * r);
+  if (f % 4 == 2) out.add("M%.1f %.1fl%.1f %.1fh%.1f", x, y - 1.2 * r, 1.1 * r, 2 * r, -2.2 * r);
+  if (f % 4 == 3)
+    out.add("M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1f", x, y - 1.3 * r, 1.3 * r, 1.3 * r, -1.3 * r, 1.3 * r, -1.3 * r,
+            -1.3 * r);
+  out.add("z\"/>\n");
 }
 
-class svg {
- public:
-  void add(const char* text) { text_ += text; }
-  template <class... Args>
-  void add(const char* pattern, Args... args) {
-    char line[512];
-    std::snprintf(line, sizeof line, pattern, args...);
-    text_ += line;
-  }
-  void words(double x, double y, const char* style, std::string_view words) {
-    add("<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, style);
-    text_ += escape_xml(words) + "</text>\n";
-  }
-  // The sign of family number f: four shapes, eight colours that can be told apart without colour vision.
-  void sign(std::size_t f, double x, double y) {
-    static const char* const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
-                                          "#56b4e9", "#b8860b", "#444444", "#882255"};
-    const char* const colour = colours[f % std::size(colours)];
-    const double r = marker;
-    if (f % 4 == 0) add("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\"/>\n", x, y, r, colour);
-    if (f % 4 == 1)
-      add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"/>\n", x - r * 0.9, y - r * 0.9,
-          1.8 * r, 1.8 * r, colour);
-    if (f % 4 == 2)
-      add("<path d=\"M%.1f %.1fl%.1f %.1fh%.1fz\" fill=\"%s\"/>\n", x, y - 1.2 * r, 1.1 * r, 2 * r, -2.2 * r, colour);
-    if (f % 4 == 3)
-      add("<path d=\"M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz\" fill=\"%s\"/>\n", x, y - 1.3 * r, 1.3 * r, 1.3 * r,
-          -1.3 * r, 1.3 * r, -1.3 * r, -1.3 * r, colour);
-  }
-  std::string take() { return std::move(text_); }
-
- private:
-  std::string text_;
-};
-
 }  // namespace
+
+// In the order in which the legend has them: a family keeps its sign whatever else is in a plot.
+static constexpr std::string_view families[] = {"GGUF, one scale", "GGUF K", "GGUF IQ",     "GGUF, 1 and 2 bits",
+                                                "NVFP4",           "OCP MX", "bitsandbytes"};
+
+std::size_t family_of(std::string_view name) {
+  const auto starts = [&](const char* s) { return name.starts_with(s); };
+  if (starts("mx")) return 5;
+  if (starts("nv")) return 4;
+  if (starts("nf") || starts("fp") || starts("bnb")) return 6;
+  if (starts("iq")) return 2;
+  if (starts("tq") || starts("q1_") || starts("q2_0")) return 3;
+  return name.ends_with("_k") ? 1 : 0;
+}
+
+std::string plot_label(std::string_view name) {
+  if (name == "nvfp4_two_level") return "NVFP4 two-level";
+  if (name == "nf4_nested") return "NF4 nested";
+  if (name == "bnb_fp4") return "FP4";
+  std::string text;
+  for (const char c : name) text += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  if (text.starts_with("MX")) std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
+}
+
+std::vector<std::size_t> pareto_front(const std::vector<plot_point>& points) {
+  std::vector<std::size_t> order(points.size()), front;
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&](std::size_t i) { return std::pair(points[i].bits_per_weight, points[i].error); });
+  for (const std::size_t i : order)
+    if (front.empty() || points[i].error < points[front.back()].error) front.push_back(i);
+  return front;
+}
 
 std::string plot_svg(std::string_view title, std::string_view subtitle, const std::vector<plot_point>& points) {
   double x_low = 1e9, x_high = 0, y_low = 1e9, y_high = 0;
@@ -160,17 +167,31 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
   };
 
   svg out;
-  out.add("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\" ", width,
-          height, width, height);
-  out.add("font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\" font-size=\"%.1f\" fill=\"#222\">\n", font);
-  out.add("<style>.label{stroke:#fff;stroke-width:3px;stroke-linejoin:round;paint-order:stroke}</style>\n");
-  out.add("<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n");
+  out.add("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"plot\" width=\"%.0f\" height=\"%.0f\" ", width, height);
+  out.add("viewBox=\"0 0 %.0f %.0f\" ", width, height);
+  out.add("font-family=\"Helvetica, Arial, 'Liberation Sans', sans-serif\" font-size=\"%.1f\">\n<style>\n", font);
+  out.add(
+      ".plot{--back:#fff;--text:#222;--soft:#555;--line:#e6e6e6;--frame:#888;--front:#999;background:var(--back)}\n"
+      ".plot text{fill:var(--text)}.plot .soft{fill:var(--soft)}.plot .grid,.plot .front,.plot .leader,.plot "
+      ".frame{fill:none}\n"
+      ".plot .grid{stroke:var(--line)}.plot .frame{stroke:var(--frame)}.plot "
+      ".leader{stroke:var(--front);stroke-width:.8}\n"
+      ".plot .front{stroke:var(--front);stroke-width:1.4;stroke-dasharray:5 4}.plot "
+      ".legend{fill:var(--back);stroke:var(--line)}\n"
+      ".plot .label{stroke:var(--back);stroke-width:3px;stroke-linejoin:round;paint-order:stroke}\n"
+      ".plot .s0{fill:#0072b2}.plot .s1{fill:#d55e00}.plot .s2{fill:#009e73}.plot .s3{fill:#cc79a7}\n"
+      ".plot .s4{fill:#56b4e9}.plot .s5{fill:#b8860b}.plot .s6{fill:#444}.plot .s7{fill:#882255}\n"
+      ".plot .point:is(:hover,:focus){outline:none}.plot .point:is(:hover,:focus) path:not(.leader)"
+      "{stroke:var(--text);stroke-width:2.5}.plot .point:is(:hover,:focus) text{font-weight:bold}\n"
+      "@media(prefers-color-scheme:dark){.plot{--back:#16181b;--text:#e6e6e6;--soft:#aaa;--line:#30343a;--frame:#888;"
+      "--front:#999}.plot .s0{fill:#4aa3df}.plot .s6{fill:#bbb}.plot .s7{fill:#d06a9a}}\n</style>\n");
+  out.add("<rect class=\"legend\" width=\"100%%\" height=\"100%%\" stroke-width=\"%d\"/>\n", 0);
   out.words(left, 34, "font-size=\"19\" font-weight=\"bold\"", title);
-  out.words(left, 56, "fill=\"#555\"", subtitle);
+  out.words(left, 56, "class=\"soft\"", subtitle);
 
   // Grid: whole bits, and 1 2 5 of each decade of the error with the signal-to-noise ratio on the right.
   for (double bits = x_low; bits <= x_high; bits += x_high - x_low > 20 ? 2 : 1) {
-    out.add("<path d=\"M%.1f %.1fV%.1f\" stroke=\"#e6e6e6\"/>\n", to_x(bits), top, bottom);
+    out.add("<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", to_x(bits), top, bottom);
     char text[16];
     std::snprintf(text, sizeof text, "%.0f", bits);
     out.words(to_x(bits), bottom + 20, "text-anchor=\"middle\"", text);
@@ -179,7 +200,7 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
     for (const int digit : {1, 2, 5}) {
       const double error = digit * std::pow(10.0, decade);
       if (std::log10(error) < y_low || std::log10(error) > y_high) continue;
-      out.add("<path d=\"M%.1f %.1fH%.1f\" stroke=\"%s\"/>\n", left, to_y(error), right, digit == 1 ? "#ccc" : "#eee");
+      out.add("<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", left, to_y(error), right);
       char text[32];
       std::snprintf(text, sizeof text, "%g %%", error * 100);
       out.words(left - 8, to_y(error) + 4.5, "text-anchor=\"end\"", text);
@@ -188,78 +209,83 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
   for (int decibels = -20; decibels <= 200; decibels += 10) {
     const double error = std::pow(10.0, -decibels / 20.0);
     if (std::log10(error) < y_low || std::log10(error) > y_high) continue;
-    out.add("<path d=\"M%.1f %.1fh6\" stroke=\"#888\"/>\n", right, to_y(error));
-    out.words(right + 10, to_y(error) + 4.5, "fill=\"#555\"", std::to_string(decibels));
+    out.add("<path class=\"frame\" d=\"M%.1f %.1fh6\"/>\n", right, to_y(error));
+    out.words(right + 10, to_y(error) + 4.5, "class=\"soft\"", std::to_string(decibels));
   }
-  out.add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"#888\"/>\n", left, top,
-          right - left, bottom - top);
+  out.add("<path class=\"frame\" d=\"M%.1f %.1fH%.1fV%.1fH%.1fz\"/>\n", left, top, right, bottom, left);
   out.words((left + right) / 2, bottom + 46, "text-anchor=\"middle\" font-size=\"14\"", "bits per weight");
   out.add("<g transform=\"translate(24 %.1f) rotate(-90)\">", (top + bottom) / 2);
   out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\"", "relative RMS error (log scale)");
   out.add("</g>\n<g transform=\"translate(%.1f %.1f) rotate(90)\">", right + 48, (top + bottom) / 2);
-  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\" fill=\"#555\"", "signal-to-noise ratio (dB)");
+  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\" class=\"soft\"", "signal-to-noise ratio (dB)");
   out.add("</g>\n");
 
-  // The staircase of formats that no other beats in both size and error.
-  std::vector<std::size_t> order(points.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const plot_point &p = points[a], &q = points[b];
-    return p.bits_per_weight != q.bits_per_weight ? p.bits_per_weight < q.bits_per_weight : p.error < q.error;
-  });
-  std::string stairs;
-  double best = std::numeric_limits<double>::infinity();
-  for (const std::size_t i : order) {
-    if (points[i].error >= best) continue;
-    best = points[i].error;
-    char step[64];
-    std::snprintf(step, sizeof step, stairs.empty() ? "M%.1f %.1f" : "H%.1fV%.1f", to_x(points[i].bits_per_weight),
-                  to_y(best));
-    stairs += step;
+  // The front is a staircase. No label lies on it, nor on the legend.
+  std::vector<box> obstacles;
+  out.add("<path class=\"front\" d=\"");
+  double last_x = 0, last_y = 0;
+  const auto step = [&](double x, double y) {
+    obstacles.push_back(
+        {std::min(last_x, x) - 1, std::min(last_y, y) - 1, std::max(last_x, x) + 1, std::max(last_y, y) + 1});
+    last_x = x, last_y = y;
+  };
+  for (const std::size_t i : pareto_front(points)) {
+    const double x = to_x(points[i].bits_per_weight), y = to_y(points[i].error);
+    if (last_x == 0) {
+      out.add("M%.1f %.1f", x, y);
+      last_x = x, last_y = y;
+      continue;
+    }
+    out.add("H%.1fV%.1f", x, y);
+    step(x, last_y);
+    step(x, y);
   }
-  out.add("<path d=\"");
-  std::string best_path = stairs + "\" fill=\"none\" stroke=\"#bbb\" stroke-width=\"1.4\" stroke-dasharray=\"5 4\"/>\n";
-  std::string text = out.take() + best_path;
+  out.add("\"/>\n");
 
   // The legend lies where few points are: few bits and a small error.
-  std::vector<std::string> families;
-  for (const plot_point& p : points)
-    if (std::find(families.begin(), families.end(), p.family) == families.end()) families.push_back(p.family);
-  double legend_width = text_width("not beaten in size and error");
-  for (const auto& family : families) legend_width = std::max(legend_width, text_width(family));
-  const double legend_height = 20.0 * static_cast<double>(families.size() + 1) + 10;
-  const box legend = {left + 14, bottom - 14 - legend_height, left + 14 + legend_width + 46, bottom - 14};
-  out.add("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fff\" stroke=\"#ddd\"/>\n", legend.x0,
-          legend.y0, legend.x1 - legend.x0, legend.y1 - legend.y0);
-  double y = legend.y0 + 18;
-  for (std::size_t f = 0; f < families.size(); ++f, y += 20) {
-    out.sign(f, legend.x0 + 20, y - 4);
-    out.words(legend.x0 + 36, y, "", families[f]);
+  constexpr std::string_view front_text = "not beaten in size and error";
+  std::vector<std::size_t> shown;
+  double legend_width = text_width(front_text);
+  for (std::size_t f = 0; f < std::size(families); ++f) {
+    if (std::ranges::none_of(points, [&](const plot_point& p) { return p.family == f; })) continue;
+    shown.push_back(f);
+    legend_width = std::max(legend_width, text_width(families[f]));
   }
-  out.add("<path d=\"M%.1f %.1fh20\" stroke=\"#bbb\" stroke-width=\"1.4\" stroke-dasharray=\"5 4\"/>\n", legend.x0 + 10,
-          y - 4);
-  out.words(legend.x0 + 36, y, "fill=\"#555\"", "not beaten in size and error");
+  const double legend_height = 20.0 * static_cast<double>(shown.size() + 1) + 10;
+  const box legend = {left + 14, bottom - 14 - legend_height, left + 14 + legend_width + 46, bottom - 14};
+  obstacles.push_back(legend);
+  out.add("<rect class=\"legend\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"/>\n", legend.x0, legend.y0,
+          legend.x1 - legend.x0, legend.y1 - legend.y0);
+  double y = legend.y0 + 18;
+  for (const std::size_t f : shown) {
+    add_sign(out, f, legend.x0 + 20, y - 4);
+    out.words(legend.x0 + 36, y, "", families[f]);
+    y += 20;
+  }
+  out.add("<path class=\"front\" d=\"M%.1f %.1fh20\"/>\n", legend.x0 + 10, y - 4);
+  out.words(legend.x0 + 36, y, "class=\"soft\"", front_text);
 
   std::vector<label> labels;
   for (const plot_point& p : points) {
     const double px = to_x(p.bits_per_weight), py = to_y(p.error);
     labels.push_back({px, py, text_width(p.label), px + marker + 4, py});
   }
-  place(labels, {legend});
-  for (const label& l : labels)
-    if (l.distance() > marker + 7)
-      out.add("<path d=\"M%.1f %.1fL%.1f %.1f\" stroke=\"#999\" stroke-width=\"0.8\"/>\n", l.px, l.py, l.end_x(),
-              l.end_y());
+  place(labels, obstacles);
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const auto family = std::find(families.begin(), families.end(), points[i].family);
-    out.sign(static_cast<std::size_t>(family - families.begin()), labels[i].px, labels[i].py);
-  }
-  for (std::size_t i = 0; i < points.size(); ++i) {
+    const plot_point& p = points[i];
     const label& l = labels[i];
+    out.add("<g class=\"point\" tabindex=\"0\"><title>");
+    char text[64];
+    std::snprintf(text, sizeof text, ": %.4f bits per weight, error %.3g %%", p.bits_per_weight, 100 * p.error);
+    out.add(escape_xml(p.label + text) + "</title>");
+    if (l.distance() > marker + 7)
+      out.add("<path class=\"leader\" d=\"M%.1f %.1fL%.1f %.1f\"/>", l.px, l.py, l.end_x(), l.end_y());
+    add_sign(out, p.family, l.px, l.py);
     const bool on_the_left = l.x + l.w < l.px;
     out.words(on_the_left ? l.x + l.w : l.x, l.y + font * 0.35,
-              on_the_left ? "class=\"label\" text-anchor=\"end\"" : "class=\"label\"", points[i].label);
+              on_the_left ? "class=\"label\" text-anchor=\"end\"" : "class=\"label\"", p.label);
+    out.add("</g>\n");
   }
   out.add("</svg>\n");
-  return text + out.take();
+  return out.take();
 }

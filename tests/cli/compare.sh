@@ -12,6 +12,12 @@ done
 awk -F, 'NR > 1 && $3 > 1 && !($6 > 0 && $6 < 1.1) { exit 1 }' c.csv || fail "an error is out of bounds"
 grep -q '</svg>' c.svg || fail "the SVG is not complete"
 grep -q '>Q8_0</text>' c.svg || fail "the SVG lacks a label"
+"$HELPER" xml c.svg || fail "the SVG is not well-formed"
+"$HELPER" plot c.svg || fail "labels overlap"
+# A family has its sign whatever else is in the plot: NVFP4 the fifth, bitsandbytes the seventh.
+grep -q 'class="point".*>NVFP4: ' c.svg || fail "NVFP4 is not in the plot"
+sign_of() { sed -n "s|.*<title>$1: .*class=\"\(s[0-7]\)\".*|\1|p" c.svg; }
+[ "$(sign_of NVFP4) $(sign_of NF4) $(sign_of Q4_K)" = "s4 s6 s1" ] || fail "signs"
 
 # Formats whose blocks do not fit are named, values out of a format's range too.
 expect 0 compare "$F/ragged.gguf" --rows 0

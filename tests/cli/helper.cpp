@@ -3,7 +3,10 @@
 //   helper variants STORY DIRECTORY   writes the model of the demo in the forms of the llama family
 //   helper long FILE N      writes a model with one tensor of two rows of 2^N zeros in binary16, on hardly any disk
 //   helper large FILE       writes one with a tensor that begins beyond 4 GiB, on hardly any disk
+//   helper xml FILE         fails if it is not well-formed
+//   helper plot FILE        fails if a label of a plot lies on another or on the front
 //   helper json POINTER      reads JSON from standard input and prints the value at that JSON pointer
+#include "markup.hpp"
 #include "variants.hpp"
 
 #include <blocq/gguf/all.hpp>
@@ -344,6 +347,11 @@ int main(int argc, char** argv) {
     hollow_model(argv[2], {{"hole", {1u << 20, 1u << 11}}, {"last", {256, 4}}}, 1);
   } else if (verb == "files") {
     write_files(argv[2]);
+  } else if (verb == "xml" || verb == "plot") {
+    std::ifstream file(argv[2], std::ios::binary);
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    const std::string fault = verb == "xml" ? malformed(text) : labels_overlap(text);
+    require(!text.empty() && fault.empty(), std::string(argv[2]) + ": " + fault);
   } else if (verb == "json") {
     const auto value = nlohmann::json::parse(std::cin).at(nlohmann::json::json_pointer(argv[2]));
     std::cout << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
