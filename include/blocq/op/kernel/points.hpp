@@ -231,8 +231,8 @@ struct row_kernel<B, q8_k> {
 
   template <bool>
   struct operand {
-    quad::bytes q[2][fields];
-    quad::ints first[parts];  // the bias times the activations, to be subtracted
+    quad::bytes q[2][std::size_t{fields}];
+    quad::ints first[std::size_t{parts}];  // the bias times the activations, to be subtracted
     quad::floats d;
 
     BLOCQ_INLINE void load(const q8_k* x) noexcept {
@@ -244,7 +244,7 @@ struct row_kernel<B, q8_k> {
         return run * 8 + element_at<8>(byte, lane);
       });
       constexpr int loads = dimensions == 4 ? 4 : 8;
-      quad::bytes v[loads];
+      quad::bytes v[std::size_t{loads}];
       for (int i = 0; i < loads; ++i)
         v[i] = quad::lookup_bytes(quad::load_bytes(x[i / 4].qs + i % 4 * 64), detail::load(order));
       if constexpr (dimensions == 4) {
@@ -303,7 +303,7 @@ struct row_kernel<B, q8_k> {
         u.signs[h] = quad::interleave_bytes(sign[0], sign[1], h);
       }
     }
-    quad::ints products[T][parts];
+    quad::ints products[T][std::size_t{parts}];
     for (std::size_t t = 0; t < T; ++t)
       for (int p = 0; p < parts; ++p) products[t][p] = x[t]->first[p];
     simd::unroll<2>([&]<int H>() BLOCQ_INLINE_LAMBDA {

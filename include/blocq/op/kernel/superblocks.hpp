@@ -171,14 +171,16 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static constexpr bool corrected = bias_of<B> != 0 && !from_values;
   static constexpr bool in_digits = std::is_same_v<B, tq1_0>;
   static constexpr int vectors = in_digits ? 5 : 4;
+  static constexpr auto vector_count = static_cast<std::size_t>(vectors);
+  using code_vectors = quad::bytes[vector_count];
   static constexpr bool in_place = halves_in_place && !in_digits;
   static constexpr std::size_t minima = unit_scales<B>::minima;
 
   template <bool InPlace>
   struct operand {
     const q8_k* blocks;
-    quad_bytes copy[InPlace ? 1 : step][vectors];
-    quad::ints first[step][from_values ? vectors : 1];
+    quad_bytes copy[InPlace ? 1 : step][vector_count];
+    quad::ints first[step][from_values ? vector_count : 1];
     vec::words bsums[corrected ? step : 1];
     quad::ints minus;                                // the bias times the activations of formats without scales
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
@@ -248,7 +250,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     BLOCQ_INLINE float total() const noexcept { return quad::sum(minima == 0 ? products : products + offsets); }
   };
 
-  static BLOCQ_INLINE void read(const B& b, quad::bytes (&codes)[vectors]) noexcept {
+  static BLOCQ_INLINE void read(const B& b, code_vectors& codes) noexcept {
     if constexpr (code_order<B>::from_planes) {
       read_planes(typename format_traits<B>::codes{}, b, codes);
       for (quad::bytes& v : codes) v = offset_codes<B>(v);
@@ -275,14 +277,14 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   using block_sums = std::conditional_t<in_words, quad::words, quad::ints>;
 
   template <int S, class Operand>
-  static BLOCQ_INLINE quad::words multiply_in_words(const quad::bytes (&codes)[vectors], const Operand& x) noexcept {
+  static BLOCQ_INLINE quad::words multiply_in_words(const code_vectors& codes, const Operand& x) noexcept {
     quad::words sum = quad::maddubs(codes[0], x.q(S, 0));
     for (int v = 1; v < vectors; ++v) sum = sum + quad::maddubs(codes[v], x.q(S, v));
     return sum;
   }
   // The products of block S of a unit, times their scales.
   template <int S, class Operand>
-  static BLOCQ_INLINE quad::ints multiply(const quad::bytes (&codes)[vectors], const unit_scales<B>& scales,
+  static BLOCQ_INLINE quad::ints multiply(const code_vectors& codes, const unit_scales<B>& scales,
                                           const Operand& x) noexcept {
     const auto q = [&](int v) BLOCQ_INLINE_LAMBDA { return x.q(S, v); };
     quad::ints sum = quad::fill_ints(0);
@@ -352,7 +354,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     const unit_scales<B> scales(at);
     block_sums products[T][step];
     simd::unroll<static_cast<int>(step)>([&]<int S>() BLOCQ_INLINE_LAMBDA {
-      quad::bytes codes[vectors];
+      code_vectors codes;
       read(w[S], codes);
       for (std::size_t t = 0; t < T; ++t) {
         if constexpr (in_words)
