@@ -251,6 +251,8 @@ class fp8_layout : public layout {
 };
 
 std::unique_ptr<layout> make_layout(const export_options& o) {
+  if (o.bits != 4 && o.layout != "pack-quantized")
+    throw failure("--bits is for pack-quantized; codes of " + o.layout + " have a width of their own");
   if (o.layout == "mxfp4") return std::make_unique<mxfp4_layout>(o.best);
   if (o.layout == "nvfp4") return std::make_unique<nvfp4_layout>(o.best);
   if (o.layout == "fp8") return std::make_unique<fp8_layout>();
@@ -280,7 +282,7 @@ class exporter {
   explicit exporter(const export_options& o)
       : o_(o), source_(o.in), layout_(make_layout(o)), config_(read_config(o.config)) {
     std::map<std::string, gguf_place> names;
-    if (!o.config.empty()) names = architecture(config_).published_names();
+    if (!o.config.empty()) names = check_config();
     for (const model::tensor& t : source_.tensors()) {
       if (t.scales != nullptr || (!o.config.empty() && t.name == "rope_freqs.weight")) continue;  // it follows
       require_known(t);
@@ -326,6 +328,21 @@ class exporter {
     bool quantized = false;
     error_sums error = {};
   };
+  // The published names. Throws failure if config.json is not that of this model.
+  std::map<std::string, gguf_place> check_config() const {
+    const architecture a(config_);
+    std::map<std::string, std::vector<std::uint64_t>> shapes;
+    for (const model::tensor& t : source_.tensors()) shapes[std::string(t.name)].assign(t.dims, t.dims + t.n_dims);
+    a.check(shapes);
+    std::vector<float> factors;
+    if (const model::tensor* t = source_.find("rope_freqs.weight"); t != nullptr && format_of(*t) != nullptr) {
+      factors.resize(t->elements());
+      read_elements(*t, 0, factors);
+    }
+    if (factors != a.rope_factors())
+      throw failure(printable(o_.config) + ": its rotary positions are not those of " + printable(o_.in));
+    return a.published_names();
+  }
   static std::string module_of(const exported& e) {
     return e.place.name.substr(0, e.place.name.size() - std::string_view(".weight").size());
   }
@@ -390,8 +407,8 @@ class exporter {
         std::vector<part> parts = layout_->parts(t);
         for (part& p : parts) p.allocate();
         layout_->start(t, parts);
-        std::vector<error_sums> errors(
-            t.rows());  // one for each row, so that their order of summation is always the same
+        // One for each row, so that their order of summation is always the same.
+        std::vector<error_sums> errors(t.rows());
         parallel_ranges(o_.threads, errors.size(), [&](std::size_t begin, std::size_t end) {
           for (std::size_t r = begin; r < end; ++r) {
             check_interrupt();

@@ -52,9 +52,14 @@ expect 2 export "$F/nan.gguf" refused --layout fp8
 complains "tensor 'second.weight'"
 [ ! -e refused ] || fail "something appeared"
 expect 2 export "$DEMO" refused --layout int3
+expect 2 export "$DEMO" refused --layout fp8 --bits 8
+complains "--bits is for pack-quantized"
 expect 2 export "$DEMO" refused --layout fp8 --config missing.json
 complains missing.json
 expect 2 export "$F/whole.gguf" refused --layout fp8 --config original/config.json
-complains "is not known in the architecture"
+complains "has no tensor for"
+sed 's/"factor": 8.0/"factor": 4.0/' original/config.json >other.json
+expect 2 export model.gguf refused --layout fp8 --config other.json
+complains "rotary positions"
 expect 2 export "$DEMO" model.gguf --layout fp8
 [ ! -e refused ] || fail "something appeared"
