@@ -153,6 +153,18 @@ std::optional<gguf_place> architecture::place_of(std::string_view tensor) const 
   throw unknown();
 }
 
+std::map<std::string, gguf_place> architecture::published_names() const {
+  std::map<std::string, gguf_place> names = {{"token_embd.weight", {"model.embed_tokens.weight"}},
+                                             {"output_norm.weight", {"model.norm.weight"}},
+                                             {"output.weight", {"lm_head.weight"}}};
+  for (std::uint32_t layer = 0; layer < layers_; ++layer)
+    for (const auto& p : parts())
+      for (const char* kind : {".weight", ".bias"})
+        names["blk." + std::to_string(layer) + "." + p.gguf + kind] = {
+            "model.layers." + std::to_string(layer) + "." + p.published + kind, p.heads};
+  return names;
+}
+
 // Of one layer.
 std::vector<architecture::layer_part> architecture::parts() const {
   const std::uint64_t q = std::uint64_t{heads_} * head_width_, kv = std::uint64_t{kv_heads_} * head_width_;

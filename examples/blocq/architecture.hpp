@@ -26,6 +26,9 @@ class architecture {
   // Nothing for a tensor that follows from the configuration and is not kept. Throws failure if the name is not known.
   std::optional<gguf_place> place_of(std::string_view tensor) const;
 
+  // The published name of every tensor that a file may have, by its place.
+  std::map<std::string, gguf_place> published_names() const;
+
   // Throws failure unless every tensor that the architecture asks for is there, by its name in GGUF, and all have the
   // shapes that follow from the configuration.
   void check(const std::map<std::string, std::vector<std::uint64_t>>& tensors) const;

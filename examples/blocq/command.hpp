@@ -61,6 +61,14 @@ struct convert_options {
 };
 int convert_checkpoint(const convert_options& o);
 
+struct export_options {
+  std::string in, folder, layout, config;
+  unsigned bits = 4;
+  bool best = false;
+  unsigned threads = default_threads();
+};
+int export_checkpoint(const export_options& o);
+
 struct dequantize_options {
   std::string in, out, type = "f32";
   unsigned threads = default_threads();

@@ -126,6 +126,23 @@ int run(int argc, char** argv) {
   add_threads(command, v.threads);
   command->footer("Codes and scales are moved, not rounded, wherever a type of GGUF holds them.");
 
+  export_options e;
+  command = add("export", "Write a GGUF file as a checkpoint that compressed-tensors reads",
+                [&] { return export_checkpoint(e); });
+  command->add_option("IN", e.in, model_help)->required();
+  command->add_option("DIR", e.folder, "Folder to write model.safetensors and config.json to")->required();
+  command->add_option("-l,--layout", e.layout, "mxfp4, nvfp4, pack-quantized or fp8")
+      ->required()
+      ->check(CLI::IsMember({"mxfp4", "nvfp4", "pack-quantized", "fp8"}));
+  command->add_option("--bits", e.bits, "Bits of a code of pack-quantized")
+      ->check(CLI::IsMember({4u, 5u, 8u}))
+      ->capture_default_str();
+  command->add_option("--config", e.config,
+                      "The published model's config.json: names and order of rows as it has them");
+  command->add_flag("--best", e.best, best_help);
+  add_threads(command, e.threads);
+  command->footer("Blocks of the layout's own format are moved, not rounded; everything else is.");
+
   dequantize_options d;
   command =
       add("dequantize", "Write a copy with its block-format tensors as plain floats", [&] { return dequantize(d); });
