@@ -239,7 +239,6 @@ void write_files(const std::string& dir) {
         f.floats(std::string("blk.") + layer + '.' + name + ".weight", {256, 2});
   }
   file(dir + "/hostile_names.gguf")
-      .key("general.architecture", std::string("</title><script>alert(1)</script>"))
       .floats("blk.0.</script><script>alert(1)</script>.weight", {256, 4})
       .floats("blk.1.\"onload='x' & ]]>\x1b\xff.weight", {256, 4});
   file(dir + "/experts.gguf").floats("blk.0.ffn_up_exps.weight", {256, 6, 3});
