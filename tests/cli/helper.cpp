@@ -240,7 +240,7 @@ void write_files(const std::string& dir) {
   }
   file(dir + "/hostile_names.gguf")
       .floats("blk.0.</script><script>alert(1)</script>.weight", {256, 4})
-      .floats("blk.1.\"onload='x' & ]]>\x1b\xff.weight", {256, 4});
+      .floats("blk.1.\"onload='x' & ]]>\x1b.weight", {256, 4});
   file(dir + "/experts.gguf").floats("blk.0.ffn_up_exps.weight", {256, 6, 3});
   file(dir + "/nan.gguf")
       .floats("first.weight", {256, 4})
