@@ -91,19 +91,33 @@ int diff(const diff_options& o);
 
 struct compare_options {
   std::string in, csv, svg;
-  bool best = false;
+  bool best = false, json = false;
   std::optional<std::size_t> rows;
   unsigned threads = default_threads();
 };
 int compare(const compare_options& o);
 
+struct report_options {
+  std::string model, text, out = "report.html";
+  std::size_t context = 256, windows = 16;
+  unsigned threads = default_threads();
+};
+int report(const report_options& o);
+
 struct perplexity_options {
   std::string model, text, base;
   std::vector<std::string> copies;
   std::string cache = "f32";
+  bool json = false;
   std::size_t context = 256, windows = 40;
   unsigned threads = default_threads();
 };
 int perplexity(const perplexity_options& o);
+
+struct explain_options {
+  std::string mix, model;
+  bool importance = false, json = false;
+};
+int explain(const explain_options& o);
 
 #endif

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 namespace {
@@ -138,6 +139,37 @@ std::string csv_text(const std::vector<result_line>& lines) {
 
 std::string speed_text(double speed) { return number_text(speed, speed < 10 ? 2 : 0); }
 
+void print_table(const compare_options& o, const std::vector<result_line>& lines, const std::string& sample,
+                 std::uint64_t sampled, const std::vector<std::string>& notes) {
+  std::cout << printable(o.in) << ": " << sample << "\n\n";
+  table t({"format", ">bits/weight", ">relative RMSE", ">SNR dB", ">encode Melem/s", ">decode Melem/s", ">weights"});
+  for (const result_line& l : lines) {
+    const bool exact = l.sums.noise == 0;
+    t.row({std::string(l.format->name), number_text(l.format->bits_per_weight(), 4),
+           exact ? "0" : number_text(100 * l.sums.relative_rmse(), 3) + " %",
+           exact ? "exact" : number_text(l.sums.snr_db(), 2), speed_text(l.encode_speed()),
+           speed_text(l.decode_speed()),
+           number_text(100 * static_cast<double>(l.elements) / static_cast<double>(sampled), 0) + " %"});
+  }
+  std::cout << t << "\nSpeeds are per thread.\n";
+  for (const std::string& note : notes) std::cout << note << '\n';
+}
+
+// Ratios that are not finite are null.
+void print_json(const compare_options& o, const std::vector<result_line>& lines, std::uint64_t sampled,
+                std::uint64_t all, const std::vector<std::string>& notes) {
+  nlohmann::ordered_json out = {{"file", printable(o.in)}, {"weights", all}, {"sampled", sampled}, {"notes", notes}};
+  for (const result_line& l : lines)
+    out["formats"].push_back({{"name", l.format->name},
+                              {"bits_per_weight", l.format->bits_per_weight()},
+                              {"relative_rmse", l.sums.relative_rmse()},
+                              {"snr_db", l.sums.snr_db()},
+                              {"encode_melem_s", l.encode_speed()},
+                              {"decode_melem_s", l.decode_speed()},
+                              {"weights", l.elements}});
+  std::cout << out.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
 // The two factors of a low-rank adapter are matrices of weights too, though no quantizer takes them.
 bool is_adapter(const model::tensor& t) {
   return format_of(t) != nullptr && t.rows() > 1 &&
@@ -179,18 +211,7 @@ int compare(const compare_options& o) {
 
   const std::string sample = count_text(sampled) + (sampled < all ? " of " + count_text(all) : "") + " weights in " +
                              std::to_string(tensors.size()) + (tensors.size() == 1 ? " tensor" : " tensors");
-  std::cout << printable(o.in) << ": " << sample << "\n\n";
-  table t({"format", ">bits/weight", ">relative RMSE", ">SNR dB", ">encode Melem/s", ">decode Melem/s", ">weights"});
-  for (const result_line& l : lines) {
-    const bool exact = l.sums.noise == 0;
-    t.row({std::string(l.format->name), number_text(l.format->bits_per_weight(), 4),
-           exact ? "0" : number_text(100 * l.sums.relative_rmse(), 3) + " %",
-           exact ? "exact" : number_text(l.sums.snr_db(), 2), speed_text(l.encode_speed()),
-           speed_text(l.decode_speed()),
-           number_text(100 * static_cast<double>(l.elements) / static_cast<double>(sampled), 0) + " %"});
-  }
-  std::cout << t << "\nSpeeds are per thread.\n";
-  for (const std::string& note : notes) std::cout << note << '\n';
+  o.json ? print_json(o, lines, sampled, all, notes) : print_table(o, lines, sample, sampled, notes);
 
   const auto put = [](output& file, const std::string& text) {
     static_cast<void>(file(text.data(), text.size()));  // commit says if it went wrong

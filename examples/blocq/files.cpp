@@ -50,7 +50,7 @@ blocq::gguf::mapped_file open_input(const std::string& path) {
   return std::move(*file);
 }
 
-output::output(const std::string& path) : path_(path), file_(create(path)) {}
+output::output(const std::string& path) : path_(path == "-" ? "/dev/stdout" : path), file_(create(path_)) {}
 
 void output::check(const blocq::result<void>& written) {
   if (!written) throw failure(written.error().code == blocq::errc::io ? file_.commit().message() : written.message());
@@ -58,6 +58,7 @@ void output::check(const blocq::result<void>& written) {
 
 void output::commit() {
   check(file_.commit());
+  std::erase(outputs, fs::path(path_));  // it is complete, and may be read
   committed.push_back(path_);
 }
 

@@ -11,9 +11,9 @@
 // A whole file to read. Throws failure with the path and the reason.
 blocq::gguf::mapped_file open_input(const std::string& path);
 
-// A file to write, which appears when it is committed. Throws failure if the path is that of a file that the command
-// reads, or writes already, by whatever name. What the command says goes to standard error from then on if this is
-// standard output.
+// A file to write, which appears when it is committed and may be read from then on; "-" is standard output. Throws
+// failure if the path is that of a file that the command reads, or writes already, by whatever name. What the command
+// says goes to standard error from then on if this is standard output.
 class output {
  public:
   explicit output(const std::string& path);

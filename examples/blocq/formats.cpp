@@ -84,8 +84,7 @@ void print_one(const format_entry& f, const block_layout& layout) {
 
 void one_format(const formats_options& o) {
   const format_entry* const f = find_format(o.name);
-  if (f == nullptr)
-    throw failure("there is no format '" + printable(o.name) + "'" + suggestion(o.name, format_names()));
+  if (f == nullptr) throw failure(unknown_format(o.name));
   const block_layout layout = layout_of(f->name);
   if (!o.svg.empty()) {
     output file(o.svg);

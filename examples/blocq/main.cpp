@@ -1,6 +1,7 @@
 // blocq: look into GGUF files and turn their weights into block formats. The command line is here; each command is in a
 // file of its own.
 #include "command.hpp"
+#include "command_line.hpp"
 #include "files.hpp"
 #include "terminal.hpp"
 
@@ -24,6 +25,47 @@ constexpr const char* llama_help = "GGUF file of a model of the llama family: ll
 constexpr const char* output_help = "File to write; it appears when it is complete";
 constexpr const char* best_help = "Search longer than the reference encoder for a smaller error, where that is known";
 
+// Documented in docs/cli.md too.
+constexpr const char* exit_codes =
+    "0        done\n"
+    "1        the files that were compared differ, or a figure that was measured is no finite number\n"
+    "2        not done: one sentence on standard error says why; no output was made or changed\n"
+    "128 + n  ended by signal n";
+
+// Shown below the help of a command, each with what it does.
+constexpr std::pair<const char*, const char*> examples[] = {
+    {"formats",
+     "  blocq formats                     all of them\n"
+     "  blocq formats iq3_s               every bit of one\n"
+     "  blocq formats q4_k --svg q4_k.svg the same as a picture"},
+    {"inspect",
+     "  blocq inspect model.gguf\n"
+     "  blocq inspect model/ --json       a folder of safetensors"},
+    {"quantize",
+     "  blocq quantize model.gguf small.gguf --mix q4_k_m\n"
+     "  blocq quantize model.gguf small.gguf --type q4_k --imatrix importance.gguf --best\n"
+     "  blocq quantize model.gguf small.gguf --target-bpw 4.5 --calibration text.txt\n"
+     "  blocq quantize model.gguf --mix iq3_m --dry-run"},
+    {"imatrix", "  blocq imatrix model.gguf text.txt importance.gguf"},
+    {"convert", "  blocq convert model/ model.gguf"},
+    {"export", "  blocq export model.gguf model/ --layout mxfp4"},
+    {"dequantize", "  blocq dequantize small.gguf floats.gguf --type f16"},
+    {"diff", "  blocq diff model.gguf small.gguf"},
+    {"compare", "  blocq compare model.gguf --svg plot.svg --csv table.csv"},
+    {"report",
+     "  blocq report model.gguf -o report.html\n"
+     "  blocq report model.gguf --text text.txt -o report.html"},
+    {"perplexity",
+     "  blocq perplexity small.gguf text.txt --base model.gguf\n"
+     "  blocq perplexity model.gguf text.txt --copies q4.gguf q5.gguf"},
+    {"explain",
+     "  blocq explain q4_k_m              the rules\n"
+     "  blocq explain q4_k_m model.gguf   what each matrix gets, and why"},
+    {"completion",
+     "  blocq completion bash >~/.local/share/bash-completion/completions/blocq\n"
+     "  blocq completion fish >~/.config/fish/completions/blocq.fish"},
+    {"man", "  blocq man | man -l -"}};
+
 // How a text is cut up for a model.
 void add_windows(CLI::App* command, std::size_t& context, std::size_t& windows) {
   command->add_option("--context", context, "Tokens in a window")->check(CLI::Range(4, 65536))->capture_default_str();
@@ -38,13 +80,19 @@ void add_threads(CLI::App* command, unsigned& threads) {
       ->capture_default_str();
 }
 
+std::string indented(std::string_view lines) {
+  std::string out = "  ";
+  for (const char c : lines) out += c == '\n' ? "\n  " : std::string(1, c);
+  return out;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Block-quantized number formats: look into GGUF files, convert their weights, measure what it costs.",
                "blocq"};
   app.set_version_flag("--version", version());
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);
-  app.footer("'blocq COMMAND --help' explains a command. Examples and exit codes: docs/cli.md");
+  app.footer("'blocq COMMAND --help' explains a command and has examples.\n\nExit codes:\n" + indented(exit_codes));
   std::function<int()> chosen;
   const auto add = [&](const char* name, const char* help, std::function<int()> work) {
     return app.add_subcommand(name, help)->callback([&chosen, work] { chosen = work; });
@@ -52,7 +100,8 @@ int run(int argc, char** argv) {
 
   formats_options f;
   auto* command = add("formats", "List the block formats, or show every bit of one", [&] { return formats(f); });
-  command->add_option("NAME", f.name, "A format, for example q4_k: where each bit of a block lies and what it means");
+  command->add_option("NAME", f.name, "A format, for example q4_k: where each bit of a block lies and what it means")
+      ->type_name(format_value);
   command->add_option("--svg", f.svg, "Write the diagram of NAME to this file as a picture");
   command->add_flag("--json", f.json, "Print JSON instead of text");
 
@@ -67,11 +116,14 @@ int run(int argc, char** argv) {
 
   quantize_options q;
   command = add("quantize", "Write a copy with its matrices in block formats", [&] { return quantize(q); });
+  command->alias("quantise");
   command->add_option("IN", q.in, weights_help)->required();
   command->add_option("OUT", q.out, "File to write; it appears when it is complete. Not needed with --dry-run");
   auto* format = command->add_option_group("Format")->require_option(1);
-  format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them");
-  format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m");
+  format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them")
+      ->type_name(format_value);
+  format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m")
+      ->type_name(mix_value);
   format->add_option("--target-bpw", q.target_bits, "So many bits per weight, spent where they help most")
       ->check(CLI::PositiveNumber);
   command->add_option("--types", q.types, "Formats that --target-bpw may use, for example q3_k,q4_k,q6_k")
@@ -94,8 +146,9 @@ int run(int argc, char** argv) {
       ->add_option("--tensor-type", q.tensor_types, "REGEX=TYPE: another type for tensors whose name contains a match")
       ->expected(1)
       ->take_all();
-  command->add_option("--output-tensor-type", q.output_type, "Another type for the output");
-  command->add_option("--token-embedding-type", q.token_embedding_type, "Another type for the token embeddings");
+  command->add_option("--output-tensor-type", q.output_type, "Another type for the output")->type_name(format_value);
+  command->add_option("--token-embedding-type", q.token_embedding_type, "Another type for the token embeddings")
+      ->type_name(format_value);
   command->add_flag("--pure", q.pure, "Give all matrices the type that most of a mix have");
   command->add_flag("--force", q.force, "Do without importance weights where they are needed");
   command->add_flag("--keep-split", q.keep_split, "Write a split set as one, OUT-00001-of-0000N.gguf and so on");
@@ -120,6 +173,7 @@ int run(int argc, char** argv) {
   command->add_option("IN", v.in, "Folder with safetensors files, config.json and tokenizer.json")->required();
   command->add_option("OUT", v.out, output_help)->required();
   command->add_option("-t,--type", v.type, "Type of the matrices that no type of GGUF holds exactly")
+      ->type_name(format_value)
       ->capture_default_str();
   command->add_option("--pre", v.pre, "How llama.cpp cuts a text, if that does not follow from tokenizer.json");
   command->add_flag("--best", v.best, best_help);
@@ -164,11 +218,22 @@ int run(int argc, char** argv) {
   compare_options c;
   command = add("compare", "Measure every format on the file's weights", [&] { return compare(c); });
   command->add_option("IN", c.in, weights_help)->required();
+  command->add_flag("--json", c.json, "Print JSON instead of a table");
   command->add_option("--csv", c.csv, "Write the figures to this file too");
   command->add_option("--svg", c.svg, "Write a plot of error against bits per weight to this file");
   command->add_flag("--best", c.best, best_help);
   command->add_option("--rows", c.rows, "Rows of each tensor to measure, 0 for all; else about two million weights");
   add_threads(command, c.threads);
+
+  report_options r;
+  command =
+      add("report", "Write a page about a model: what each format and mix costs and loses", [&] { return report(r); });
+  command->add_option("MODEL", r.model, model_help)->required();
+  command->add_option("-o,--output", r.out, output_help)->capture_default_str();
+  command->add_option("--text", r.text,
+                      "Text file, UTF-8: measure what the mixes do to the predictions of a llama model");
+  add_windows(command, r.context, r.windows);
+  add_threads(command, r.threads);
 
   perplexity_options p;
   command = add("perplexity", "Measure how well a llama model predicts a text", [&] { return perplexity(p); });
@@ -178,6 +243,7 @@ int run(int argc, char** argv) {
   command
       ->add_option("--copies", p.copies, "Measure these files against MODEL, its quantized copies, and print a table")
       ->excludes("--base");
+  command->add_flag("--json", p.json, "Print JSON instead of text");
   command->add_option("--cache", p.cache, "How keys and values are remembered")
       ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"}))
       ->capture_default_str();
@@ -186,10 +252,38 @@ int run(int argc, char** argv) {
   command->footer(
       "Every window starts with the token of the beginning, and its second half is scored, as llama.cpp does it.");
 
+  explain_options e;
+  command = add("explain", "Show what a mix gives which matrix, and why", [&] { return explain(e); });
+  command->add_option("MIX", e.mix, "A mix, for example q4_k_m")->required()->type_name(mix_value);
+  command->add_option("MODEL", e.model, "GGUF file whose matrices to decide about; without it the rules are shown");
+  command->add_flag("--with-importance", e.importance, "As if there were importance weights");
+  command->add_flag("--json", e.json, "Print JSON instead of a table");
+
+  std::string shell;
+  command = add("completion", "Print what lets a shell complete commands, options and names", [&] {
+    std::cout << completion_script(app, shell);
+    return exit_done;
+  });
+  command->add_option("SHELL", shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+
+  command = add("man", "Print the manual page", [&] {
+    std::cout << manual_page(app, version(), exit_codes);
+    return exit_done;
+  });
+
+  for (const auto& [name, lines] : examples) {
+    CLI::App* const described = app.get_subcommand(name);
+    const std::string notes = described->get_footer();
+    described->footer((notes.empty() ? "" : notes + "\n\n") + "Examples:\n" + lines);
+  }
+
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? exit_done : exit_failed;
+  } catch (const CLI::ParseError& error) {
+    if (app.exit(error) == 0) return exit_done;
+    const std::string meant = hint(app, {argv + 1, argv + argc});
+    if (!meant.empty()) std::cerr << meant << '\n';
+    return exit_failed;
   }
   const int code = chosen();
   if (!std::cout.flush()) {

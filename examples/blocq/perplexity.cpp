@@ -1,6 +1,7 @@
 // blocq perplexity: how well a model predicts a text, and how far its predictions are from those of another model.
 #include "../llama/llama.hpp"
 #include "command.hpp"
+#include "divergence.hpp"
 #include "measure.hpp"
 #include "model.hpp"
 #include "predictions.hpp"
@@ -12,6 +13,7 @@
 #include <cmath>
 #include <iostream>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 namespace {
@@ -97,10 +99,6 @@ sums evaluate(const perplexity_options& o, const llama::model& m, const llama::m
   return total;
 }
 
-struct figures {
-  double perplexity, error, divergence, divergence_error, same_top, speed;
-};
-
 // Of the model at `path`.
 figures figures_of(const perplexity_options& o, const std::string& path, const sums& s) {
   const double count = static_cast<double>(s.tokens), value = std::exp(s.loss / count);
@@ -137,6 +135,11 @@ std::vector<std::string> weights_text(const model& file, const model& base, unsi
 
 }  // namespace
 
+figures predictions(const perplexity_options& o, const std::string& path, const llama::model& m,
+                    const llama::model* base, const std::vector<std::vector<int>>& windows) {
+  return figures_of(o, path, evaluate(o, m, base, windows));
+}
+
 int perplexity(const perplexity_options& o) {
   const model file(o.model);
   const std::optional<model> base_file = o.base.empty() ? std::nullopt : std::optional<model>(std::in_place, o.base);
@@ -154,7 +157,26 @@ int perplexity(const perplexity_options& o) {
   if (const std::size_t latest = llama::cache::kept_exact(o.cache); latest != 0 && o.context <= latest)
     std::cerr << "blocq: a cache of the kind " << o.cache << " has the latest " << latest
               << " tokens in binary16: in windows of " << o.context << " nothing is quantized\n";
-  const figures f = figures_of(o, o.model, evaluate(o, m, base ? &*base : nullptr, windows));
+  const figures f = predictions(o, o.model, m, base ? &*base : nullptr, windows);
+  const auto json_of = [](const std::string& path, const figures& x) {
+    return nlohmann::ordered_json{{"file", printable(path)},
+                                  {"perplexity", x.perplexity},
+                                  {"perplexity_error", x.error},
+                                  {"divergence", x.divergence},
+                                  {"divergence_error", x.divergence_error},
+                                  {"same_top_percent", x.same_top},
+                                  {"tokens_per_second", x.speed}};
+  };
+  const auto print_json = [](const nlohmann::ordered_json& out) {
+    std::cout << out.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
+  };
+  if (o.copies.empty() && o.json) {
+    nlohmann::ordered_json out = json_of(o.model, f);
+    if (!base)
+      for (const char* const key : {"divergence", "divergence_error", "same_top_percent"}) out.erase(key);
+    print_json(out);
+    return exit_done;
+  }
   if (o.copies.empty()) {
     std::cout << "perplexity " << number_text(f.perplexity, 4) << " +- " << number_text(f.error, 4) << " over "
               << windows.size() * (o.context - o.context / 2 - 1) << " tokens\n";
@@ -168,7 +190,12 @@ int perplexity(const perplexity_options& o) {
 
   table t(
       {"model", ">bits/weight", ">relative RMSE", ">perplexity", ">+-", ">KL divergence", ">same top", ">tokens/s"});
+  nlohmann::ordered_json out;
   const auto row = [&](const std::string& path, const model& weights, const figures& x) {
+    if (o.json) {
+      out["models"].push_back(json_of(path, x));
+      return;
+    }
     std::vector<std::string> cells = weights_text(weights, file, o.threads);
     cells.insert(cells.begin(), printable(std::filesystem::path(path).filename().string()));
     for (const double v : {x.perplexity, x.error}) cells.push_back(number_text(v, 4));
@@ -182,8 +209,11 @@ int perplexity(const perplexity_options& o) {
     const model copy(path);
     const llama::model weights(copy.set());
     same_vocabulary(weights);
-    row(path, copy, figures_of(o, path, evaluate(o, weights, &m, windows)));
+    row(path, copy, predictions(o, path, weights, &m, windows));
   }
-  std::cout << t << "\nSpeeds are per thread.\n";
+  if (o.json)
+    print_json(out);
+  else
+    std::cout << t << "\nSpeeds are per thread.\n";
   return exit_done;
 }

@@ -1,27 +1,22 @@
-// What logits say, and how far what they say is from what others say.
+// How well a model predicts a text.
 #ifndef BLOCQ_EXAMPLES_PREDICTIONS_HPP
 #define BLOCQ_EXAMPLES_PREDICTIONS_HPP
 
-#include <algorithm>
-#include <cmath>
-#include <cstddef>
-#include <span>
+#include "../llama/llama.hpp"
+#include "command.hpp"
+
+#include <string>
 #include <vector>
 
-inline void log_probabilities(std::span<const float> logits, std::vector<double>& out) {
-  const double greatest = static_cast<double>(*std::max_element(logits.begin(), logits.end()));
-  double sum = 0;
-  for (const float l : logits) sum += std::exp(static_cast<double>(l) - greatest);
-  const double norm = greatest + std::log(sum);
-  out.clear();
-  for (const float l : logits) out.push_back(static_cast<double>(l) - norm);
-}
+// The divergence is from another model's predictions, in nats per token; `same_top` are the percent of tokens where
+// both have the same favourite, `speed` tokens per second of a thread.
+struct figures {
+  double perplexity, error, divergence, divergence_error, same_top, speed;
+};
 
-// The Kullback-Leibler divergence of q from p, both as logarithms.
-inline double divergence(std::span<const double> p, std::span<const double> q) {
-  double sum = 0;
-  for (std::size_t v = 0; v < p.size(); ++v) sum += std::exp(p[v]) * (p[v] - q[v]);
-  return sum;
-}
+// Of the options, context, cache and threads count. `path` is what the model is called where its predictions are no
+// numbers: that is thrown as not_finite. Without a `base` the divergence is 0.
+figures predictions(const perplexity_options& o, const std::string& path, const llama::model& m,
+                    const llama::model* base, const std::vector<std::vector<int>>& windows);
 
 #endif

@@ -3,6 +3,7 @@
 #include "calibrate.hpp"
 #include "command.hpp"
 #include "convert.hpp"
+#include "suggest.hpp"
 #include "terminal.hpp"
 
 #include <blocq/calib/mix.hpp>
@@ -18,6 +19,12 @@ namespace {
 
 namespace calib = blocq::calib;
 using blocq::gguf::tensor_info;
+
+// The format of this name to write tensors in; says what may be meant where there is none.
+const format_entry& type_named(const std::string& name) {
+  if (find_format(name) == nullptr) throw failure(unknown_format(name));
+  return output_type(name);
+}
 
 std::regex compile(const std::string& pattern) {
   try {
@@ -48,12 +55,12 @@ class type_overrides {
   explicit type_overrides(const quantize_options& o)
       : output_{"--output-tensor-type", o.output_type}, embedding_{"--token-embedding-type", o.token_embedding_type} {
     for (option* end : {&output_, &embedding_})
-      if (!end->value.empty()) end->format = &output_type(end->value);
+      if (!end->value.empty()) end->format = &type_named(end->value);
     for (const std::string& text : o.tensor_types) {
       const std::size_t at = text.rfind('=');
       if (at == std::string::npos || at == 0 || at + 1 == text.size())
         throw failure("--tensor-type is a REGEX=TYPE, not '" + printable(text) + "'");
-      patterns_.push_back({"--tensor-type", text, &output_type(text.substr(at + 1)), compile(text.substr(0, at))});
+      patterns_.push_back({"--tensor-type", text, &type_named(text.substr(at + 1)), compile(text.substr(0, at))});
     }
   }
 
@@ -109,13 +116,14 @@ class type_choice {
     if (bits_ > 0) {
       // Every tensor that no option names has a list of types to choose from.
     } else if (o.mix.empty()) {
-      base_ = &output_type(o.type);
+      base_ = &type_named(o.type);
     } else if (mix_ = calib::find_mix(o.mix); mix_ != nullptr) {
       base_ = find_format(mix_->type);
     } else {
       std::string known;
       for (const calib::mix_info& m : calib::all_mixes()) known += std::string(known.empty() ? "" : ", ") + m.name;
-      throw failure("there is no mix '" + printable(o.mix) + "'; there are " + known);
+      throw failure("there is no mix '" + printable(o.mix) + "'" + suggestion(o.mix, mix_names()) + "; there are " +
+                    known);
     }
     type_overrides overrides(o);
     const std::vector<tensor_info> tensors(source.tensors().begin(), source.tensors().end());

@@ -2,7 +2,7 @@
 
 #include "command.hpp"
 #include "parallel.hpp"
-#include "predictions.hpp"
+#include "divergence.hpp"
 #include "terminal.hpp"
 
 #include <algorithm>

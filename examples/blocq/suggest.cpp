@@ -1,6 +1,7 @@
 #include "suggest.hpp"
 
 #include "catalog.hpp"
+#include "terminal.hpp"
 
 #include <blocq/calib/mix.hpp>
 
@@ -40,6 +41,13 @@ std::string suggestion(std::string_view word, const std::vector<std::string_view
   for (const std::string_view name : names)
     if (const std::size_t d = distance(wanted, plain(name)); d < least) best = name, least = d;
   return best.empty() ? "" : "; did you mean '" + std::string(best) + "'?";
+}
+
+std::string unknown_format(std::string_view name) {
+  if (const auto* const mix = blocq::calib::find_mix(name); mix != nullptr)
+    return "'" + printable(name) + "' is a mix of formats: --mix " + mix->name;
+  return "there is no format '" + printable(name) + "'" + suggestion(name, format_names()) +
+         "; 'blocq formats' lists them";
 }
 
 std::vector<std::string_view> format_names() {

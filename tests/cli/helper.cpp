@@ -238,6 +238,9 @@ void write_files(const std::string& dir) {
       for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
         f.floats(std::string("blk.") + layer + '.' + name + ".weight", {256, 2});
   }
+  file(dir + "/hostile_names.gguf")
+      .floats("blk.0.</script><script>alert(1)</script>.weight", {256, 4})
+      .floats("blk.1.\"onload='x' & ]]>\x1b.weight", {256, 4});
   file(dir + "/experts.gguf").floats("blk.0.ffn_up_exps.weight", {256, 6, 3});
   file(dir + "/nan.gguf")
       .floats("first.weight", {256, 4})
