@@ -252,12 +252,12 @@ int run(int argc, char** argv) {
   command->footer(
       "Every window starts with the token of the beginning, and its second half is scored, as llama.cpp does it.");
 
-  explain_options e;
-  command = add("explain", "Show what a mix gives which matrix, and why", [&] { return explain(e); });
-  command->add_option("MIX", e.mix, "A mix, for example q4_k_m")->required()->type_name(mix_value);
-  command->add_option("MODEL", e.model, "GGUF file whose matrices to decide about; without it the rules are shown");
-  command->add_flag("--with-importance", e.importance, "As if there were importance weights");
-  command->add_flag("--json", e.json, "Print JSON instead of a table");
+  explain_options why;
+  command = add("explain", "Show what a mix gives which matrix, and why", [&] { return explain(why); });
+  command->add_option("MIX", why.mix, "A mix, for example q4_k_m")->required()->type_name(mix_value);
+  command->add_option("MODEL", why.model, "GGUF file whose matrices to decide about; without it the rules are shown");
+  command->add_flag("--with-importance", why.importance, "As if there were importance weights");
+  command->add_flag("--json", why.json, "Print JSON instead of a table");
 
   std::string shell;
   command = add("completion", "Print what lets a shell complete commands, options and names", [&] {
