@@ -211,15 +211,17 @@ TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever 
           for (std::size_t i = 0; i < columns; ++i) j.importance.push_back(importance[i % importance.size()]);
         const std::vector<B> one = encode_bare<lane, B>(j), wide = encode_bare<blocq::native_lane, B>(j);
         CHECK(differences(wide, one) == 0);
-        hashes.push_back(golden::fnv1a(std::span<const B>(one)));
-        if (weighted || blocq::detail::requires_importance<B>) continue;
         auto written = j.blocks<B>();
-        CHECK(quantize(j.values, written, {.reference_bugs = true}).code == blocq::errc::not_finite);
-        CHECK(differences(written, one) == 0);
+        if (weighted || !blocq::detail::requires_importance<B>) {
+          const blocq::quantize_options options{.importance = j.importance, .reference_bugs = true};
+          CHECK(quantize(j.values, written, options).code == blocq::errc::not_finite);
+          if (!weighted) CHECK(differences(written, one) == 0);
+        }
+        hashes.push_back(golden::fnv1a(std::span<const B>(weighted ? written : one)));
       }
     }
   });
 #if defined(__SSE2__)  // the NaN that an operation makes has another sign elsewhere
-  CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x479317dffbf1ff33u);
+  CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x95a3b8722e6aa779u);
 #endif
 }

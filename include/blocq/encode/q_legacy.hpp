@@ -49,7 +49,6 @@ void encode_symmetric(const float* p, std::size_t blocks, const encode_context& 
       for (int i = 0; i < 32; ++i) code[i] = min_of(L(2.0f * half - 1.0f), to_i8(x[i] * inverse + L(half + 0.5f)));
     }
     store_f16(d, &B::d, out + first, count);
-    if (c.weights != nullptr) unify_nans(&B::d, out + first, count);
     store_codes(code, out + first, count);
   });
 }

@@ -140,13 +140,6 @@ void store_f16(L x, le16 B::*field, B* out, std::size_t count) noexcept {
   for (std::size_t b = 0; b < count; ++b) store(out[b].*field, f32_to_f16(v[b]));
 }
 
-// Which NaN comes out of sums of products is the compiler's choice; every one becomes the same.
-template <class B>
-void unify_nans(le16 B::*field, B* out, std::size_t count) noexcept {
-  for (std::size_t b = 0; b < count; ++b)
-    if ((load(out[b].*field) & 0x7fffu) > 0x7c00u) store(out[b].*field, std::uint16_t{0x7e00});
-}
-
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::detail
 
 #endif
