@@ -64,7 +64,7 @@ BLOCQ_INLINE bytes load_eighths(At at) noexcept {
   };
   const __m256i a = _mm256_blend_epi32(all(0), all(1), 0x02), b = _mm256_blend_epi32(all(2), all(3), 0x08);
   const __m256i c = _mm256_blend_epi32(all(4), all(5), 0x20), d = _mm256_blend_epi32(all(6), all(7), 0x80);
-  return {_mm256_blend_epi32(_mm256_blend_epi32(a, b, 0x0c), _mm256_blend_epi32(c, d, 0xc0), 0xf0)};
+  return bytes{_mm256_blend_epi32(_mm256_blend_epi32(a, b, 0x0c), _mm256_blend_epi32(c, d, 0xc0), 0xf0)};
 }
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
@@ -143,7 +143,7 @@ BLOCQ_INLINE bytes spread_nibbles(const void* p) noexcept {
   const __m256i wide = _mm256_cvtepu8_epi16(half(p));  // 0h l: put h above l, or l above h
   const __m256i both = HighFirst ? _mm256_or_si256(_mm256_srli_epi16(wide, 4), _mm256_slli_epi16(wide, 8))
                                  : _mm256_or_si256(wide, _mm256_slli_epi16(wide, 4));
-  return {_mm256_and_si256(both, _mm256_set1_epi8(15))};
+  return bytes{_mm256_and_si256(both, _mm256_set1_epi8(15))};
 }
 BLOCQ_INLINE bytes spread_pairs(const void* p) noexcept {
   const __m256i wide = _mm256_cvtepu8_epi32(quarter(p));  // each byte at the bottom of four
@@ -277,7 +277,8 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
     std::memcpy(&h, at(i), 2);
     return h;
   };
-  return {_mm256_cvtph_ps(_mm_setr_epi16(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)))};
+  return floats{
+      _mm256_cvtph_ps(_mm_setr_epi16(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)))};
 #else
   float f[8];
   for (int i = 0; i < 8; ++i) {
@@ -285,7 +286,7 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
     std::memcpy(&h, at(i), 2);
     f[i] = f16_to_f32(h);
   }
-  return {_mm256_loadu_ps(f)};
+  return floats{_mm256_loadu_ps(f)};
 #endif
 }
 template <std::size_t Stride>
@@ -297,7 +298,8 @@ BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   const auto at = [b](std::size_t i) { return half(b + i * (Stride - 2)); };
   const __m128i two = _mm_blend_epi16(at(0), at(1), 1 << 1), four = _mm_blend_epi16(at(2), at(3), 1 << 3);
   const __m128i six = _mm_blend_epi16(at(4), at(5), 1 << 5), eight = _mm_blend_epi16(at(6), at(7), 1 << 7);
-  return {_mm256_cvtph_ps(_mm_blend_epi16(_mm_blend_epi16(two, four, 0x0c), _mm_blend_epi16(six, eight, 0xc0), 0xf0))};
+  return floats{
+      _mm256_cvtph_ps(_mm_blend_epi16(_mm_blend_epi16(two, four, 0x0c), _mm_blend_epi16(six, eight, 0xc0), 0xf0))};
 #else
   return load_halves_as_floats([b](int i) { return b + static_cast<std::size_t>(i) * Stride; });
 #endif
@@ -327,7 +329,7 @@ template <int A, int B, int C, int D>
 BLOCQ_INLINE words spread_words(words a) noexcept {
   constexpr auto four = [](int i, int first) { return 0x0100010001000100 + (first + i % 4 * 2) * 0x0101010101010101; };
   const __m256i quarters = _mm256_permute4x64_epi64(a.v, A / 4 | B / 4 << 2 | C / 4 << 4 | D / 4 << 6);
-  return {_mm256_shuffle_epi8(quarters, _mm256_setr_epi64x(four(A, 0), four(B, 8), four(C, 0), four(D, 8)))};
+  return words{_mm256_shuffle_epi8(quarters, _mm256_setr_epi64x(four(A, 0), four(B, 8), four(C, 0), four(D, 8)))};
 }
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm256_add_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm256_sub_epi16(a.v, b.v)}; }
@@ -369,7 +371,7 @@ template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   constexpr int both = 0x00800080 | First << 8 | Second << 24;  // to the upper bytes of two words
   const __m128i source = _mm_setr_epi32(both, both + 0x04000400, both + 0x08000800, both + 0x0c000c00);
-  return {_mm256_srai_epi16(_mm256_shuffle_epi8(a.v, _mm256_broadcastsi128_si256(source)), 8)};
+  return words{_mm256_srai_epi16(_mm256_shuffle_epi8(a.v, _mm256_broadcastsi128_si256(source)), 8)};
 }
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {_mm256_madd_epi16(a.v, b.v)}; }
 inline constexpr int dot4_bias = 128;
@@ -448,7 +450,7 @@ BLOCQ_INLINE ints widen_words(const void* p) noexcept { return {_mm256_cvtepu16_
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
   const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
-  return {_mm256_cvtepu8_epi32(
+  return ints{_mm256_cvtepu8_epi32(
       _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), 0, 0, 0, 0, 0, 0, 0, 0))};
 }
 BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {

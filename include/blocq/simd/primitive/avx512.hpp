@@ -72,7 +72,7 @@ BLOCQ_INLINE bytes load_every_other(const void* a, const void* b, const void* c,
   const __m512i even =
       Size == 8 ? _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14) : _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13);
   const __m512i from = _mm512_add_epi64(even, _mm512_set1_epi64(Size / 8 * i));
-  return {_mm512_permutex2var_epi64(load_halves(a, b).v, from, load_halves(c, d).v)};
+  return bytes{_mm512_permutex2var_epi64(load_halves(a, b).v, from, load_halves(c, d).v)};
 }
 BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept { return {_mm512_maskz_broadcast_i32x4(0xffff, lane(p))}; }
 BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm512_set1_epi8(static_cast<char>(b))}; }
@@ -89,7 +89,8 @@ BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
 }
 template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
-  return {_mm512_and_si512(_mm512_srli_epi16(a.v, static_cast<unsigned>(shift)), _mm512_set1_epi8((1 << Width) - 1))};
+  return bytes{
+      _mm512_and_si512(_mm512_srli_epi16(a.v, static_cast<unsigned>(shift)), _mm512_set1_epi8((1 << Width) - 1))};
 }
 template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
@@ -100,13 +101,13 @@ BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
       for (int i = 0; i < Width; ++i) m |= std::uint64_t{1} << (8 * (7 - To - i) + From + i);
       return m;
     }();
-    return {_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
+    return bytes{_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
   }
 #endif
   const __m512i moved = To > From   ? _mm512_slli_epi16(a.v, static_cast<unsigned>(To > From ? To - From : 0))
                         : To < From ? _mm512_srli_epi16(a.v, static_cast<unsigned>(To < From ? From - To : 0))
                                     : a.v;
-  return {_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+  return bytes{_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
 }
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept { return {_mm512_shuffle_epi8(table.v, index.v)}; }
 BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
@@ -286,7 +287,7 @@ BLOCQ_INLINE words spread_words(words a) noexcept {
     for (std::size_t i = 0; i < 32; ++i) to[i] = from[i / 4];
     return to;
   }();
-  return {_mm512_permutexvar_epi16(_mm512_loadu_si512(index.data()), a.v)};
+  return words{_mm512_permutexvar_epi16(_mm512_loadu_si512(index.data()), a.v)};
 }
 template <int... From>
 BLOCQ_INLINE words spread_words(avx2::words a) noexcept {
@@ -326,7 +327,7 @@ template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   static_assert(Stride % 2 == 0);
   const __m512i words = gather_words<Stride, 1>(p);
-  return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
+  return floats{_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
@@ -338,7 +339,7 @@ BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, f
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
   const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
-  return {_mm512_maskz_cvtepu8_epi32(
+  return ints{_mm512_maskz_cvtepu8_epi32(
       0xffff, _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), byte(8), byte(9),
                             byte(10), byte(11), byte(12), byte(13), byte(14), byte(15)))};
 }
@@ -387,9 +388,9 @@ struct flags {
 template <int Bit>
 BLOCQ_INLINE flags flag_bytes(bytes a) noexcept {
   if constexpr (Bit == 7)
-    return {_mm512_movepi8_mask(a.v)};
+    return flags{_mm512_movepi8_mask(a.v)};
   else
-    return {_mm512_test_epi8_mask(a.v, _mm512_set1_epi8(1 << Bit))};
+    return flags{_mm512_test_epi8_mask(a.v, _mm512_set1_epi8(1 << Bit))};
 }
 BLOCQ_INLINE flags load_flags(const void* p) noexcept {
   std::uint64_t bits;
@@ -436,7 +437,7 @@ BLOCQ_INLINE bytes map_bits(bytes a) noexcept {
     for (const std::uint8_t row : {Row...}) m = m << 8 | row;
     return m;
   }();
-  return {_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
+  return bytes{_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
 }
 // Eight bits of the qword that a byte lies in, from bit offset % 64 on; after the last bit follows the first one.
 BLOCQ_INLINE bytes take_fields(bytes offset, bytes qwords) noexcept {
@@ -486,17 +487,17 @@ BLOCQ_INLINE bytes spread_sixes(const void* a, const void* b) noexcept {
 BLOCQ_INLINE ints twice_even(ints a) noexcept { return {_mm512_maskz_shuffle_epi32(0xffff, a.v, _MM_PERM_CCAA)}; }
 template <int Bits>
 BLOCQ_INLINE ints shift_right_logical(ints a) noexcept {
-  return {_mm512_maskz_srli_epi32(0xffff, a.v, Bits)};
+  return ints{_mm512_maskz_srli_epi32(0xffff, a.v, Bits)};
 }
 // Bit `Bit` of every dword in all of its bits.
 template <int Bit>
 BLOCQ_INLINE bytes spread_bit(ints a) noexcept {
-  return {_mm512_maskz_srai_epi32(0xffff, _mm512_maskz_slli_epi32(0xffff, a.v, 31 - Bit), 31)};
+  return bytes{_mm512_maskz_srai_epi32(0xffff, _mm512_maskz_slli_epi32(0xffff, a.v, 31 - Bit), 31)};
 }
 // Dwords of an even number of Width bits above bit 0, made odd; what lies around these bits is ignored.
 template <int Width>
 BLOCQ_INLINE ints odd_ints(ints a) noexcept {
-  return {_mm512_ternarylogic_epi32(a.v, _mm512_set1_epi32((2 << Width) - 2), _mm512_set1_epi32(1), 0xea)};
+  return ints{_mm512_ternarylogic_epi32(a.v, _mm512_set1_epi32((2 << Width) - 2), _mm512_set1_epi32(1), 0xea)};
 }
 // interleave_bytes, of qwords.
 BLOCQ_INLINE bytes interleave_qwords(bytes a, bytes b, int h) noexcept {
