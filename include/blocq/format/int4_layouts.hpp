@@ -40,23 +40,31 @@ namespace blocq::inline v0 {
 
 enum class int4_layout : unsigned char { awq, gptq, gptq_v2, compressed_tensors, gptq_nibbles };
 
+namespace impl {
+// True if `text` has `name`, which is in lower case, somewhere and in any case.
+BLOCQ_INLINE constexpr bool names(std::string_view text, std::string_view name) noexcept {
+  for (std::size_t i = 0; i + name.size() <= text.size(); ++i) {
+    std::size_t k = 0;
+    for (; k < name.size(); ++k) {
+      const char c = text[i + k];
+      if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c) != name[k]) break;
+    }
+    if (k == name.size()) return true;
+  }
+  return false;
+}
+}  // namespace impl
+
 // Which of GPTQ's layouts a checkpoint has: `format` is its checkpoint_format ("gptq", "gptq_v2"; absent: empty),
 // `quantizer` what its meta.quantizer names ("gptqmodel:1.4.5", "autogptq"; absent: empty; of a list any entries, one
 // after the other). A first version by a writer that is not named is taken for GPTQModel's, which reads the others' too
 // unless a zero is 16 or was lost.
 BLOCQ_INLINE constexpr int4_layout gptq_layout(std::string_view format, std::string_view quantizer) noexcept {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 'a' - 'A') : c; };
-  const auto names = [&](std::string_view name) {
-    for (std::size_t i = 0; i + name.size() <= quantizer.size(); ++i) {
-      std::size_t k = 0;
-      while (k < name.size() && lower(quantizer[i + k]) == name[k]) ++k;
-      if (k == name.size()) return true;
-    }
-    return false;
-  };
   if (format == "gptq_v2") return int4_layout::gptq_v2;
-  const bool each = !names("gptqmodel") && (names("autogptq") || names("auto-gptq") || names("auto_gptq"));
-  return each ? int4_layout::gptq_nibbles : int4_layout::gptq;
+  if (impl::names(quantizer, "gptqmodel")) return int4_layout::gptq;
+  for (const char* each_nibble : {"autogptq", "auto-gptq", "auto_gptq"})
+    if (impl::names(quantizer, each_nibble)) return int4_layout::gptq_nibbles;
+  return int4_layout::gptq;
 }
 
 struct int4_shape {
