@@ -23,9 +23,8 @@ struct misaligned {
   std::vector<std::byte> bytes;
   blocq::matrix_view<const B> view;
 
-  misaligned(const std::vector<B>& blocks, std::size_t rows, std::size_t stride)
+  misaligned(const std::vector<B>& blocks, std::size_t rows, std::size_t cols, std::size_t stride)
       : bytes(rows * stride * sizeof(B) + 1) {
-    const std::size_t cols = rows == 0 ? 0 : blocks.size() / rows;
     for (std::size_t r = 0; r < rows && cols > 0; ++r)
       std::memcpy(bytes.data() + 1 + r * stride * sizeof(B), blocks.data() + r * cols, cols * sizeof(B));
     view = {reinterpret_cast<const B*>(bytes.data() + 1), rows, cols, stride};
@@ -49,7 +48,7 @@ void check_shape(const shape& s) {
   using A = operand<B>;
   const std::size_t k = s.blocks * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
   const auto w = random_blocks<B>(s.rows_w * s.blocks, next);
-  const misaligned<B> weights(w, s.rows_w, s.blocks + 2);
+  const misaligned<B> weights(w, s.rows_w, s.blocks, s.blocks + 2);
   const auto wd = decoded(w);
 
   std::vector<float> x(s.rows_x * (k + 3));
@@ -71,7 +70,7 @@ void check_shape(const shape& s) {
   blocq::gemm(weights.view, blocq::matrix_view<const float>{x.data(), s.rows_x, k, k + 3},
               blocq::matrix_view<float>{y.data(), s.rows_x, s.rows_w, stride}, scratch);
   if constexpr (integers) {
-    const misaligned<A> operands(operand, s.rows_x, x_blocks + 1);
+    const misaligned<A> operands(operand, s.rows_x, x_blocks, x_blocks + 1);
     blocq::gemm(weights.view, operands.view, blocq::matrix_view<float>{z.data(), s.rows_x, s.rows_w, stride}, scratch);
     CHECK(y == z);
   }

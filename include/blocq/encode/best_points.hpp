@@ -166,7 +166,7 @@ class point_optimizer {
     int best_for(lane t) const noexcept {
       champion c;
       for (int k = 0; k < count; ++k) c.consider(t * lane(a[k]) - lane(b[k]), k);
-      return c.index;
+      return c.index < 0 ? 0 : c.index;  // no number is less than infinity
     }
   };
   struct solution {
