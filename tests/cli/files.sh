@@ -72,15 +72,20 @@ same want.gguf got.gguf
 complains "missing.gguf"
 grep -q complete err && fail "nothing was written"
 
+# What the address sanitizer reserves is more than any limit.
+starts_within() { (ulimit "$@"; "$BLOCQ" --version >/dev/null 2>&1); }
+
 # More threads than there is room for.
-(ulimit -v 400000; "$BLOCQ" quantize "$DEMO" x.gguf -t q4_0 --threads 1024 >out 2>err)
-code=$?
-[ $code = 0 ] || grep -qE -- "--threads|not enough memory" err || fail "no word about threads"
-[ $code = 0 ] || [ $code = 2 ] || fail "exit code $code"
+if starts_within -v 400000; then
+  (ulimit -v 400000; "$BLOCQ" quantize "$DEMO" x.gguf -t q4_0 --threads 1024 >out 2>err)
+  code=$?
+  [ $code = 0 ] || grep -qE -- "--threads|not enough memory" err || fail "no word about threads"
+  [ $code = 0 ] || [ $code = 2 ] || fail "exit code $code"
+fi
 
 # Rows of any length in bounded memory: of two of 64 MiB in binary16, zeros that take no disk, none is held whole.
 "$HELPER" long long.gguf 26 || exit 1
-for command in "quantize long.gguf q.gguf -t q4_0" "dequantize q.gguf f.gguf -t f16" "diff long.gguf q.gguf"; do
+starts_within -d 90000 && for command in "quantize long.gguf q.gguf -t q4_0" "dequantize q.gguf f.gguf -t f16" "diff long.gguf q.gguf"; do
   (ulimit -d 90000; "$BLOCQ" $command --threads 1 >out 2>err) || fail "blocq $command takes more than 90 MB"
   rm -f f.gguf
 done
