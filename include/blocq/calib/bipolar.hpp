@@ -19,7 +19,6 @@
 #include <blocq/core/lane.hpp>
 #include <blocq/core/view.hpp>
 
-#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -121,7 +120,7 @@ inline std::int64_t dot(const bipolar_row& a, const bipolar_row& b) noexcept {
       const std::uint64_t* const x = a.planes + static_cast<std::size_t>(i) * words;
       const std::uint64_t* const y = b.planes + static_cast<std::size_t>(j) * words;
       std::int64_t different = 0;
-      for (std::size_t w = 0; w < words; ++w) different += std::popcount(x[w] ^ y[w]);
+      for (std::size_t w = 0; w < words; ++w) different += count_ones(x[w] ^ y[w]);
       sum += (static_cast<std::int64_t>(a.columns) - 2 * different) * (std::int64_t{1} << (i + j));
     }
   return sum;

@@ -10,7 +10,6 @@
 #include <blocq/core/error.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -43,7 +42,7 @@ namespace detail {
 
 // A number that is neither negative nor infinite, told by its bits: -ffast-math knows no NaN.
 inline bool is_error(double x) noexcept {
-  const auto bits = std::bit_cast<std::uint64_t>(x);
+  const auto bits = __builtin_bit_cast(std::uint64_t, x);
   return bits < 0x7ff0000000000000u || bits << 1 == 0;
 }
 

@@ -5,6 +5,9 @@
 
 #include <blocq/core/config.hpp>
 
+#ifndef BLOCQ_GNU
+#include <bit>
+#endif
 #include <cstddef>
 #include <cstdint>
 
@@ -61,6 +64,18 @@ BLOCQ_INLINE constexpr void set_field(little<U>& word, int from, int width, int 
 // build emits once for all translation units, whatever their instruction set.
 BLOCQ_INLINE constexpr std::uint32_t to_bits(float x) noexcept { return __builtin_bit_cast(std::uint32_t, x); }
 BLOCQ_INLINE constexpr float from_bits(std::uint32_t bits) noexcept { return __builtin_bit_cast(float, bits); }
+
+// The counts of <bit>, from the builtins for the same reason: what an unoptimized build emits of std::countr_zero holds
+// the instruction of the newest instruction set, and the linker keeps one of them. Precondition of the first: x != 0.
+#ifdef BLOCQ_GNU
+BLOCQ_INLINE constexpr int trailing_zeros(std::uint32_t x) noexcept { return __builtin_ctz(x); }
+BLOCQ_INLINE constexpr int bit_width(std::uint32_t x) noexcept { return x == 0 ? 0 : 32 - __builtin_clz(x); }
+BLOCQ_INLINE constexpr int count_ones(std::uint64_t x) noexcept { return __builtin_popcountll(x); }
+#else
+BLOCQ_INLINE constexpr int trailing_zeros(std::uint32_t x) noexcept { return std::countr_zero(x); }
+BLOCQ_INLINE constexpr int bit_width(std::uint32_t x) noexcept { return static_cast<int>(std::bit_width(x)); }
+BLOCQ_INLINE constexpr int count_ones(std::uint64_t x) noexcept { return std::popcount(x); }
+#endif
 
 // Tests on the bit pattern, so that they hold under -ffast-math too.
 BLOCQ_INLINE constexpr bool is_finite(float x) noexcept { return (to_bits(x) & 0x7f800000u) != 0x7f800000u; }

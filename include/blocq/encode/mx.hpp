@@ -10,10 +10,10 @@
 #ifndef BLOCQ_ENCODE_MX_HPP
 #define BLOCQ_ENCODE_MX_HPP
 
+#include <blocq/core/bits.hpp>
 #include <blocq/encode/reference.hpp>
 #include <blocq/format/mx.hpp>
 
-#include <bit>
 #include <cstring>
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
@@ -128,7 +128,7 @@ constexpr int floor_log2f(float x) noexcept {
   }
   const int k = exponent + 1;
   const unsigned magnitude = static_cast<unsigned>(k < 0 ? -k : k - (k > 0));
-  const int w = static_cast<int>(std::bit_width(magnitude)) - 1;
+  const int w = bit_width(magnitude) - 1;
   const int limit = w < 0 ? 0 : 88 >> (7 - w);  // floor(ln(2) * 2^w) for w < 7
   return 0x800000 - static_cast<int>(significand) <= limit ? k : exponent;
 }

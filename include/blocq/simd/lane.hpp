@@ -8,11 +8,11 @@
 #ifndef BLOCQ_SIMD_LANE_HPP
 #define BLOCQ_SIMD_LANE_HPP
 
+#include <blocq/core/bits.hpp>
 #include <blocq/core/lane_pair.hpp>
 #include <blocq/simd/transpose.hpp>
 #include <blocq/simd/xsimd.hpp>
 
-#include <bit>
 #include <cstring>
 #include <type_traits>
 
@@ -481,16 +481,16 @@ BLOCQ_INLINE unsigned minimum_bits(batch_lane x) noexcept {
 }  // namespace detail
 
 BLOCQ_INLINE std::size_t first_minimum(batch_lane value) noexcept {
-  return static_cast<std::size_t>(std::countr_zero(detail::minimum_bits(value)));
+  return static_cast<std::size_t>(trailing_zeros(detail::minimum_bits(value)));
 }
 
 BLOCQ_INLINE std::size_t position_of_minimum(batch_lane value, batch_lane position) noexcept {
   std::int32_t at[batch_lane::size];
   xsimd::to_int(position.v).store_unaligned(at);
   const unsigned equal = detail::minimum_bits(value);
-  std::int32_t first = at[std::countr_zero(equal)];
+  std::int32_t first = at[trailing_zeros(equal)];
   for (unsigned rest = equal & (equal - 1); rest != 0; rest &= rest - 1) {
-    const std::int32_t other = at[std::countr_zero(rest)];
+    const std::int32_t other = at[trailing_zeros(rest)];
     first = other < first ? other : first;
   }
   return static_cast<std::size_t>(first);

@@ -9,11 +9,11 @@
 #ifndef BLOCQ_OP_KERNEL_POINTS_HPP
 #define BLOCQ_OP_KERNEL_POINTS_HPP
 
+#include <blocq/core/bits.hpp>
 #include <blocq/op/kernel/superblocks.hpp>
 
 #ifdef BLOCQ_HAS_TABLES
 
-#include <bit>
 #include <type_traits>
 #include <utility>
 
@@ -94,7 +94,7 @@ inline constexpr auto level_bytes = each_byte([](int i) {
 // Bits 0 to 7 of the indices, and the others as flags; their signs, or shifts; 2 s + 1 for each dword of sums.
 template <class B>
 struct unit_codes {
-  static constexpr std::size_t upper_bits = std::countr_zero(std::size_t{element_t<B>::entries} / 128);
+  static constexpr std::size_t upper_bits = trailing_zeros(element_t<B>::entries / 128);
 
   quad::bytes index;
   quad::flags upper[upper_bits];

@@ -26,7 +26,6 @@
 #include <immintrin.h>
 
 #include <array>
-#include <bit>
 #include <cstring>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512 {
@@ -420,7 +419,8 @@ BLOCQ_INLINE bytes lookup_bytes(const std::uint8_t* table, bytes index, const fl
   } else {
     const bytes low = lookup_bytes<N / 2>(table, index, upper);
     const bytes high = lookup_bytes<N / 2>(table + N / 2, index, upper);
-    return blend_bytes(upper[std::countr_zero(N / 256)], low, high);
+    constexpr int bit = trailing_zeros(N / 256);
+    return blend_bytes(upper[bit], low, high);
   }
 }
 // The same of dwords from a table of 32.
