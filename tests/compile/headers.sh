@@ -10,6 +10,7 @@ for header in $(headers); do
   bad=$((bad + 1))
   echo "$header does not stand alone:"
   head -n 15 "$work/errors"
+  [ $bad -lt 5 ] || break
 done
 echo "$count headers, $bad bad"
 [ "$bad" = 0 ] && [ "$count" -gt 0 ]

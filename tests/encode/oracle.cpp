@@ -180,7 +180,7 @@ std::size_t check_rows(const ggml::library& reference, const std::vector<float>&
 
 }  // namespace
 
-TEST_CASE("oracle: random rows, with and without importance" * doctest::skip()) {
+TEST_CASE("oracle: random rows, with and without importance") {
   const ggml::library* reference = oracle();
   if (reference == nullptr) return;
   const char* wanted = std::getenv("BLOCQ_ORACLE_WEIGHTS");
@@ -206,7 +206,7 @@ TEST_CASE("oracle: random rows, with and without importance" * doctest::skip()) 
 }
 
 // The encoders of tables of points abort there.
-TEST_CASE("oracle: what is not finite" * doctest::skip()) {
+TEST_CASE("oracle: what is not finite") {
   const ggml::library* reference = oracle();
   if (reference == nullptr) return;
   constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
@@ -231,7 +231,7 @@ TEST_CASE("oracle: what is not finite" * doctest::skip()) {
   });
 }
 
-TEST_CASE("oracle: random blocks" * doctest::skip()) {
+TEST_CASE("oracle: random blocks") {
   const ggml::library* reference = oracle();
   if (reference == nullptr) return;
   for_each_common(*reference, [&]<class B> {
@@ -242,7 +242,7 @@ TEST_CASE("oracle: random blocks" * doctest::skip()) {
   });
 }
 
-TEST_CASE("oracle: the tensors of a model" * doctest::skip()) {
+TEST_CASE("oracle: the tensors of a model") {
   const ggml::library* reference = oracle();
   if (reference == nullptr) return;
   const char* path = std::getenv("BLOCQ_ORACLE_MODEL");
