@@ -2,6 +2,8 @@
 
 #include <blocq/blocq.hpp>
 
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <stdexcept>
 
@@ -32,24 +34,11 @@ void read_row(const tensor_info& tensor, std::size_t r, std::span<float> out) {
   }
 }
 
-// A function of its own, since g++ makes registers of the sums only where they are all that there is.
-[[gnu::noinline]] float dot_floats(const float* a, const float* b, std::size_t n) {
-  float sums[8] = {}, sum = 0;
-  std::size_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (std::size_t k = 0; k < 8; ++k) sums[k] += a[i + k] * b[i + k];
-  for (; i < n; ++i) sum += a[i] * b[i];
-  for (const float s : sums) sum += s;
-  return sum;
-}
-
-// Plain floats are no block format; this is for what the others are compared with, and calibrated to.
-void multiply_floats(const tensor_info& w, std::span<const float> x, std::size_t n, std::span<float> y) {
-  std::vector<float> row(w.row_elements());
-  for (std::size_t r = 0; r < w.rows(); ++r) {
-    read_row(w, r, row);
-    for (std::size_t j = 0; j < n; ++j) y[j * w.rows() + r] = dot_floats(row.data(), &x[j * row.size()], row.size());
-  }
+// The numbers of a tensor in f32 where they lie; null if they are not aligned, or of the other byte order.
+const float* in_place(const tensor_info& tensor) {
+  const auto address = reinterpret_cast<std::uintptr_t>(tensor.data.data());
+  const bool readable = std::endian::native == std::endian::little && address % alignof(float) == 0;
+  return readable ? reinterpret_cast<const float*>(tensor.data.data()) : nullptr;
 }
 
 // The tensor if it can be read as so many rows of so many numbers.
@@ -107,22 +96,25 @@ matrix::matrix(tensors& file, const std::string& name, std::size_t rows, std::si
   if (weight_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + ".weight'");
   checked(*weight_, rows, columns);
   scale_ = file.scale_of(*weight_)[0];
+  if (weight_->type == f32 && in_place(*weight_) == nullptr) {
+    floats_.resize(rows * columns);
+    read_row(*weight_, 0, floats_);
+  }
   if (file.find(name + ".bias") != nullptr) bias_ = read_vector(file, name + ".bias", rows);
 }
 
 void matrix::multiply(std::span<const float> x, std::size_t n, std::span<float> y,
                       std::vector<std::byte>& scratch) const {
-  if (weight_->type == f32) {
-    multiply_floats(*weight_, x, n, y);
-  } else {
-    blocq::visit_gguf(weight_->type, [&]<class B> {
-      const auto w = view_of<B>(*weight_);
-      if (n == 1) return blocq::gemv(w, x, y);
-      if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
-        scratch.resize(needed);
-      blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
-    });
-  }
+  const auto multiply = [&]<class B>(blocq::matrix_view<const B> w) {
+    if (n == 1) return blocq::gemv(w, x, y);
+    if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
+      scratch.resize(needed);
+    blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
+  };
+  if (weight_->type == f32)
+    multiply(blocq::matrix_view<const float>{floats_.empty() ? in_place(*weight_) : floats_.data(), rows(), columns()});
+  else
+    blocq::visit_gguf(weight_->type, [&]<class B> { multiply(view_of<B>(*weight_)); });
   if (scale_ != 1)
     for (float& v : y) v *= scale_;
   if (!bias_.empty())

@@ -56,6 +56,7 @@ class matrix {
   const blocq::gguf::tensor_info* weight_ = nullptr;
   float scale_ = 1;
   std::vector<float> bias_;
+  std::vector<float> floats_;  // of a weight in f32 that this machine cannot read where it lies
 };
 
 // The floats of a tensor that is a vector.

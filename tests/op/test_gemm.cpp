@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/gemm.hpp>
+#include <blocq/op/gemv.hpp>
 #include <random_blocks.hpp>
 
 #include <cmath>
@@ -209,4 +210,48 @@ TEST_CASE_TEMPLATE("gemm of a range of rows gives the numbers of the whole", B, 
     blocq::gemm(weights.row_range(first, last), activations,
                 blocq::matrix_view<float>{parts.data() + first, n, last - first, rows}, scratch);
   CHECK(whole == parts);
+}
+
+// Weights are decoded on their way for few rows of X and into panels for many, of which some fit a cache at a time.
+TEST_CASE_TEMPLATE("gemm of floats does not depend on how many rows of X there are", B, float, blocq::f16, blocq::bf16,
+                   blocq::mxfp8_e4m3, blocq::nf4) {
+  constexpr std::size_t blocks = blocq::block_size<B> == 1 ? 523 : 11, k = blocks * blocq::block_size<B>, rows = 53,
+                        n = 131;
+  std::vector<B> w(rows * blocks);
+  std::vector<double> wd(rows * k);
+  if constexpr (blocq::block_format<B>) {
+    w = random_blocks<B>(rows * blocks, next);
+    wd = decoded(w);
+  } else {
+    for (std::size_t i = 0; i < w.size(); ++i) wd[i] = static_cast<double>(w[i] = next.uniform());
+  }
+  const blocq::matrix_view<const B> weights{w.data(), rows, blocks};
+  std::vector<float> x(n * k), whole(n * rows), parts(n * rows);
+  for (float& v : x) v = next.uniform();
+  const blocq::matrix_view<const float> activations{x.data(), n, k};
+  std::vector<std::byte> scratch(blocq::gemm_scratch<B>(n, k));
+  blocq::gemm(weights, activations, blocq::matrix_view<float>{whole.data(), n, rows}, scratch);
+  double worst = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t m = 0; m < rows; ++m) {
+      double want = 0, magnitude = 0;
+      for (std::size_t j = 0; j < k; ++j) {
+        const double product = wd[m * k + j] * static_cast<double>(x[i * k + j]);
+        want += product;
+        magnitude += std::abs(product);
+      }
+      worst = std::max(worst, std::abs(static_cast<double>(whole[i * rows + m]) - want) / (magnitude + 1e-300));
+    }
+  CHECK(worst <= 2e-6);
+
+  const blocq::matrix_view<float> y{parts.data(), n, rows};
+  for (const auto& [first, last] : {std::pair<std::size_t, std::size_t>{0, 3}, {3, 11}, {11, 20}, {20, n}})
+    blocq::gemm(weights, activations.row_range(first, last), y.row_range(first, last), scratch);
+  CHECK(whole == parts);
+  // One or two rows are what gemv and dot make of them.
+  std::vector<float> row(rows);
+  blocq::gemm(weights, activations.row_range(4, 6), y.row_range(4, 6), scratch);
+  blocq::gemv(weights, activations.row(5), row);
+  CHECK(std::equal(row.begin(), row.end(), y.row(5).begin()));
+  CHECK(row[rows - 1] == blocq::dot(weights.row(rows - 1), activations.row(5)));
 }

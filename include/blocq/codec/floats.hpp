@@ -8,6 +8,9 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 // chunk_floats: elements 32 c to 32 c + 31 of a row of blocks.
 
+BLOCQ_INLINE void chunk_floats(const float* row, std::size_t c, detail::quad::floats (&y)[2]) noexcept {
+  for (std::size_t h = 0; h < 2; ++h) y[h] = detail::quad::load_floats(row + 32 * c + 16 * h);
+}
 BLOCQ_INLINE void chunk_floats(const f16* row, std::size_t c, detail::quad::floats (&y)[2]) noexcept {
   for (std::size_t h = 0; h < 2; ++h) y[h] = detail::quad::load_f16(row + 32 * c + 16 * h);
 }

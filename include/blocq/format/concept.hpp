@@ -67,6 +67,12 @@ using operand_t = typename format_traits<B>::operand;
 template <class B>
 inline constexpr std::size_t block_size = format_traits<B>::block_size;
 
+// Plain floats can be weights as well: a block each, without traits.
+template <>
+inline constexpr std::size_t block_size<float> = 1;
+template <class B>
+concept weight_format = block_format<B> || std::is_same_v<B, float>;
+
 // How many blocks hold n elements; a last block that is not full counts.
 template <class B>
 BLOCQ_INLINE constexpr std::size_t blocks_for(std::size_t n) noexcept {

@@ -41,16 +41,15 @@ float dot(const W& weights, const X& activations) noexcept {
   const std::span x(activations);
   using B = std::remove_cv_t<typename decltype(w)::element_type>;
   using A = std::remove_cv_t<typename decltype(x)::element_type>;
-  static_assert(block_format<B>, "dot(weights, activations): weights is a range of blocks");
-  constexpr bool mx = detail::both_mx<B, A>;
-  static_assert(
-      std::is_same_v<A, float> || mx || std::is_same_v<wire_t<A>, detail::row_operand_t<wire_t<B>>>,
-      "dot(weights, activations): activations are floats or blocks of integer_operand_t<the weights' format>");
+  static_assert(weight_format<B>, "dot(weights, activations): weights is a range of blocks or floats");
   const auto* blocks = reinterpret_cast<const wire_t<B>*>(w.data());
   if constexpr (std::is_same_v<A, float>) {
     BLOCQ_ASSERT(x.size() == w.size() * block_size<B>);
     return detail::dot_blocks(blocks, x.data(), w.size());
   } else {
+    static_assert(
+        detail::both_mx<B, A> || std::is_same_v<wire_t<A>, detail::row_operand_t<wire_t<B>>>,
+        "dot(weights, activations): activations are floats or blocks of integer_operand_t<the weights' format>");
     BLOCQ_ASSERT(x.size() * block_size<A> == w.size() * block_size<B>);
     return detail::dot_blocks(blocks, reinterpret_cast<const wire_t<A>*>(x.data()), w.size());
   }

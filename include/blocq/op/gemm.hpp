@@ -1,10 +1,9 @@
 // Matrix products Y = X * W^T with the weights as they lie in the file: nothing is repacked beforehand.
 //
 // Formats of small integers are multiplied in integers (tile.hpp), with X quantized to 8 bits; all others in floats,
-// without any rounding of X: products of vectors along the rows, the weights decoded a slab at a time or, the 16-bit
-// floats, in the kernel. One or two rows of X are multiplied by dot's kernels. Every element of Y is a function of its
-// row of X and its row of W, and of whether there are more than two rows of X, so any split of W into ranges of rows
-// gives the same numbers.
+// without any rounding of X: products of vectors along the rows, the weights decoded a slab at a time. One or two rows
+// of X are multiplied by dot's kernels. Every element of Y is a function of its row of X and its row of W, and of
+// whether there are more than two rows of X, so any split of W into ranges of rows gives the same numbers.
 #ifndef BLOCQ_OP_GEMM_HPP
 #define BLOCQ_OP_GEMM_HPP
 
@@ -185,91 +184,182 @@ void multiply_integers(matrix_view<const B> weights, std::size_t k, const operan
 
 // ---- floats ----
 
-inline constexpr std::size_t float_rows = 24;
+namespace one = simd::one;
 
-// Adds R rows of weights times T rows of X, eight columns in eight lanes, to sums[8 (24 j + r)].
-template <std::size_t R, std::size_t T, class W>
-BLOCQ_NOINLINE void multiply_floats(const W* w, std::size_t w_stride, const float* x, std::size_t x_stride,
-                                    std::size_t columns, float* sums) noexcept {
-  const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA {
-    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA { repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { f(r, j); }); });
-  };
-  vec::floats total[R][T];
-  each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { total[r][j] = vec::load_floats(sums + 8 * (float_rows * j + r)); });
-  for (std::size_t k = 0; k < columns; k += 8) {
-    // Written, or compilers would read them from memory again for each of the products.
-    vec::floats a[R];
-    repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { a[r] = vec::as_written(load_eight(w + r * w_stride + k)); });
-    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
-      const vec::floats b = vec::as_written(vec::load_floats(x + j * x_stride + k));
-      repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { total[r][j] = vec::fma(a[r], b, total[r][j]); });
-    });
-  }
-  each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { vec::store_floats(sums + 8 * (float_rows * j + r), total[r][j]); });
-}
+// A vector holds eight columns of `rows_of_vector` rows of weights, of which `tile_rows` times `tile_columns_of_x` rows
+// of X are summed up in registers. A panel is a slab of rows of weights that stays in the nearest cache while up to
+// `float_columns_of_x` rows of X pass over it, which with their sums stay in the next one for `float_rows` rows of
+// weights.
+inline constexpr std::size_t rows_of_vector = sizeof(one::floats) / (8 * sizeof(float));
+inline constexpr std::size_t tile_vectors = rows_of_vector == 1 ? 3 : 6, tile_rows = tile_vectors * rows_of_vector;
+inline constexpr std::size_t float_panel_rows = rows_of_vector == 1 ? 24 : 12,
+                             slab_columns = rows_of_vector == 1 ? 256 : 512;
+inline constexpr std::size_t tile_columns_of_x = 4, float_rows = 48, float_columns_of_x = 128;
+static_assert(float_panel_rows % tile_rows == 0 && float_rows % float_panel_rows == 0);
 
 // Columns of a slab: whole blocks, in vectors.
 template <class B>
 inline constexpr std::size_t float_columns = [] {
   constexpr std::size_t unit = block_size<B> % 8 == 0 ? block_size<B> : 8 * block_size<B>;
-  return (256 + unit - 1) / unit * unit;
+  return (slab_columns + unit - 1) / unit * unit;
 }();
 
-// Columns [first, first + columns) of a row, which begin a block and end a block or the row.
+// Where eight columns of a row of a panel lie: `rows_of_vector` rows of them side by side.
+struct panel_row {
+  float* first;
+
+  panel_row(float* panel, std::size_t row, std::size_t slab) noexcept
+      : first(panel + row / rows_of_vector * (slab * rows_of_vector) + row % rows_of_vector * 8) {}
+  BLOCQ_INLINE float* at(std::size_t column) const noexcept { return first + column * rows_of_vector; }
+};
+
+// Columns [first, first + columns) of a row, which begin a block and end a block or the row, then zeros to a whole
+// vector.
 template <class B>
-void decode_columns(const B* row, std::size_t first, std::size_t columns, float* y) noexcept {
-  if constexpr (float_chunks<B> && block_size<B> % 32 == 0) {
-    for (std::size_t i = 0; i < columns; i += 32) {
+void fill_panel_row(const B* row, std::size_t first, std::size_t columns, panel_row to) noexcept {
+  constexpr bool chunks = float_chunks<B>;
+  std::size_t done = 0;
+  if constexpr (chunks)
+    for (; done + 32 <= columns; done += 32) {
       quad::floats v[2];
-      chunk_floats(row, (first + i) / 32, v);
-      for (std::size_t h = 0; h < 2; ++h) quad::store_floats(y + i + 16 * h, v[h]);
+      chunk_floats(row, (first + done) / 32, v);
+      for (std::size_t h = 0; h < 2; ++h) quad::store_halves(to.at(done + 16 * h), to.at(done + 16 * h + 8), v[h]);
     }
-  } else {
-    for (std::size_t i = 0; i < columns; i += block_size<B>) decode(row[(first + i) / block_size<B>], y + i);
+  if (done == columns) return;
+  float rest[chunks ? 32 : float_columns<B>];
+  for (std::size_t i = done; i < columns; i += block_size<B>)
+    if constexpr (block_format<B>)
+      decode(row[(first + i) / block_size<B>], rest + (i - done));
+    else
+      rest[i - done] = row[first + i];
+  for (std::size_t i = columns; i % 8 != 0; ++i) rest[i - done] = 0.0f;
+  for (std::size_t i = done; i < columns; i += 8) vec::store_floats(to.at(i), vec::load_floats(rest + (i - done)));
+}
+
+// Eight columns of a tile's rows: of a panel,
+struct panel_tile {
+  const float* first;
+  std::size_t slab;
+
+  BLOCQ_INLINE one::floats load(std::size_t vector, std::size_t k) const noexcept {
+    return one::load_floats(first + (vector * slab + k) * rows_of_vector);
+  }
+};
+BLOCQ_INLINE quad::floats load_eight_of_two(const float* a, const float* b) noexcept {
+  return quad::as_floats(quad::load_halves(a, b));
+}
+BLOCQ_INLINE quad::floats load_eight_of_two(const f16* a, const f16* b) noexcept { return quad::load_f16_halves(a, b); }
+BLOCQ_INLINE quad::floats load_eight_of_two(const bf16* a, const bf16* b) noexcept {
+  return quad::load_bf16_halves(a, b);
+}
+// or of rows as they lie in the file.
+template <class B>
+struct direct_tile {
+  const B* row[tile_rows];
+
+  BLOCQ_INLINE one::floats load(std::size_t vector, std::size_t k) const noexcept {
+    if constexpr (rows_of_vector == 1)
+      return load_eight(row[vector] + k);
+    else
+      return load_eight_of_two(row[2 * vector] + k, row[2 * vector + 1] + k);
+  }
+};
+
+// Adds the products of a tile's rows with T rows of X to sums[8 (tile_rows j + r)]: eight columns in eight lanes.
+template <std::size_t T, class Tile>
+BLOCQ_NOINLINE void multiply_tile(const Tile& w, const float* x, std::size_t x_stride, std::size_t columns,
+                                  float* sums) noexcept {
+  constexpr std::size_t R = tile_vectors, lanes = 8 * rows_of_vector;
+  const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA {
+    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA { repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { f(r, j); }); });
+  };
+  one::floats total[R][T];
+  each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { total[r][j] = one::load_floats(sums + lanes * (R * j + r)); });
+  for (std::size_t k = 0; k < columns; k += 8) {
+    // Written, or compilers would read them from memory again for each of the products.
+    one::floats a[R];
+    repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { a[r] = one::as_written(w.load(r, k)); });
+    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
+      const one::floats b = one::as_written(wide::fill_eight_floats(x + j * x_stride + k));
+      repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { total[r][j] = one::fma(a[r], b, total[r][j]); });
+    });
+  }
+  each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { one::store_floats(sums + lanes * (R * j + r), total[r][j]); });
+}
+
+// Up to float_columns_of_x rows of X. Direct: of blocks of one element, 16-bit floats or floats, which are read on
+// their way into the products rather than from a panel.
+template <bool Direct, class B>
+void multiply_float_panels(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<float> y,
+                           std::byte* scratch) noexcept {
+  constexpr std::size_t slab = float_columns<B>;
+  scratch_pieces pieces(scratch);
+  auto* const panel = pieces.take<float>(float_panel_rows * slab);
+  auto* const sums = pieces.take<float>(x.rows * float_rows * 8);
+  auto* const x_rest = pieces.take<float>(x.rows * 8);
+  const std::size_t rest = x.cols % 8, whole = x.cols - rest;
+  for (std::size_t i = 0; i < x.rows * 8; ++i) x_rest[i] = i % 8 < rest ? x.row(i / 8)[whole + i % 8] : 0.0f;
+  const auto sums_of = [&](std::size_t tile, std::size_t n) { return sums + (tile * x.rows + n) * tile_rows * 8; };
+
+  for (std::size_t m = 0; m < weights.rows; m += float_rows) {
+    const std::size_t left = weights.rows - m, rows = left < float_rows ? left : float_rows;
+    const auto row = [&](std::size_t r) { return weights.row(m + (r < rows ? r : rows - 1)).data(); };
+    std::memset(sums, 0, x.rows * float_rows * 8 * sizeof(float));
+    for (std::size_t k = 0; k < x.cols; k += slab) {
+      const std::size_t columns = x.cols - k < slab ? x.cols - k : slab, vectors = columns / 8 * 8;
+      const std::size_t from = Direct ? vectors : 0;  // what lies in the panel
+      for (std::size_t first = 0; first < rows; first += float_panel_rows) {
+        const std::size_t end = rows - first < float_panel_rows ? rows : first + float_panel_rows;
+        if (from < columns)
+          for (std::size_t r = 0; r < float_panel_rows; ++r)
+            fill_panel_row(row(first + r), k + from, columns - from, panel_row(panel, r, slab));
+        const auto add = [&](auto&& tile, const float* xs, std::size_t x_stride, std::size_t some) {
+          for_groups<tile_columns_of_x>(x.rows, [&](std::size_t j, auto T) {
+            for (std::size_t r = first; r < end; r += tile_rows)
+              multiply_tile<T>(tile(r), xs + j * x_stride, x_stride, some, sums_of(r / tile_rows, j));
+          });
+        };
+        const auto in_panel = [&](std::size_t column) {
+          return [=](std::size_t r) {
+            return panel_tile{panel + (r - first) * slab + (column - from) * rows_of_vector, slab};
+          };
+        };
+        const auto direct = [&](std::size_t r) {
+          direct_tile<B> tile;
+          for (std::size_t i = 0; i < tile_rows; ++i) tile.row[i] = row(r + i) + k;
+          return tile;
+        };
+        if constexpr (Direct)
+          add(direct, x.data + k, x.stride, vectors);
+        else
+          add(in_panel(0), x.data + k, x.stride, vectors);
+        if (vectors != columns) add(in_panel(vectors), x_rest, 8, 8);
+      }
+    }
+    for (std::size_t n = 0; n < x.rows; ++n)
+      for (std::size_t r = 0; r < rows; ++r)
+        y.row(n)[m + r] = vec::sum(vec::load_floats(sums_of(r / tile_rows, n) + r % tile_rows * 8));
   }
 }
 
 template <class B>
 void multiply_floats(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<float> y,
                      std::byte* scratch) noexcept {
-  constexpr bool direct = std::is_same_v<B, f16> || std::is_same_v<B, bf16>;
-  constexpr std::size_t slab = float_columns<B>;
-  scratch_pieces pieces(scratch);
-  auto* const decoded = pieces.take<float>(float_rows * slab);
-  auto* const sums = pieces.take<float>(x.rows * float_rows * 8);
-  auto* const x_rest = pieces.take<float>(x.rows * 8);
-  const std::size_t rest = x.cols % 8, whole = x.cols - rest;
-  for (std::size_t i = 0; i < x.rows * 8; ++i) x_rest[i] = i % 8 < rest ? x.row(i / 8)[whole + i % 8] : 0.0f;
-
-  for (std::size_t m = 0; m < weights.rows; m += float_rows) {
-    const std::size_t rows = weights.rows - m < float_rows ? weights.rows - m : float_rows;
-    const auto add = [&](const auto* w, std::size_t w_stride, const float* xs, std::size_t x_stride,
-                         std::size_t columns) {
-      for_groups<4>(x.rows, [&](std::size_t j, auto T) {
-        for_groups<3>(rows, [&](std::size_t r, auto R) {
-          multiply_floats<R, T>(w + r * w_stride, w_stride, xs + j * x_stride, x_stride, columns,
-                                sums + (j * float_rows + r) * 8);
-        });
-      });
-    };
-    std::memset(sums, 0, x.rows * float_rows * 8 * sizeof(float));
-    for (std::size_t k = 0; k < x.cols; k += slab) {
-      const std::size_t columns = x.cols - k < slab ? x.cols - k : slab, vectors = columns / 8 * 8;
-      const std::size_t from = direct ? vectors : 0;
-      for (std::size_t r = 0; r < rows; ++r)
-        decode_columns(weights.row(m + r).data(), k + from, columns - from, decoded + r * slab + from);
-      if constexpr (direct)
-        add(weights.row(m).data() + k, weights.stride, x.data + k, x.stride, vectors);
-      else
-        add(decoded, slab, x.data + k, x.stride, vectors);
-      if (vectors == columns) continue;
-      for (std::size_t r = 0; r < rows; ++r)
-        std::memset(decoded + r * slab + columns, 0, (vectors + 8 - columns) * sizeof(float));
-      add(decoded + vectors, slab, x_rest, 8, 8);
-    }
-    for (std::size_t n = 0; n < x.rows; ++n)
-      for (std::size_t r = 0; r < rows; ++r)
-        y.row(n)[m + r] = vec::sum(vec::load_floats(sums + (n * float_rows + r) * 8));
+  if (x.rows <= few_columns) {
+    auto* const room = scratch_pieces(scratch).take<prepared_row<B, float>>(few_columns);
+    return for_groups<few_columns>(x.rows, [&](std::size_t, auto T) {
+      multiply_rows<decltype(T)::value>(
+          weights, [&](std::size_t t) { return x.row(t).data(); }, room, y);
+    });
+  }
+  for (std::size_t n = 0; n < x.rows; n += float_columns_of_x) {
+    const std::size_t end = x.rows - n < float_columns_of_x ? x.rows : n + float_columns_of_x;
+    constexpr bool direct = block_size<B> == 1;
+    // Rows of weights that share a vector take longer to bring together than to decode once.
+    if (direct && (rows_of_vector == 1 || end - n <= 2 * tile_columns_of_x))
+      multiply_float_panels<direct>(weights, x.row_range(n, end), y.row_range(n, end), scratch);
+    else if constexpr (!direct || rows_of_vector != 1)
+      multiply_float_panels<false>(weights, x.row_range(n, end), y.row_range(n, end), scratch);
   }
 }
 
@@ -290,15 +380,20 @@ constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
                                piece(n * panel_rows * panels_at_once * 4) + piece(packed_dwords<W>(n, k) * 4) + operand;
     return n <= few_columns || panels < few ? few : panels;
   } else {
-    return 64 + piece(float_rows * float_columns<W> * 4) + piece(n * float_rows * 32) + piece(n * 32);
+    if (n <= few_columns) return 64 + piece(few_columns * sizeof(prepared_row<W, float>));
+    const std::size_t some = n < float_columns_of_x ? n : float_columns_of_x;
+    const std::size_t panels =
+        64 + piece(float_panel_rows * float_columns<W> * 4) + piece(some * float_rows * 32) + piece(some * 32);
+    const std::size_t few = gemm_scratch<W>(few_columns, k);
+    return panels < few ? few : panels;
   }
 }
 
 // Y = X * W^T: Y[n][m] is the dot product of row n of X and row m of W. Formats of small integers quantize the rows of
-// X first: to their operand format, MX formats to q8_0; the others (16-bit floats, MXFP8, NF4) multiply the floats as
-// they are. Integers are exact as in dot; with the same operand the result of more than two rows differs from dot's by
-// the order of the float sums. Preconditions: x.cols == weights.cols * block_size<B> (weights.cols counts blocks), y
-// has x.rows rows and weights.rows columns, scratch has gemm_scratch<B>(x.rows, x.cols) bytes.
+// X first: to their operand format, MX formats to q8_0; the others (floats of 16 and 32 bits, MXFP8, NF4) multiply the
+// floats as they are. Integers are exact as in dot; with the same operand the result of more than two rows differs from
+// dot's by the order of the float sums. Preconditions: x.cols == weights.cols * block_size<B> (weights.cols counts
+// blocks), y has x.rows rows and weights.rows columns, scratch has gemm_scratch<B>(x.rows, x.cols) bytes.
 template <class B>
 void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<float> y,
           std::span<std::byte> scratch) noexcept {

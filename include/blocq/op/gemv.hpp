@@ -17,7 +17,7 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 // Preconditions: x has weights.cols * block_size<B> elements, y has weights.rows.
 template <class B, class X>
 void gemv(matrix_view<const B> weights, const X& x, std::span<float> y) noexcept {
-  static_assert(block_format<B>, "gemv(weights, x, y): weights is a matrix_view of blocks");
+  static_assert(weight_format<B>, "gemv(weights, x, y): weights is a matrix_view of blocks or floats");
   BLOCQ_ASSERT(y.size() == weights.rows);
   const fp_environment modes;
   const std::span row(x);

@@ -3,8 +3,9 @@
 // to them it says:
 //
 //   load_lanes     16 bytes from each of four addresses; fill_lanes: the same 16 four times
-//   load_halves    32 bytes from each of two addresses
+//   load_halves    32 bytes from each of two addresses; load_f16_halves, load_bf16_halves: 16 of numbers of 16 bits
 //   load_every_other   runs i, i + 2, ... of Size bytes of 32 from each of four addresses, one lane each
+//   store_halves   32 bytes to each of two addresses
 //   join           two vectors of 32 bytes
 //   widen_zero     a vector of 32 bytes, then zeros
 //   fold           the upper half added to the lower one
@@ -87,6 +88,10 @@ BLOCQ_INLINE floats load_floats(const float* p) noexcept {
 BLOCQ_INLINE void store_floats(float* p, floats a) noexcept {
   native::store_floats(p, a.low);
   native::store_floats(p + 8, a.high);
+}
+BLOCQ_INLINE void store_halves(float* low, float* high, floats a) noexcept {
+  native::store_floats(low, a.low);
+  native::store_floats(high, a.high);
 }
 template <class V>
 BLOCQ_INLINE two<V> join(V low, V high) noexcept {
@@ -181,6 +186,12 @@ BLOCQ_INLINE floats load_f16(const void* p) noexcept {
 }
 BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
   return {native::load_bf16(p), native::load_bf16(static_cast<const std::uint8_t*>(p) + 16)};
+}
+BLOCQ_INLINE floats load_f16_halves(const void* a, const void* b) noexcept {
+  return {native::load_f16(a), native::load_f16(b)};
+}
+BLOCQ_INLINE floats load_bf16_halves(const void* a, const void* b) noexcept {
+  return {native::load_bf16(a), native::load_bf16(b)};
 }
 BLOCQ_INLINE float sum(floats a) noexcept { return native::sum(fold(a)); }
 

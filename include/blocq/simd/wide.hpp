@@ -42,6 +42,14 @@ BLOCQ_INLINE bytes fill_dwords(const void* p) noexcept {
   const one::bytes v = one::fill_eighths(p);
   return {v, v};
 }
+// Eight floats, as often as a register holds them.
+BLOCQ_INLINE one::floats fill_eight_floats(const float* p) noexcept {
+#ifdef BLOCQ_HAS_AVX512
+  return one::fill_halves(p);
+#else
+  return one::load_floats(p);
+#endif
+}
 BLOCQ_INLINE words fill_words(int w) noexcept { return {one::fill_words(w), one::fill_words(w)}; }
 BLOCQ_INLINE ints fill_ints(int x) noexcept { return {one::fill_ints(x), one::fill_ints(x)}; }
 BLOCQ_INLINE floats load_floats(const float* p) noexcept {

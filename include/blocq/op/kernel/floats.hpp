@@ -16,7 +16,12 @@ namespace detail {
 template <class B>
 struct row_kernel<B, float> {
   // Small integers become floats on the way, floats and 16-bit ones too; others are decoded into memory.
-  static constexpr bool whole_numbers = has_integers<element_t<B>> && chunked_format<B> && !nine_bits<B>;
+  static constexpr bool whole_numbers = [] {
+    if constexpr (float_chunks<B>)
+      return false;
+    else
+      return has_integers<element_t<B>> && chunked_format<B> && !nine_bits<B>;
+  }();
   static constexpr bool in_registers = whole_numbers || float_chunks<B>;
   static constexpr std::size_t least = sizeof(B) == 2 ? 512 : 256;
   static constexpr std::size_t step = block_size<B> < least ? least / block_size<B> : 1, unit = step * block_size<B>;

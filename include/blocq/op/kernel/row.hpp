@@ -34,11 +34,6 @@ namespace detail {
 template <class B, class X>
 struct row_kernel;
 
-template <class X>
-inline constexpr std::size_t elements_of = block_size<X>;
-template <>
-inline constexpr std::size_t elements_of<float> = 1;
-
 // Blocks that are multiplied before their sums are added to those of others: a row of activations is prepared in pieces
 // of a size that fits on a stack and in a first-level cache.
 template <class B, class X>
@@ -71,7 +66,7 @@ template <class B, class X>
 struct prepared_row {
   using K = row_kernel<B, X>;
   using operand = typename K::template operand<K::in_place>;
-  static constexpr std::size_t units = piece_blocks<B, X> / K::step, x_step = K::step * block_size<B> / elements_of<X>;
+  static constexpr std::size_t units = piece_blocks<B, X> / K::step, x_step = K::step * block_size<B> / block_size<X>;
 
   operand unit[units];
   X rest[x_step];
@@ -128,7 +123,7 @@ void multiply_rows(matrix_view<const B> weights, RowOfX&& x, prepared_row<B, X>*
   const std::size_t part = weights.rows / most_streams;
   for (std::size_t first = 0; first == 0 || first < weights.cols; first += piece) {
     const std::size_t blocks = weights.cols - first < piece ? weights.cols - first : piece;
-    for (std::size_t t = 0; t < T; ++t) room[t].prepare(x(t) + first * block_size<B> / elements_of<X>, blocks);
+    for (std::size_t t = 0; t < T; ++t) room[t].prepare(x(t) + first * block_size<B> / block_size<X>, blocks);
     const auto run = [&](std::size_t m, std::size_t rows, std::size_t apart) {
       row_streams<B> streams{{}, rows};
       for (std::size_t r = 0; r < rows; ++r) streams.row[r] = weights.row(m + r * apart).data() + first;

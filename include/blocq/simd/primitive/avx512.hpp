@@ -145,7 +145,18 @@ BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
 BLOCQ_INLINE words fill_words(int w) noexcept { return {_mm512_set1_epi16(static_cast<short>(w))}; }
 BLOCQ_INLINE ints fill_ints(int x) noexcept { return {_mm512_set1_epi32(x)}; }
 BLOCQ_INLINE floats load_floats(const float* p) noexcept { return {_mm512_loadu_ps(p)}; }
+BLOCQ_INLINE floats fill_halves(const float* p) noexcept {
+  return {_mm512_castpd_ps(_mm512_maskz_broadcast_f64x4(0xff, _mm256_castps_pd(_mm256_loadu_ps(p))))};
+}
 BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { _mm512_storeu_ps(p, a.v); }
+template <int H>
+BLOCQ_INLINE avx2::floats half_of(floats a) noexcept {
+  return {_mm256_castsi256_ps(_mm512_maskz_extracti64x4_epi64(0xff, _mm512_castps_si512(a.v), H))};
+}
+BLOCQ_INLINE void store_halves(float* low, float* high, floats a) noexcept {
+  avx2::store_floats(low, half_of<0>(a));
+  avx2::store_floats(high, half_of<1>(a));
+}
 BLOCQ_INLINE floats fill_floats(float x) noexcept { return {_mm512_set1_ps(x)}; }
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm512_add_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator|(words a, words b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
@@ -252,11 +263,7 @@ BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {_mm512_zextsi256
 BLOCQ_INLINE avx2::ints fold(ints a) noexcept {
   return avx2::ints{_mm512_castsi512_si256(a.v)} + avx2::ints{_mm512_maskz_extracti64x4_epi64(0xff, a.v, 1)};
 }
-BLOCQ_INLINE avx2::floats fold(floats a) noexcept {
-  const __m512i v = _mm512_castps_si512(a.v);
-  return avx2::floats{_mm256_castsi256_ps(_mm512_maskz_extracti64x4_epi64(0xff, v, 0))} +
-         avx2::floats{_mm256_castsi256_ps(_mm512_maskz_extracti64x4_epi64(0xff, v, 1))};
-}
+BLOCQ_INLINE avx2::floats fold(floats a) noexcept { return half_of<0>(a) + half_of<1>(a); }
 BLOCQ_INLINE float sum(floats a) noexcept { return avx2::sum(fold(a)); }
 
 template <int Bytes, class V>
@@ -366,9 +373,17 @@ BLOCQ_INLINE void split_pairs(floats& a, floats& b) noexcept {
   b.v = _mm512_permutex2var_ps(a.v, _mm512_add_epi32(index, _mm512_set1_epi32(1)), b.v);
   a.v = even;
 }
+BLOCQ_INLINE floats upper_halves(__m256i words) noexcept {
+  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, words), 16))};
+}
 BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
-  return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(
-      0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(static_cast<const __m256i*>(p))), 16))};
+  return upper_halves(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+}
+BLOCQ_INLINE floats load_f16_halves(const void* a, const void* b) noexcept {
+  return halves_to_floats(avx2::words{avx2::load_two(a, b).v});
+}
+BLOCQ_INLINE floats load_bf16_halves(const void* a, const void* b) noexcept {
+  return upper_halves(avx2::load_two(a, b).v);
 }
 
 // ---- tables of bytes in registers ----
