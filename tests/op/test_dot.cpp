@@ -71,10 +71,11 @@ TEST_CASE("two MX formats are multiplied as OCP defines it, also where a scale a
       W a = w[i];
       X b = x[i];
       a.scale = b.scale = 127;
-      float u[32], v[32];
+      constexpr int size = blocq::block_size<W>;
+      float u[size], v[size];
       decode(a, u);
       decode(b, v);
-      for (int k = 0; k < 32; ++k) {
+      for (int k = 0; k < size; ++k) {
         const double product =
             std::ldexp(static_cast<double>(u[k]) * static_cast<double>(v[k]), w[i].scale + x[i].scale - 254);
         want += product;
@@ -83,6 +84,12 @@ TEST_CASE("two MX formats are multiplied as OCP defines it, also where a scale a
     }
     CHECK(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 2e-6 * magnitude);
   };
+  using e2m1 = blocq::mx_block<blocq::float4_e2m1fn, 8>;
+  using e4m3 = blocq::mx_block<blocq::float8_e4m3fn, 8>;
+  auto eights = random_blocks<e2m1>(3, next);
+  for (auto& b : eights) b.scale = static_cast<std::uint8_t>(96 + next() % 64);
+  check(eights, eights);
+  check(eights, std::vector<e4m3>(3, e4m3{127, {0x38, 0xc0, 1, 2, 3, 0x81, 0x7e, 0}}));
   using ocp_formats = blocq::type_list<blocq::mxfp4_ocp, blocq::mxfp6_e2m3, blocq::mxfp6_e3m2, blocq::mxfp8_e4m3,
                                        blocq::mxfp8_e5m2, blocq::mxint8>;
   blocq::for_each(ocp_formats{}, [&]<class W> {
