@@ -29,7 +29,7 @@ out=$(cd "$out" && pwd)
 
 # name | how it is run | compiler and flags | tests: rooms, or sources
 #
-# How: native, native if the processor has the flags named, an emulator, bochs, or node.
+# How: native, native if the processor has the flags named, an emulator, bochs, wine, or node.
 arm="aarch64-linux-gnu-g++ -static"
 isas=(
   "scalar           | native                           | g++ -DBLOCQ_NO_SIMD                       |"
@@ -54,6 +54,8 @@ isas=(
   "i686             | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf"
   "i686-sse2        | native sse2                      | i686-linux-gnu-g++ -static -march=pentium4 -mfpmath=sse | simd"
   "wasm-simd128     | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec"
+  "windows          | wine                             | x86_64-w64-mingw32-g++ -static             | simd codec core file gguf"
+  "windows-haswell  | wine                             | x86_64-w64-mingw32-g++ -static -march=haswell -Wa,-muse-unaligned-vector-move | simd"
   "xsimd-13.2       | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd"
   "xsimd-14.3       | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd"
   "xsimd-14.3-avx512 | native avx512f avx512bw avx512vl | g++ -march=skylake-avx512 xsimd=sid       | simd"
@@ -64,11 +66,13 @@ packages() {  # what Debian calls the compiler and the emulator of this line
   case $flags in
     *wasm32*) echo clang lld wasi-libc libc++-dev-wasm32 libclang-rt-dev-wasm32 nodejs ;;
     clang++*) echo clang ;;
+    *-mingw32-g++*) echo g++-mingw-w64-x86-64-posix ;;
     *-linux-gnu-g++*) echo "g++-${flags%%-g++*}" ;;
   esac
   case $how in
     qemu-*) echo qemu-user ;;
     bochs) echo bochs bochs-term ;;
+    wine) echo wine wine64 ;;
   esac
 }
 
@@ -118,6 +122,7 @@ run() {  # PROGRAM ARGUMENT ...
     native*) "$@" ;;
     node) node --no-warnings tests/isa/wasi.mjs "$@" ;;
     bochs) tests/isa/bochs/run.sh "$@" ;;
+    wine) WINEPREFIX=$out/wine WINEDEBUG=-all wine "$@" | tr -d '\r' ;;
     *) $how "$@" ;;
   esac
 }

@@ -1,0 +1,123 @@
+// Products of some rows of weights with a few rows of X in floats: products of vectors along the rows, the weights
+// decoded a slab at a time or, those of one element a block, on their way. Eight columns are summed up in eight lanes,
+// whatever the size of a vector.
+#ifndef BLOCQ_OP_FLOAT_TILE_HPP
+#define BLOCQ_OP_FLOAT_TILE_HPP
+
+#include <blocq/op/activations.hpp>
+#include <blocq/op/tile.hpp>
+
+#include <cstddef>
+
+namespace blocq::inline v0::inline BLOCQ_ISA {
+
+namespace detail {
+
+namespace one = simd::one;
+
+// A vector holds eight columns of `rows_of_vector` rows of weights, of which `tile_rows` times `tile_columns_of_x` rows
+// of X are summed up in registers. A panel is a slab of rows of weights that stays in the nearest cache while up to
+// `float_columns_of_x` rows of X pass over it, which with their sums stay in the next one for `float_rows` rows of
+// weights.
+inline constexpr std::size_t rows_of_vector = sizeof(one::floats) / (8 * sizeof(float));
+inline constexpr std::size_t tile_vectors = rows_of_vector == 1 ? 3 : 6, tile_rows = tile_vectors * rows_of_vector;
+inline constexpr std::size_t float_panel_rows = rows_of_vector == 1 ? 24 : 12,
+                             slab_columns = rows_of_vector == 1 ? 256 : 512;
+inline constexpr std::size_t tile_columns_of_x = 4, float_rows = 48, float_columns_of_x = 128;
+static_assert(float_panel_rows % tile_rows == 0 && float_rows % float_panel_rows == 0);
+
+// Columns of a slab: whole blocks, in vectors.
+template <class B>
+inline constexpr std::size_t float_columns = [] {
+  constexpr std::size_t unit = block_size<B> % 8 == 0 ? block_size<B> : 8 * block_size<B>;
+  return (slab_columns + unit - 1) / unit * unit;
+}();
+
+// Where eight columns of a row of a panel lie: `rows_of_vector` rows of them side by side.
+struct panel_row {
+  float* first;
+
+  panel_row(float* panel, std::size_t row, std::size_t slab) noexcept
+      : first(panel + row / rows_of_vector * (slab * rows_of_vector) + row % rows_of_vector * 8) {}
+  BLOCQ_INLINE float* at(std::size_t column) const noexcept { return first + column * rows_of_vector; }
+};
+
+// Columns [first, first + columns) of a row, which begin a block and end a block or the row, then zeros to a whole
+// vector.
+template <class B>
+void fill_panel_row(const B* row, std::size_t first, std::size_t columns, panel_row to) noexcept {
+  constexpr bool chunks = float_chunks<B>;
+  std::size_t done = 0;
+  if constexpr (chunks)
+    for (; done + 32 <= columns; done += 32) {
+      quad::floats v[2];
+      chunk_floats(row, (first + done) / 32, v);
+      for (std::size_t h = 0; h < 2; ++h) quad::store_halves(to.at(done + 16 * h), to.at(done + 16 * h + 8), v[h]);
+    }
+  if (done == columns) return;
+  float rest[chunks ? 32 : float_columns<B>];
+  for (std::size_t i = done; i < columns; i += block_size<B>)
+    if constexpr (block_format<B>)
+      decode(row[(first + i) / block_size<B>], rest + (i - done));
+    else
+      rest[i - done] = row[first + i];
+  for (std::size_t i = columns; i % 8 != 0; ++i) rest[i - done] = 0.0f;
+  for (std::size_t i = done; i < columns; i += 8) vec::store_floats(to.at(i), vec::load_floats(rest + (i - done)));
+}
+
+// Eight columns of a tile's rows: of a panel,
+struct panel_tile {
+  const float* first;
+  std::size_t slab;
+
+  BLOCQ_INLINE one::floats load(std::size_t vector, std::size_t k) const noexcept {
+    return one::load_floats(first + (vector * slab + k) * rows_of_vector);
+  }
+};
+BLOCQ_INLINE quad::floats load_eight_of_two(const float* a, const float* b) noexcept {
+  return quad::as_floats(quad::load_halves(a, b));
+}
+BLOCQ_INLINE quad::floats load_eight_of_two(const f16* a, const f16* b) noexcept { return quad::load_f16_halves(a, b); }
+BLOCQ_INLINE quad::floats load_eight_of_two(const bf16* a, const bf16* b) noexcept {
+  return quad::load_bf16_halves(a, b);
+}
+// or of rows as they lie in the file.
+template <class B>
+struct direct_tile {
+  const B* row[tile_rows];
+
+  BLOCQ_INLINE one::floats load(std::size_t vector, std::size_t k) const noexcept {
+    if constexpr (rows_of_vector == 1)
+      return load_eight(row[vector] + k);
+    else
+      return load_eight_of_two(row[2 * vector] + k, row[2 * vector + 1] + k);
+  }
+};
+
+// Adds the products of a tile's rows with T rows of X to sums[8 (tile_rows j + r)]: eight columns in eight lanes.
+template <std::size_t T, class Tile>
+BLOCQ_NOINLINE void multiply_tile(const Tile& w, const float* x, std::size_t x_stride, std::size_t columns,
+                                  float* sums) noexcept {
+  constexpr std::size_t R = tile_vectors, lanes = 8 * rows_of_vector;
+  const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA {
+    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA { repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { f(r, j); }); });
+  };
+  one::floats total[R][T];
+  each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { total[r][j] = one::load_floats(sums + lanes * (R * j + r)); });
+  for (std::size_t k = 0; k < columns; k += 8) {
+    // Written, or compilers would read them from memory again for each of the products.
+    one::floats a[R];
+    repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { a[r] = one::as_written(w.load(r, k)); });
+    repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA {
+      const one::floats b = one::as_written(wide::fill_eight_floats(x + j * x_stride + k));
+      repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { total[r][j] = one::fma(a[r], b, total[r][j]); });
+    });
+  }
+  each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { one::store_floats(sums + lanes * (R * j + r), total[r][j]); });
+}
+
+}  // namespace detail
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA
+
+#endif
