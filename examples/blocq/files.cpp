@@ -17,10 +17,14 @@ std::vector<std::string> committed;
 // Whether two paths lead to one file, there or still to be made, in which the one would be lost for the other: any
 // number of outputs go to a terminal or to /dev/null.
 bool collide(const fs::path& a, const fs::path& b) {
+  std::error_code ignored;
+#ifdef _WIN32
+  if (fs::exists(a, ignored) && fs::exists(b, ignored)) return fs::equivalent(a, b, ignored);
+#else
   struct stat x = {}, y = {};  // std::filesystem::equivalent does not look at pipes
   if (::stat(a.c_str(), &x) == 0 && ::stat(b.c_str(), &y) == 0)
     return x.st_dev == y.st_dev && x.st_ino == y.st_ino && !S_ISCHR(x.st_mode);
-  std::error_code ignored;
+#endif
   const auto name = [&](const fs::path& p) { return fs::weakly_canonical(fs::absolute(p, ignored), ignored); };
   return name(a) == name(b) && !fs::exists(a, ignored);
 }

@@ -7,6 +7,9 @@
 #include <csignal>
 #include <cstdio>
 #include <iostream>
+#ifdef _WIN32
+#include <io.h>
+#endif
 
 namespace {
 
@@ -147,6 +150,9 @@ void progress::advance(std::uint64_t done) {
 }
 
 void stop_on_interrupt() {
+#ifdef _WIN32
+  for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int seen) { signal_seen = seen; });
+#else
   struct sigaction act = {};
   act.sa_handler = [](int signal) { signal_seen = signal; };
   act.sa_flags = static_cast<int>(SA_RESETHAND);
@@ -155,6 +161,7 @@ void stop_on_interrupt() {
     sigaction(signal, nullptr, &before);
     if (before.sa_handler != SIG_IGN) sigaction(signal, &act, nullptr);  // started with nohup or in the background
   }
+#endif
 }
 
 void check_interrupt() {
@@ -162,9 +169,13 @@ void check_interrupt() {
 }
 
 void keep_standard_streams() {
+#ifdef _WIN32
+  _setmode(STDOUT_FILENO, _O_BINARY);  // bytes are written to it
+#else
   while (true) {
     const int fd = open("/dev/null", O_RDONLY);
     if (fd > STDERR_FILENO) close(fd);
     if (fd < 0 || fd > STDERR_FILENO) return;
   }
+#endif
 }
