@@ -1,13 +1,18 @@
 // blocq convert: a published checkpoint as a GGUF file, without a loss wherever a type of GGUF holds its codes.
 #include "command.hpp"
 #include "convert.hpp"
+#include "suggest.hpp"
 #include "terminal.hpp"
+
+#include <blocq/calib/mix.hpp>
 
 #include <algorithm>
 #include <iostream>
 #include <map>
 
 namespace {
+
+namespace calib = blocq::calib;
 
 // The type that most elements of the matrices get.
 const format_entry& main_format(const model& source, const conversion_job& job) {
@@ -21,20 +26,56 @@ const format_entry& main_format(const model& source, const conversion_job& job) 
   return largest == sizes.end() ? *find_format("f32") : *largest->first;
 }
 
+// The type of each tensor that no type holds exactly: one for all, or what a mix says of them.
+class rest_types {
+ public:
+  rest_types(const convert_options& o, const model& source) : type_(o.mix.empty() ? &output_type(o.type) : nullptr) {
+    if (type_ != nullptr) return;
+    const calib::mix_info* const mix = calib::find_mix(o.mix);
+    if (mix == nullptr)
+      throw failure("there is no mix '" + printable(o.mix) + "'" + suggestion(o.mix, mix_names()) +
+                    "; 'blocq explain MIX' shows one");
+    const std::vector<blocq::gguf::tensor_info> tensors(source.tensors().begin(), source.tensors().end());
+    const calib::mix_model shape = calib::describe_model(source.reader(), tensors, false);
+    described_ = calib::describe_tensors(mix->id, shape, tensors);
+    for (const calib::mix_tensor& t : described_) mixed_.push_back(find_format(calib::type_for(mix->id, t, shape)));
+    mix_ = mix->id;
+  }
+
+  // Throws failure for one that needs importance weights, which a checkpoint has none of.
+  const format_entry& of(const model& source, std::size_t i) const {
+    const model::tensor& t = source.tensors()[i];
+    if (type_ != nullptr || !is_weight_matrix(source, t)) {
+      const format_entry& wanted = type_ != nullptr ? *type_ : *find_format("bf16");
+      return t.row_elements() % wanted.block_size == 0 ? wanted : *find_format("f16");
+    }
+    if (calib::wants_importance(*mixed_[i]->gguf_id, described_[i].role, mix_))
+      throw failure("tensor '" + printable(t.name) + "': " + std::string(mixed_[i]->name) +
+                    " needs importance weights; convert it to another type, and 'blocq quantize --imatrix' has them");
+    return *mixed_[i];
+  }
+
+ private:
+  const format_entry* type_;  // null: a mix
+  calib::mix mix_ = calib::mix::f32;
+  std::vector<calib::mix_tensor> described_;
+  std::vector<const format_entry*> mixed_;
+};
+
 }  // namespace
 
 int convert_checkpoint(const convert_options& o) {
   if (!is_checkpoint(o.in))
     throw failure(printable(o.in) + ": is not a folder with safetensors files, nor one of them");
-  const format_entry& rest = output_type(o.type);
-  const model source(o.in, {.checkpoint = checkpoints::whole, .pre = o.pre});
+  const model source(o.in, {.checkpoint = checkpoints::whole, .pre = o.pre, .architecture_map = o.architecture_map});
+  const rest_types rest(o, source);
   std::vector<error_sums> errors(source.tensors().size());
   conversion_job job{"converting", o.threads};
   job.best = o.best;
   for (const model::tensor& t : source.tensors()) {
     conversion c{&t};
     if (t.published != nullptr && t.published->is_matrix() && !t.published->is_exact()) {
-      c.target = t.row_elements() % rest.block_size == 0 ? &rest : find_format("f16");
+      c.target = &rest.of(source, job.tensors.size());
       c.error = &errors[job.tensors.size()];
     }
     job.tensors.push_back(c);

@@ -330,7 +330,7 @@ class exporter {
   };
   // The published names. Throws failure if config.json is not that of this model.
   std::map<std::string, gguf_place> check_config() const {
-    const architecture a(config_);
+    const known_architecture a(config_);
     std::map<std::string, std::vector<std::uint64_t>> shapes;
     for (const model::tensor& t : source_.tensors()) shapes[std::string(t.name)].assign(t.dims, t.dims + t.n_dims);
     a.check(shapes);

@@ -1,7 +1,8 @@
 . "${0%/*}/lib.sh"
 
 # Every architecture, and every layout, means what the helper says that it means.
-for model in llama:bf16 mistral:mxfp4 qwen2:int4 qwen3:awq llama:nvfp4 mistral:awq qwen2:mxfp4 qwen3:fp8; do
+for model in llama:bf16 mistral:mxfp4 qwen2:int4 qwen3:awq llama:nvfp4 mistral:awq qwen2:mxfp4 qwen3:fp8 \
+  qwen3_moe:stacked qwen3_moe:nvfp4 qwen3_moe:awq gpt_oss:bf16 gpt_oss:mxfp4; do
   name=${model/:/_}
   "$CHECKPOINT" "${model%:*}" "${model#*:}" "$name" || fail "no checkpoint $name"
   expect 0 convert "$name" "$name.out.gguf" --type f32
@@ -27,6 +28,12 @@ is_type llama_nvfp4.out.gguf blk.0.attn_q.scale f32
 is_type qwen3_fp8.out.gguf blk.0.attn_q.weight f32
 cp llama_nvfp4.txt out
 hushes "left out"
+is_type qwen3_moe_nvfp4.out.gguf blk.0.ffn_up_exps.weight nvfp4
+is_type qwen3_moe_nvfp4.out.gguf blk.0.ffn_gate_inp.weight f32
+is_type qwen3_moe_awq.out.gguf blk.1.ffn_down_exps.weight q5_0
+is_type gpt_oss_mxfp4.out.gguf blk.1.ffn_gate_exps.weight mxfp4
+is_type gpt_oss_mxfp4.out.gguf blk.1.ffn_gate_exps.bias f32
+is_type gpt_oss_bf16.out.gguf blk.0.ffn_down_exps.weight bf16
 
 # What nothing holds exactly is rounded to the type that is asked for, and the error said.
 expect 0 convert qwen3_fp8 rounded.gguf
@@ -38,14 +45,36 @@ expect 0 convert qwen3_fp8 rounded.gguf --type q8_0 --threads 3
 same one.gguf rounded.gguf
 is_type rounded.gguf blk.0.attn_q.weight q8_0
 
+# Or by its role to what a mix has for it; one that is exact stays so.
+expect 0 convert qwen3_fp8 rounded.gguf --mix q4_k_m
+is_type rounded.gguf blk.0.attn_q.weight q5_0  # q4_k in rows of 64
+is_type rounded.gguf blk.0.attn_v.weight q8_0  # q6_k
+is_type rounded.gguf token_embd.weight bf16
+expect 0 convert qwen3_fp8 same.gguf --type f32
+expect 0 quantize same.gguf mixed.gguf --mix q4_k_m --exclude token_embd
+expect 0 diff mixed.gguf rounded.gguf --json
+json /total/max_error 0.0
+expect 2 convert qwen3_fp8 refused.gguf --mix q4_k_n
+complains "did you mean 'q4_k_m'?"
+expect 2 convert qwen3_fp8 refused.gguf --mix q4_k_m --type q8_0
+
 # Metadata and tokenizer.
-expect 0 inspect llama_bf16.out.gguf --json --full
-json /metadata/0/value llama
-for pair in 'llama.block_count 2' 'llama.attention.head_count_kv 2' 'llama.rope.dimension_count 16' \
-  'tokenizer.ggml.pre llama-bpe' 'tokenizer.ggml.bos_token_id 0' 'tokenizer.ggml.add_bos_token true' 'general.file_type 32'; do
-  grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": ${pair#* }" ||
-    grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": \"${pair#* }\"" || fail "metadata: $pair"
-done
+has() {  # FILE 'KEY VALUE'...
+  expect 0 inspect "$1" --json --full
+  shift
+  for pair; do
+    grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": ${pair#* }" ||
+      grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": \"${pair#* }\"" || fail "metadata: $pair"
+  done
+}
+has llama_bf16.out.gguf 'general.architecture llama' 'llama.block_count 2' 'llama.attention.head_count_kv 2' \
+  'llama.rope.dimension_count 16' 'tokenizer.ggml.pre llama-bpe' 'tokenizer.ggml.bos_token_id 0' \
+  'tokenizer.ggml.add_bos_token true' 'general.file_type 32'
+has qwen3_moe_awq.out.gguf 'qwen3moe.expert_count 4' 'qwen3moe.expert_used_count 2' 'tokenizer.ggml.pre qwen2' \
+  'qwen3moe.expert_feed_forward_length 64'
+has gpt_oss_mxfp4.out.gguf 'general.architecture gpt-oss' 'gpt-oss.attention.sliding_window 4' \
+  'gpt-oss.rope.scaling.type yarn' 'gpt-oss.rope.scaling.yarn_beta_fast 32.0' 'gpt-oss.expert_used_count 2' \
+  'tokenizer.ggml.pre gpt-4o' 'general.file_type 38'
 
 # inspect names layouts, of folders, indices and files.
 expect 0 inspect qwen2_int4
@@ -66,8 +95,31 @@ refused() {  # SENTENCE ARGUMENT...
 rm -r qwen2_mxfp4/model-00002-of-00002.safetensors
 refused "model-00002-of-00002.safetensors" qwen2_mxfp4
 refused "there is no format 'q9'" qwen3_fp8 --type q9
-sed -i 's/LlamaForCausalLM/GrokForCausalLM/' llama_bf16/config.json
-refused "'GrokForCausalLM' is not known" llama_bf16
+for change in 'norm_topk_prob": true/norm_topk_prob": false/' 'mlp_only_layers": \[\]/mlp_only_layers": [1]/' \
+  'num_experts_per_tok": 2/num_experts_per_tok": 5/'; do
+  cp -r qwen3_moe_stacked changed
+  sed -i "s/\"$change" changed/config.json
+  refused "config.json: " changed
+  rm -r changed
+done
+for change in 'swiglu_limit": 7.0/swiglu_limit": 6.0/' 'sliding_window": 4/sliding_window": 0/' \
+  '"full_attention"/"sliding_attention"/' '"rope_type": "yarn"/"rope_type": "yarn", "attention_factor": 2/'; do
+  cp -r gpt_oss_mxfp4 changed
+  sed -i "s/$change" changed/config.json
+  refused "config.json: " changed
+  rm -r changed
+done
+sed -i 's/"truncate": true/"truncate": false/' gpt_oss_bf16/config.json
+expect 0 convert gpt_oss_bf16 noted.gguf
+says "which llama.cpp rounds"
+# Experts that are not all there, or not all alike.
+cp -r qwen3_moe_awq changed
+sed -i 's/experts.3.up_proj.qweight/experts.9.up_proj.qweight/; s/experts.3.up_proj.qzeros/experts.9.up_proj.qzeros/
+        s/experts.3.up_proj.scales/experts.9.up_proj.scales/' changed/*
+refused "mlp.experts.9.up_proj.weight' is not known" changed
+sed -i 's/experts.9.up_proj/experts.2.up_projj/g' changed/*
+refused ".safetensors" changed
+rm -r changed
 sed -i 's/{1,3}/{1,4}/' llama_nvfp4/tokenizer.json
 refused "--pre NAME" llama_nvfp4
 expect 0 convert llama_nvfp4 named.gguf --pre llama-bpe
