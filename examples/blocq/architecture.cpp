@@ -161,7 +161,9 @@ void known_architecture::read_rope(const json& config) {
     if (type == "linear") return;
     if (has("beta_fast")) scaling_.beta_fast = number(rope, "beta_fast");
     if (has("beta_slow")) scaling_.beta_slow = number(rope, "beta_slow");
-    if (has("truncate") && rope["truncate"] == json(false)) note_truncation();
+    if (!has("truncate")) return;
+    scaling_.truncates = rope["truncate"] != json(false);
+    if (!*scaling_.truncates) note_truncation();
   } else if (type == "llama3") {
     // A factor for each pair: 1 for short waves, `factor` for long ones, between them a mean.
     const float factor = number(rope, "factor"), low = number(rope, "low_freq_factor"),
@@ -378,5 +380,6 @@ void known_architecture::add_metadata(blocq::gguf::writer& out) const {
     if (scaling_.original_context != 0) add("rope.scaling.original_context_length", scaling_.original_context);
     if (scaling_.beta_fast) add("rope.scaling.yarn_beta_fast", *scaling_.beta_fast);
     if (scaling_.beta_slow) add("rope.scaling.yarn_beta_slow", *scaling_.beta_slow);
+    if (scaling_.truncates) add("rope.scaling.yarn_truncate", *scaling_.truncates);
   }
 }

@@ -109,6 +109,7 @@ class known_architecture final : public architecture {
     float factor = 0;
     std::uint32_t original_context = 0;
     std::optional<float> beta_fast = {}, beta_slow = {};
+    std::optional<bool> truncates = {};
   } scaling_;
 };
 

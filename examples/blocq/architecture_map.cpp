@@ -97,8 +97,9 @@ mapped_architecture::mapped_architecture(const json& config, const std::string& 
   if (name_.empty()) refuse("architecture", "it is no name");
   for (const char* key : {"tensors", "metadata"})
     if (root.contains(key) && !root[key].is_object()) refuse(key, "it is not an object");
-  for (const auto& [pattern, value] : root.value("tensors", json::object()).items()) read_rule(config, pattern, value);
-  for (const auto& [key, value] : root.value("metadata", json::object()).items()) {
+  const json tensors = root.value("tensors", json::object()), metadata = root.value("metadata", json::object());
+  for (const auto& [pattern, value] : tensors.items()) read_rule(config, pattern, value);
+  for (const auto& [key, value] : metadata.items()) {
     setting s{key, "", value};
     if (value.is_object()) {
       if (value.size() != 1) refuse(key, "an object has one type and its value");

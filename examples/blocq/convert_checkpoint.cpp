@@ -14,19 +14,7 @@ namespace {
 
 namespace calib = blocq::calib;
 
-// The type that most elements of the matrices get.
-const format_entry& main_format(const model& source, const conversion_job& job) {
-  std::map<const format_entry*, std::uint64_t> sizes;
-  for (std::size_t i = 0; i < job.tensors.size(); ++i) {
-    const model::tensor& t = source.tensors()[i];
-    if (t.n_dims > 1) sizes[job.tensors[i].target != nullptr ? job.tensors[i].target : format_of(t)] += t.elements();
-  }
-  const auto largest =
-      std::max_element(sizes.begin(), sizes.end(), [](auto& a, auto& b) { return a.second < b.second; });
-  return largest == sizes.end() ? *find_format("f32") : *largest->first;
-}
-
-// The type of each tensor that no type holds exactly: one for all, or what a mix says of them.
+// The types of the tensors that no type holds exactly: one for all, or what a mix says of them.
 class rest_types {
  public:
   rest_types(const convert_options& o, const model& source) : type_(o.mix.empty() ? &output_type(o.type) : nullptr) {
@@ -55,6 +43,24 @@ class rest_types {
     return *mixed_[i];
   }
 
+  // general.file_type: what most elements of the matrices get.
+  std::uint32_t file_type(const model& source, const conversion_job& job) const {
+    std::map<const format_entry*, std::uint64_t> sizes;
+    std::uint64_t mixed = 0, all = 0;
+    for (std::size_t i = 0; i < job.tensors.size(); ++i) {
+      const model::tensor& t = source.tensors()[i];
+      if (t.n_dims < 2) continue;
+      const format_entry* const target = job.tensors[i].target;
+      sizes[target != nullptr ? target : format_of(t)] += t.elements();
+      all += t.elements();
+      if (target != nullptr && type_ == nullptr) mixed += t.elements();
+    }
+    if (2 * mixed > all) return calib::info_of(mix_).file_type;
+    const auto largest =
+        std::max_element(sizes.begin(), sizes.end(), [](auto& a, auto& b) { return a.second < b.second; });
+    return file_type_of(largest == sizes.end() ? *find_format("f32") : *largest->first);
+  }
+
  private:
   const format_entry* type_;  // null: a mix
   calib::mix mix_ = calib::mix::f32;
@@ -80,7 +86,7 @@ int convert_checkpoint(const convert_options& o) {
     }
     job.tensors.push_back(c);
   }
-  job.set("general.file_type", file_type_of(main_format(source, job)));
+  job.set("general.file_type", rest.file_type(source, job));
   const conversion_result result = convert(source, job, {o.out});
 
   table list({"tensor", "layout", "type", ">relative RMSE"});

@@ -43,6 +43,7 @@ std::vector<exact_type> exact_types(const weight& w) {
     case layout::plain: return {};
     case layout::mxfp4: return types<blocq::mxfp4>();
     case layout::nvfp4: return types<blocq::nvfp4>();
+    case layout::mxfp6:
     case layout::mxfp8:
     case layout::fp8:
     case layout::nvfp4_e5m3: return types<blocq::bf16, blocq::f16>();
@@ -64,6 +65,13 @@ std::uint64_t published_row(std::size_t heads, std::uint64_t rows, std::uint64_t
   if (heads == 0) return r;
   const std::uint64_t height = rows / heads, in_head = r % height;
   return r - in_head + in_head % 2 * (height / 2) + in_head / 2;
+}
+
+// The file of the tensor that a message begins with; `otherwise` if it begins with none.
+std::string file_of_message(const checkpoint_files& files, std::string_view message, const std::string& otherwise) {
+  for (const auto& t : files.tensors().tensors())
+    if (message.starts_with("tensor '" + std::string(t.name) + "'")) return printable(files.file_of(t).string());
+  return printable(otherwise);
 }
 
 // The dimensions of a weight as GGUF has them.
@@ -287,7 +295,7 @@ published_model::published_model(const std::string& path, bool whole, const std:
   const nlohmann::json config = files_.read_json("config.json").value_or(nlohmann::json());
   choose_architecture(config, path, map);
   const auto& weights = files_.weights();
-  if (!weights) throw failure(printable(path) + ": " + weights.message());
+  if (!weights) throw failure(file_of_message(files_, weights.message(), path) + ": " + weights.message());
   for (const weight& w : weights->list()) add(w);
   finish_stacks();
   progress bar("looking", tensors_.size());

@@ -1,5 +1,14 @@
 . "${0%/*}/lib.sh"
 
+has() {  # FILE 'KEY VALUE'...
+  expect 0 inspect "$1" --json --full
+  shift
+  for pair; do
+    grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": ${pair#* }" ||
+      grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": \"${pair#* }\"" || fail "metadata: $pair"
+  done
+}
+
 # Every architecture, and every layout, means what the helper says that it means.
 for model in llama:bf16 mistral:mxfp4 qwen2:int4 qwen3:awq llama:nvfp4 mistral:awq qwen2:mxfp4 qwen3:fp8 \
   qwen3_moe:stacked qwen3_moe:nvfp4 qwen3_moe:awq gpt_oss:bf16 gpt_oss:mxfp4; do
@@ -48,25 +57,18 @@ is_type rounded.gguf blk.0.attn_q.weight q8_0
 # Or by its role to what a mix has for it; one that is exact stays so.
 expect 0 convert qwen3_fp8 rounded.gguf --mix q4_k_m
 is_type rounded.gguf blk.0.attn_q.weight q5_0  # q4_k in rows of 64
-is_type rounded.gguf blk.0.attn_v.weight q8_0  # q6_k
+is_type rounded.gguf blk.1.attn_v.weight q8_0  # q6_k
 is_type rounded.gguf token_embd.weight bf16
 expect 0 convert qwen3_fp8 same.gguf --type f32
 expect 0 quantize same.gguf mixed.gguf --mix q4_k_m --exclude token_embd
 expect 0 diff mixed.gguf rounded.gguf --json
 json /total/max_error 0.0
-expect 2 convert qwen3_fp8 refused.gguf --mix q4_k_n
+has rounded.gguf 'general.file_type 15'
+expect 2 convert qwen3_fp8 refused.gguf --mix q4_k_mm
 complains "did you mean 'q4_k_m'?"
 expect 2 convert qwen3_fp8 refused.gguf --mix q4_k_m --type q8_0
 
 # Metadata and tokenizer.
-has() {  # FILE 'KEY VALUE'...
-  expect 0 inspect "$1" --json --full
-  shift
-  for pair; do
-    grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": ${pair#* }" ||
-      grep -A3 "\"key\": \"${pair% *}\"" out | grep -qF "\"value\": \"${pair#* }\"" || fail "metadata: $pair"
-  done
-}
 has llama_bf16.out.gguf 'general.architecture llama' 'llama.block_count 2' 'llama.attention.head_count_kv 2' \
   'llama.rope.dimension_count 16' 'tokenizer.ggml.pre llama-bpe' 'tokenizer.ggml.bos_token_id 0' \
   'tokenizer.ggml.add_bos_token true' 'general.file_type 32'
@@ -75,6 +77,103 @@ has qwen3_moe_awq.out.gguf 'qwen3moe.expert_count 4' 'qwen3moe.expert_used_count
 has gpt_oss_mxfp4.out.gguf 'general.architecture gpt-oss' 'gpt-oss.attention.sliding_window 4' \
   'gpt-oss.rope.scaling.type yarn' 'gpt-oss.rope.scaling.yarn_beta_fast 32.0' 'gpt-oss.expert_used_count 2' \
   'tokenizer.ggml.pre gpt-4o' 'general.file_type 38'
+
+# Architectures that a file describes: of what is known, it gives the same.
+cat >map.json <<'END'
+{
+  "architecture": "llama",
+  "tensors": {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+    "model.layers.{n}.self_attn.q_proj.weight": {"name": "blk.{n}.attn_q.weight", "heads": "$num_attention_heads"},
+    "model.layers.{n}.self_attn.k_proj.weight": {"name": "blk.{n}.attn_k.weight", "heads": "$num_key_value_heads"},
+    "model.layers.{n}.self_attn.v_proj.weight": "blk.{n}.attn_v.weight",
+    "model.layers.{n}.self_attn.o_proj.weight": "blk.{n}.attn_output.weight",
+    "model.layers.{n}.mlp.gate_proj.weight": "blk.{n}.ffn_gate.weight",
+    "model.layers.{n}.mlp.up_proj.weight": "blk.{n}.ffn_up.weight",
+    "model.layers.{n}.mlp.down_proj.weight": "blk.{n}.ffn_down.weight",
+    "model.layers.{n}.input_layernorm.weight": "blk.{n}.attn_norm.weight",
+    "model.layers.{n}.post_attention_layernorm.weight": "blk.{n}.ffn_norm.weight"
+  },
+  "metadata": {
+    "llama.block_count": "$num_hidden_layers",
+    "llama.context_length": "$max_position_embeddings",
+    "llama.embedding_length": "$hidden_size",
+    "llama.feed_forward_length": "$intermediate_size",
+    "llama.attention.head_count": "$num_attention_heads",
+    "llama.attention.head_count_kv": "$num_key_value_heads",
+    "llama.attention.layer_norm_rms_epsilon": {"f32": "$rms_norm_eps"},
+    "llama.rope.freq_base": {"f32": "$rope_theta"},
+    "llama.rope.dimension_count": 16,
+    "general.description": "tiny"
+  }
+}
+END
+sed -i 's/MistralForCausalLM/OtherForCausalLM/' mistral_mxfp4/config.json
+expect 0 convert mistral_mxfp4 mapped.gguf --arch-map map.json
+says "names and settings are those of map.json"
+hushes "keep the names"
+expect 0 diff mistral_mxfp4.out.gguf mapped.gguf --json
+json /differences '[]'
+json /total/max_error 0.0
+has mapped.gguf 'general.architecture llama' 'llama.block_count 2' 'llama.rope.freq_base 10000.0' \
+  'general.description tiny'
+# Experts: rows that take turns, and matrices with a number each.
+cat >experts.json <<'END'
+{
+  "architecture": "moe",
+  "tensors": {
+    "model.layers.{n}.mlp.experts.gate_up_proj.weight": [{"name": "blk.{n}.ffn_gate_exps.weight", "rows": "even"},
+                                                         {"name": "blk.{n}.ffn_up_exps.weight", "rows": "odd"}],
+    "model.layers.{n}.mlp.experts.gate_up_proj_bias": [{"name": "blk.{n}.ffn_gate_exps.bias", "rows": "even"},
+                                                       {"name": "blk.{n}.ffn_up_exps.bias", "rows": "odd"}],
+    "model.layers.{n}.mlp.experts.{expert}.up_proj.weight": "blk.{n}.ffn_up_exps.weight",
+    "model.layers.{n}.mlp.experts.{expert}.gate_proj.weight": "blk.{n}.ffn_gate_exps.weight",
+    "model.layers.{n}.mlp.experts.down_proj.weight": null
+  }
+}
+END
+for name in gpt_oss_mxfp4 qwen3_moe_awq; do
+  expect 0 convert $name mapped.gguf --arch-map experts.json
+  says "keep the names of the checkpoint, 'model.embed_tokens.weight' first"
+  expect 1 diff $name.out.gguf mapped.gguf
+  for part in gate up; do
+    grep -qE "^blk.1.ffn_${part}_exps.weight .* exact " out || fail "$name: other experts"
+  done
+done
+# Without a file, names are kept; a vocabulary is of use but not needed.
+expect 0 convert mistral_mxfp4 kept.gguf
+says "the architecture 'OtherForCausalLM' is not known: names are kept"
+is_type kept.gguf model.layers.0.self_attn.q_proj.weight mxfp4
+has kept.gguf 'general.architecture mistral' 'tokenizer.ggml.model llama'
+mv mistral_mxfp4/tokenizer.json .
+expect 0 convert mistral_mxfp4 kept.gguf
+says "there is no tokenizer.json"
+mv tokenizer.json mistral_mxfp4
+# What is wrong with a map is said with its entry.
+wrong() {  # SENTENCE JSON
+  printf '%s' "$2" >wrong.json
+  expect 2 convert mistral_mxfp4 refused.gguf --arch-map wrong.json
+  complains "wrong.json: $1"
+  [ ! -e refused.gguf ] || fail "something appeared"
+}
+wrong "'architecture'" '{"tensors": {}}'
+wrong "'tensor'" '{"architecture": "a", "tensor": {}}'
+wrong "'a.{b': its braces" '{"architecture": "a", "tensors": {"a.{b": "c"}}'
+wrong "'a.{b}': it has no {c}" '{"architecture": "a", "tensors": {"a.{b}": "c.{c}"}}'
+wrong "'a.{b}.{c}': only one" '{"architecture": "a", "tensors": {"a.{b}.{c}": "c"}}'
+wrong "'a': 'rows' are" '{"architecture": "a", "tensors": {"a": {"name": "b", "rows": "some"}}}'
+wrong "'a': 'hole' is not known" '{"architecture": "a", "tensors": {"a": {"name": "b", "hole": 1}}}'
+wrong "'a.b': config.json has no 'c'" '{"architecture": "a", "metadata": {"a.b": "$c"}}'
+wrong "'a.b': its value is no u32" '{"architecture": "a", "metadata": {"a.b": {"u32": -1}}}'
+wrong "'a.b': types are" '{"architecture": "a", "metadata": {"a.b": {"u16": 1}}}'
+expect 2 convert mistral_mxfp4 refused.gguf --arch-map absent.json
+complains "absent.json"
+printf '{"architecture": "a", "tensors": {"lm_head.weight": "model.norm.weight"}}' >wrong.json
+expect 2 convert mistral_mxfp4 refused.gguf --arch-map wrong.json
+complains "two tensors for model.norm.weight"
+sed -i 's/OtherForCausalLM/MistralForCausalLM/' mistral_mxfp4/config.json
 
 # inspect names layouts, of folders, indices and files.
 expect 0 inspect qwen2_int4
@@ -130,6 +229,12 @@ refused "holds no safetensors file" nothing
 expect 2 inspect nothing
 "$CHECKPOINT" llama nan nan || fail "no checkpoint"
 refused "tensor 'model.layers.0.self_attn.q_proj.weight_packed': a scale or a weight that is not a number (row 2, column 32)" nan
+"$CHECKPOINT" gpt_oss nan nan_experts || fail "no checkpoint"
+refused "_proj_blocks': a scale or a weight that is not a number (row " nan_experts
+complains "-of-00002.safetensors: tensor"
+sed -i 's/1.mlp.experts.down_proj_scales/1.mlp.experts.down_proj_scalez/' nan_experts/*
+refused "tensor 'model.layers.1.mlp.experts.down_proj_blocks': the weight that it belongs to is not whole" nan_experts
+complains "-of-00002.safetensors: tensor"
 # Scales under another name, and an index that names a file that is not there.
 "$CHECKPOINT" qwen2 mxfp4 bad || fail "no checkpoint"
 sed -i 's/model.layers.0.self_attn.q_proj.weight_scale/model.layers.0.self_attn.q_proj.weight_scalf/' bad/*.safetensors
