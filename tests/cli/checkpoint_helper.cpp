@@ -254,32 +254,41 @@ struct model {
     return t;
   }
 
-  // All experts in one tensor: gates and ups in halves (qwen3_moe) or in turn (gpt_oss), which is transposed in bf16.
+  // All experts in one tensor: gates and ups in halves (qwen3_moe) or in turn (gpt_oss). Those of gpt_oss are
+  // transposed but in MXFP4; of NVFP4 (ModelOpt's) the scales of whole matrices are multiplied into what is expected.
   void expert_stack(const std::string& module, const std::string& gguf_name, std::uint64_t rows,
                     std::uint64_t columns) {
     const std::size_t count = gguf.size(), published_count = tensors.size();
-    const bool blocks = layout == "mxfp4";
     for (std::uint64_t e = 0; e < experts; ++e) matrix(module, gguf_name, rows, columns);
     stack(count, experts);
+    std::vector<std::string> kinds = {""};  // of the tensors of a matrix, in their order
+    if (layout == "mxfp4") kinds = {"_blocks", "_scales"};
+    if (layout == "nvfp4") {
+      kinds = {"", "_weight_scale", "_weight_scale_2", "_input_scale"};
+      const auto first = gguf.begin() + static_cast<std::ptrdiff_t>(count);
+      gguf.erase(first, first + 2);
+      for (float& x : gguf[count].values) x *= 0.01f;
+    }
     // One tensor of each kind, the experts one after the other.
-    std::vector<published> all;
+    std::vector<published> all(kinds.size());
     for (std::size_t i = published_count; i < tensors.size(); ++i) {
-      const std::size_t kind = (i - published_count) % (blocks ? 2 : 1);
-      if (kind == all.size()) {
-        all.push_back(tensors[i]);
-        all.back().name = !blocks ? module : module + (kind == 0 ? "_blocks" : "_scales");
-        auto& shape = all.back().shape;
-        if (blocks && kind == 0) shape = {rows, columns / 32, 16};
-        if (!blocks && architecture == "gpt_oss") shape = {columns, rows};
-        shape.insert(shape.begin(), experts);
-        all.back().data.clear();
+      const published& t = tensors[i];
+      const std::size_t kind = (i - published_count) % kinds.size();
+      published& to = all[kind];
+      const bool transposes = architecture == "gpt_oss" && layout != "mxfp4" && t.shape.size() == 2;
+      to.name = module + kinds[kind];
+      to.type = t.type;
+      to.shape = t.shape;
+      if (kinds[kind] == "_blocks") to.shape = {rows, columns / 32, 16};
+      if (transposes) std::reverse(to.shape.begin(), to.shape.end());
+      to.shape.insert(to.shape.begin(), experts);
+      if (!transposes) {
+        to.data += t.data;
+        continue;
       }
-      const std::string& data = tensors[i].data;
-      if (!blocks && architecture == "gpt_oss")
-        for (std::uint64_t k = 0; k < columns; ++k)
-          for (std::uint64_t r = 0; r < rows; ++r) all.back().data += data.substr(2 * (r * columns + k), 2);
-      else
-        all[kind].data += data;
+      const std::uint64_t across = t.shape[1], size = t.data.size() / (rows * across);
+      for (std::uint64_t k = 0; k < across; ++k)
+        for (std::uint64_t r = 0; r < rows; ++r) to.data += t.data.substr((r * across + k) * size, size);
     }
     tensors.resize(published_count);
     tensors.insert(tensors.end(), all.begin(), all.end());

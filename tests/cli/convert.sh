@@ -21,6 +21,18 @@ for model in llama:bf16 mistral:mxfp4 qwen2:int4 qwen3:awq llama:nvfp4 mistral:a
   json /total/max_error 0.0
 done
 
+# llama.cpp leaves out the scales of gpt-oss's experts: with them NVFP4 does not say what was meant.
+"$CHECKPOINT" gpt_oss nvfp4 gpt_oss_nvfp4 || fail "no checkpoint"
+expect 0 convert gpt_oss_nvfp4 gpt_oss_nvfp4.out.gguf --type f32
+is_type gpt_oss_nvfp4.out.gguf blk.0.ffn_down_exps.weight f32
+expect 0 diff gpt_oss_nvfp4.gguf gpt_oss_nvfp4.out.gguf --json
+json /differences '[]'
+"$HELPER" json /total/relative_rmse <out | awk '{ exit !($1 < 1e-7) }' || fail "scales are lost"
+expect 0 quantize gpt_oss_bf16 scaled.gguf --type nvfp4
+is_type scaled.gguf blk.0.ffn_up_exps.weight nvfp4
+is_type scaled.gguf blk.0.ffn_up_exps.scale ''
+is_type scaled.gguf blk.0.attn_q.scale f32
+
 # A line for each matrix.
 cp llama_bf16.txt out
 says "16 matrices exact, 0 rounded"
