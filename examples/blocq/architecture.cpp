@@ -191,7 +191,7 @@ void known_architecture::note_truncation() {
     if (pair <= 0 || pair == std::floor(pair)) continue;
     notes_.push_back(
         "rotary positions are stretched between fractions of pairs ('truncate' is false), which llama.cpp "
-        "rounds: its numbers differ a little from those of the published model");
+        "rounds: its numbers differ from those of the published model");
     return;
   }
 }

@@ -257,7 +257,9 @@ void published_tensor::choose_type(bool look, std::string_view architecture) {
   if (!look) return;
   for (const exact_type& type : exact_types(w)) {
     if (!holds(type.rows, *type.format)) continue;
-    if (type.rows == rows_as<blocq::nvfp4> && ignores_scale(name_, architecture) && !is_unscaled()) continue;
+    // A scale that has no place, or is left out there, is part of the numbers.
+    const bool needs_scale = type.rows == rows_as<blocq::nvfp4> && !is_unscaled();
+    if (needs_scale && (ignores_scale(name_, architecture) || !name_.ends_with(".weight"))) continue;
     format_ = type.format;
     exact_ = type.rows;
     return;
@@ -311,7 +313,7 @@ published_model::published_model(const std::string& path, bool whole, const std:
     add_numbers("rope_freqs.weight", architecture_->rope_factors());
   write_header(config, pre);
   if (whole) note_kept_names();
-  if (const std::size_t left_out = weights->left_out().size() - kept_scales_; whole && left_out != 0)
+  if (const std::size_t left_out = weights->left_out().size() - kept_scales_.size(); whole && left_out != 0)
     notes_.insert(notes_.begin(), std::to_string(left_out) + " scales of activations or caches are left out");
 }
 
@@ -421,7 +423,7 @@ void published_model::add_numbers(const std::string& name, std::span<const float
 
 // llama.cpp multiplies by these two where they are there; 1 goes without saying.
 void published_model::add_scales(const published_tensor& t) {
-  if (t.exact_ != rows_as<blocq::nvfp4>) return;
+  if (t.exact_ != rows_as<blocq::nvfp4> || !t.name().ends_with(".weight")) return;
   const auto add = [&](const char* what, const std::vector<float>& values) {
     for (std::size_t i = 0; i < values.size(); ++i)
       if (!blocq::is_finite(values[i]))
@@ -432,19 +434,21 @@ void published_model::add_scales(const published_tensor& t) {
     add_numbers(t.name().substr(0, stem) + what, values);
   };
   std::vector<float> scales, inputs;
+  std::set<const blocq::safetensors::tensor_info*> of_activations;
   for (const auto& p : t.parts_) {
     scales.push_back(tensor_scale(*p.source, p.matrix));
     for (const char* suffix : {".input_scale", ".input_global_scale"}) {
       const auto* input = files_.tensors().find(std::string(p.source->module) + suffix);
       if (input == nullptr || input->type != dtype::f32 || input->elements() != 1) continue;
       const float value = blocq::checkpoint::number_at(*input, 0);
+      of_activations.insert(input);
       inputs.push_back(suffix == std::string_view(".input_scale") ? value : 1.0f / value);
     }
   }
   add("scale", scales);
   if (inputs.size() != t.parts_.size()) return;
   add("input_scale", inputs);
-  kept_scales_ += inputs.size();
+  kept_scales_.merge(of_activations);
 }
 
 void published_model::write_header(const nlohmann::json& config, const std::string& pre) {

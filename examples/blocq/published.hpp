@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,8 +37,8 @@ class published_tensor {
   void read(std::size_t first, std::span<float> out) const;
   // Rows [first, last) in format().
   void read_rows(std::uint64_t first, std::uint64_t last, std::byte* out) const;
-  // Gives the memory behind rows [first, last), after which those before are not needed either, back to the system; it
-  // can be read again.
+  // Gives the memory of rows [first, last) back to the system, or that of whole matrices with their last row; it can be
+  // read again.
   void release(std::uint64_t first, std::uint64_t last) const;
 
  private:
@@ -114,7 +115,7 @@ class published_model {
   std::deque<published_tensor> tensors_;
   std::map<std::string, published_tensor*> by_name_;
   std::vector<number_tensor> numbers_;
-  std::size_t kept_scales_ = 0;  // of activations
+  std::set<const blocq::safetensors::tensor_info*> kept_scales_;  // of activations
   std::vector<std::string> notes_;
   std::vector<std::byte> header_;
 };
