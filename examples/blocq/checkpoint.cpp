@@ -162,9 +162,9 @@ std::string layout_text(const weight& w) {
     case layout::matmul_nbits:
     case layout::hqq:
       if (w.kind != layout::int8) text += ", " + std::to_string(w.bits) + " bits";
-      text += w.group < w.columns                     ? ", groups of " + std::to_string(w.group)
-              : w.scales.rows == w.rows && w.rows > 1 ? ", one group"
-                                                      : ", a group for a row";
+      text += w.group < w.columns || w.kind == layout::hqq ? ", groups of " + std::to_string(w.group)
+              : w.scales.rows == w.rows && w.rows > 1      ? ", one group"
+                                                           : ", a group for a row";
       if (w.zeros != nullptr) text += ", zeros";
       if (w.g_idx != nullptr) text += ", act-order";
       if (w.strided) text += ", strided";
