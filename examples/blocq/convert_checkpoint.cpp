@@ -17,17 +17,19 @@ namespace calib = blocq::calib;
 // The types of the tensors that no type holds exactly: one for all, or what a mix says of them.
 class rest_types {
  public:
-  rest_types(const convert_options& o, const model& source) : type_(o.mix.empty() ? &output_type(o.type) : nullptr) {
-    if (type_ != nullptr) return;
-    const calib::mix_info* const mix = calib::find_mix(o.mix);
-    if (mix == nullptr)
+  explicit rest_types(const convert_options& o)
+      : type_(o.mix.empty() ? &output_type(o.type) : nullptr), mix_(calib::find_mix(o.mix)) {
+    if (type_ == nullptr && mix_ == nullptr)
       throw failure("there is no mix '" + printable(o.mix) + "'" + suggestion(o.mix, mix_names()) +
                     "; 'blocq explain MIX' shows one");
+  }
+
+  void describe(const model& source) {
+    if (type_ != nullptr) return;
     const std::vector<blocq::gguf::tensor_info> tensors(source.tensors().begin(), source.tensors().end());
     const calib::mix_model shape = calib::describe_model(source.reader(), tensors, false);
-    described_ = calib::describe_tensors(mix->id, shape, tensors);
-    for (const calib::mix_tensor& t : described_) mixed_.push_back(find_format(calib::type_for(mix->id, t, shape)));
-    mix_ = mix->id;
+    described_ = calib::describe_tensors(mix_->id, shape, tensors);
+    for (const calib::mix_tensor& t : described_) mixed_.push_back(find_format(calib::type_for(mix_->id, t, shape)));
   }
 
   // Throws failure for one that needs importance weights, which a checkpoint has none of.
@@ -37,7 +39,7 @@ class rest_types {
       const format_entry& wanted = type_ != nullptr ? *type_ : *find_format("bf16");
       return t.row_elements() % wanted.block_size == 0 ? wanted : *find_format("f16");
     }
-    if (calib::wants_importance(*mixed_[i]->gguf_id, described_[i].role, mix_))
+    if (calib::wants_importance(*mixed_[i]->gguf_id, described_[i].role, mix_->id))
       throw failure("tensor '" + printable(t.name) + "': " + std::string(mixed_[i]->name) +
                     " needs importance weights; convert it to another type, and 'blocq quantize --imatrix' has them");
     return *mixed_[i];
@@ -55,7 +57,7 @@ class rest_types {
       all += t.elements();
       if (target != nullptr && type_ == nullptr) mixed += t.elements();
     }
-    if (2 * mixed > all) return calib::info_of(mix_).file_type;
+    if (2 * mixed > all) return mix_->file_type;
     const auto largest =
         std::max_element(sizes.begin(), sizes.end(), [](auto& a, auto& b) { return a.second < b.second; });
     return file_type_of(largest == sizes.end() ? *find_format("f32") : *largest->first);
@@ -63,7 +65,7 @@ class rest_types {
 
  private:
   const format_entry* type_;  // null: a mix
-  calib::mix mix_ = calib::mix::f32;
+  const calib::mix_info* mix_;
   std::vector<calib::mix_tensor> described_;
   std::vector<const format_entry*> mixed_;
 };
@@ -73,8 +75,9 @@ class rest_types {
 int convert_checkpoint(const convert_options& o) {
   if (!is_checkpoint(o.in))
     throw failure(printable(o.in) + ": is not a folder with safetensors files, nor one of them");
+  rest_types rest(o);
   const model source(o.in, {.checkpoint = checkpoints::whole, .pre = o.pre, .architecture_map = o.architecture_map});
-  const rest_types rest(o, source);
+  rest.describe(source);
   std::vector<error_sums> errors(source.tensors().size());
   conversion_job job{"converting", o.threads};
   job.best = o.best;

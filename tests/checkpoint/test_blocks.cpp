@@ -123,7 +123,7 @@ TEST_CASE("integers whose zeros are floats, and groups that run over rows") {
   CHECK(of(blocq::q8_0{}, "hqq4", "a") == errc::ok);
   CHECK(of(blocq::q8_0{}, "hqq3", "a") == errc::ok);
   CHECK(of(blocq::q4_0{}, "hqq8", "a") == errc::unsupported);  // codes of 8 bits
-  CHECK(of(blocq::q8_0{}, "hqq4", "b") == errc::ragged);       // groups of every so manieth element
+  CHECK(of(blocq::q8_0{}, "hqq4", "b") == errc::ragged);       // groups of every n-th element
   CHECK(of(blocq::q8_0{}, "hqq4", "c") == errc::unsupported);  // zeros between whole numbers
   CHECK(of(blocq::bf16{}, "hqq4", "c") == errc::scale_range);
   CHECK(of(blocq::q5_0{}, "matmul_nbits4", "b.MatMul") == errc::ok);

@@ -31,12 +31,12 @@ void refuses(const std::vector<described>& tensors, const refusal& expected, con
   CHECK(std::strstr(weights.message(), expected.says) != nullptr);
 }
 
-layout kind_of(const std::vector<described>& tensors, const char* config = "") {
+layout kind_of(const std::vector<described>& tensors, const char* config = "", const char* module = "x") {
   const auto file = make(tensors, config);
   const auto weights = file.weights();
   if (!weights) FAIL(weights.message());
   REQUIRE(weights->list().size() == 1);
-  CHECK(weights->list()[0].module == "x");
+  CHECK(weights->list()[0].module == module);
   return weights->list()[0].kind;
 }
 
@@ -131,6 +131,8 @@ TEST_CASE("HQQ's tensors, and what they say of the codes") {
   CHECK(kind_of(without(6)) == layout::hqq);
   for (const std::size_t i : {1u, 2u, 3u}) refuses(without(i), {errc::missing, "'x.W_q'"});
   for (const std::size_t i : {4u, 5u}) refuses(without(i), {errc::bad_value, "'x.W_q'"});
+  refuses(with(0, {"x.W_q", dtype::f16, {4, 32}}), {errc::bad_type, "U8"});
+  CHECK(kind_of({{"x.W_q", dtype::f16, {4, 32}}}, "", "x.W_q") == layout::plain);
   refuses(tensors(5, 1), {errc::bad_value, "nbits"});
   refuses(tensors(2, 1), {errc::size_mismatch, "'x.W_q'"});
   refuses(tensors(3, 1), {errc::bad_type, "I32"});

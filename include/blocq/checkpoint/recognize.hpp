@@ -186,7 +186,9 @@ class recognizer {
     if (drop_suffix(module, ".weight_packed")) return t.type == dtype::i32 ? packed_int(t, module) : fp4(t, module);
     if (drop_suffix(module, ".qweight"))
       return t.type == dtype::u8 ? matmul_nbits(t, module, ".scales", ".qzeros", 0) : words(t, module);
-    if (drop_suffix(module, ".W_q")) return hqq(t, module);
+    const bool integers = t.type == dtype::u8 || t.type == dtype::i32;
+    if (drop_suffix(module, ".W_q") && (integers || find(module, ".nbits") != nullptr)) return hqq(t, module);
+    module = t.name;
     for (const unsigned bits : {2u, 4u, 8u}) {
       const char* const suffix = bits == 2 ? "_Q2" : bits == 4 ? "_Q4" : "_Q8";
       if (t.type == dtype::u8 && t.shape.size() == 3 && drop_suffix(module, suffix))

@@ -67,8 +67,8 @@ enum class packing : unsigned char {
   words,           // word k / (32 / bits) of the row, which holds only whole codes
   awq,             // word r / 8 of row k, nibble awq_nibble(r)
   column_stream,   // bits * k bits into column r, of words of 32 bits
-  sections,        // of the whole tensor as rows of the codes' width: sections of as many rows as the codes have, the
-                   // first in the highest bits of bytes or, of 3 bits, of the lowest 30 of words
+  sections,        // the whole tensor in lines as long as those of the codes: line l is in line l % height of them, the
+                   // first `height` in the highest bits of a byte or, of 3 bits, of the lowest 30 of a word
 };
 
 // What a code stands for, and what the bytes of a scale stand for.
@@ -127,7 +127,8 @@ struct weight {
   const safetensors::tensor_info* tensor_scale = nullptr;  // F32, one, or one for each matrix of the stack
   bool tensor_scale_divides = false;
   const safetensors::tensor_info* g_idx = nullptr;  // the group of each column
-  // Groups of flat_nibbles and sections run over the whole tensor, or are every so manieth of its elements.
+  // Groups of flat_nibbles and sections run over the whole tensor; where this is set, each has every n-th element of
+  // it, n being their number.
   bool strided = false;
   // What codes choose from, and what belongs to nested scales.
   const safetensors::tensor_info* table = nullptr;
