@@ -127,7 +127,7 @@ TEST_CASE("scales and codes that are no numbers are named with their place") {
     std::vector<float> out(w.rows * w.columns);
     const auto done = decode(w, 0, 0, w.rows, out);
     CHECK(done.error().code == errc::not_finite);
-    CHECK(std::strstr(done.message(), "'x.weight'") != nullptr);
+    CHECK(std::strstr(done.message(), "'x.weight") != nullptr);
     CHECK(std::strstr(done.message(), place) != nullptr);
   };
   refuses(make({{"x.weight", dtype::u8, {2, 32}}, {"x.weight_scale", dtype::u8, {2, 2}, "\x7f\x7f\x7f\xff"}}),
@@ -139,6 +139,13 @@ TEST_CASE("scales and codes that are no numbers are named with their place") {
   refuses(make({{"x.weight", dtype::u8, {2, 24}}, {"x.weight_scale", dtype::u8, {2, 1}, "\x7f\xff"}},
                R"({"global_quant_config": {"weight": {"dtype": "fp6_e2m3"}}})"),
           "row 1");
+  refuses(make({{"x.weight_Q8", dtype::u8, {2, 1, 4}},
+                {"x.weight_scales", dtype::f16, {2, 1}, std::string("\0\0\0\x7e", 4)}}),
+          "row 1");
+  refuses(make({{"x.weight_Q8", dtype::u8, {2, 1, 4}},
+                {"x.weight_scales", dtype::f16, {2, 1}},
+                {"x.weight_zero_points", dtype::f16, {2, 1}, std::string("\0\0\0\x7c", 4)}}),
+          "row 1, column 0");
   refuses(make({{"x.weight", dtype::f8_e4m3, {2, 4}, std::string("\0\0\0\0\0\0\x7f", 7)},
                 {"x.weight_scale", dtype::f32, {}, "\0\0\x80\x3f"}}),
           "row 1, column 2");

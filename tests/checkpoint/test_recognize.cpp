@@ -66,6 +66,15 @@ TEST_CASE("a byte of codes is told by what is beside it") {
   CHECK(kind_of({{"x.qweight", dtype::i32, {64, 4}}, gptq_scales, gptq_zeros}) == layout::awq);
 }
 
+TEST_CASE("blocks and scales of gpt-oss's experts") {
+  const described blocks{"x_blocks", dtype::u8, {2, 4, 3, 16}}, scales{"x_scales", dtype::u8, {2, 4, 3}};
+  refuses({blocks}, {errc::missing, "'x_blocks'"});
+  refuses({{"x_blocks", dtype::i32, {2, 4, 3, 16}}, scales}, {errc::bad_type, "'x_blocks'"});
+  refuses({blocks, {"x_scales", dtype::f32, {2, 4, 3}}}, {errc::bad_type, "'x_blocks'"});
+  refuses({{"x_blocks", dtype::u8, {2, 4, 3, 15}}, scales}, {errc::size_mismatch, "'x_blocks'"});
+  refuses({blocks, {"x_scales", dtype::u8, {2, 4, 2}}}, {errc::size_mismatch, "'x_blocks'"});
+}
+
 TEST_CASE("6 bits are of the kind that the configuration names") {
   const auto mxfp6 = [](const char* type, const char* layer = "fp6_e3m2") {
     return std::string(R"({"global_quant_config": {"weight": {"dtype": ")") + type +
@@ -79,6 +88,10 @@ TEST_CASE("6 bits are of the kind that the configuration names") {
   refuses({{"x.weight", dtype::u8, {4, 48}}, {"x.weight_scale", dtype::u8, {3, 2}}},
           {errc::size_mismatch, "'x.weight_scale'"});
   refuses({{"x.weight", dtype::u8, {4, 48}}}, {errc::missing, "'x.weight'"});
+  refuses({{"x.weight", dtype::u8, {4, 48}}, {"x.weight_scale", dtype::f16, {4, 2}}},
+          {errc::bad_type, "'x.weight_scale'"}, mxfp6("fp6_e3m2").c_str());
+  refuses({{"x.weight", dtype::u8, {4, 47}}, {"x.weight_scale", dtype::u8, {4, 2}}},
+          {errc::bad_type, "'x.weight_scale'"}, mxfp6("fp6_e3m2").c_str());
 }
 
 TEST_CASE("arrays of MatMulNBits") {
