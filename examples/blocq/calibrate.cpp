@@ -137,7 +137,7 @@ class calibrator {
 
   // The unit that a matrix is rounded in: another than 1 where it becomes nvfp4 with a scale beside it.
   float unit_of(const std::string& name, std::span<const float> weights) const {
-    if (type_of(name) != blocq::format_traits<blocq::nvfp4>::gguf_id || !may_have_scale(name)) return 1;
+    if (type_of(name) != blocq::format_traits<blocq::nvfp4>::gguf_id || !may_have_scale(name, "llama")) return 1;
     float largest = 0;
     for (const float x : weights) largest = std::max(largest, std::abs(x));
     return nvfp4_unit(largest);

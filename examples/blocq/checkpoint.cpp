@@ -145,6 +145,7 @@ std::string layout_text(const weight& w) {
         text += " scale for a row";
       return text;
     }
+    case layout::mxfp6: return text + (w.code == code_kind::e2m3 ? " e2m3" : " e3m2");
     case layout::mxfp8: return text + (w.code == code_kind::e4m3 ? " e4m3" : " e5m2");
     case layout::nvfp4:
     case layout::nvfp4_e5m3:
@@ -158,12 +159,15 @@ std::string layout_text(const weight& w) {
     case layout::gptq_nibbles:
     case layout::gptq_v2:
     case layout::modelopt_int4:
+    case layout::matmul_nbits:
+    case layout::hqq:
       if (w.kind != layout::int8) text += ", " + std::to_string(w.bits) + " bits";
-      text += w.group < w.columns                     ? ", groups of " + std::to_string(w.group)
-              : w.scales.rows == w.rows && w.rows > 1 ? ", one group"
-                                                      : ", a group for a row";
+      text += w.group < w.columns || w.kind == layout::hqq ? ", groups of " + std::to_string(w.group)
+              : w.scales.rows == w.rows && w.rows > 1      ? ", one group"
+                                                           : ", a group for a row";
       if (w.zeros != nullptr) text += ", zeros";
       if (w.g_idx != nullptr) text += ", act-order";
+      if (w.strided) text += ", strided";
       return text;
     case layout::bnb_nf4:
     case layout::bnb_fp4:

@@ -55,7 +55,7 @@ struct quantize_options {
 int quantize(const quantize_options& o);
 
 struct convert_options {
-  std::string in, out, type = "bf16", pre;
+  std::string in, out, type = "bf16", mix, pre, architecture_map;
   bool best = false;
   unsigned threads = default_threads();
 };

@@ -139,9 +139,11 @@ void convert_elements(const conversion_job& job, const step& s, std::size_t firs
 
 // The units of a tensor that is to be nvfp4: so that small weights are not lost, the largest of a matrix becomes the
 // largest that there is. Empty where a scale would have no place; if all are 1 it is left out.
-std::vector<float> find_units(const conversion_job& job, const conversion& c) {
+std::vector<float> find_units(const model& source, const conversion_job& job, const conversion& c) {
   const model::tensor& t = *c.source;
-  if (c.target == nullptr || c.target->name != "nvfp4" || !may_have_scale(t.name)) return {};
+  if (c.target == nullptr || c.target->name != "nvfp4") return {};
+  const auto architecture = source.reader().get<std::string_view>("general.architecture");
+  if (!may_have_scale(t.name, architecture.value_or(""))) return {};
   if (!c.ready.empty()) return c.units;
   std::vector<float> largest(t.dims[2] * t.dims[3]);
   std::mutex mutex;
@@ -216,7 +218,7 @@ conversion_result convert(const model& source, const conversion_job& job, const 
     }
     elements += t.elements();
     shard& to = shards[shards.size() == 1 ? 0 : source.file_of(i)];
-    steps.push_back({c, find_units(job, c), to, to.tensors++});
+    steps.push_back({c, find_units(source, job, c), to, to.tensors++});
     to.out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims}, t.bytes());
     if (all_ones(steps.back().units)) continue;
     const std::uint64_t count = steps.back().units.size();
@@ -257,9 +259,9 @@ conversion_result convert(const model& source, const conversion_job& job, const 
           read_rows(t, first + begin, first + end, chunk.data() + begin * row);
         });
         write(s.to, s.index, chunk);
+        source.release(t, first * t.row_elements(), (first + count) * t.row_elements());
         bar.advance(count * t.row_elements());
       }
-      source.release(t, 0, t.elements());
     } else if (c.target == nullptr || !c.ready.empty()) {
       const std::span<const std::byte> bytes = c.ready.empty() ? t.data : c.ready;
       for (std::size_t at = 0; at < bytes.size(); at += chunk_elements)

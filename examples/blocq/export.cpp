@@ -291,8 +291,10 @@ class exporter {
       if (!o.config.empty()) {
         const auto found = names.find(e.place.name);
         if (found == names.end())
-          throw failure("tensor '" + printable(t.name) + "' is not known in the architecture of " +
-                        printable(o.config));
+          throw failure("tensor '" + printable(t.name) + "' " +
+                        (t.name.find("_exps.") != t.name.npos
+                             ? "is a stack of experts, which is not exported under published names"
+                             : "is not known in the architecture of " + printable(o.config)));
         e.place = found->second;
       }
       const std::uint64_t rows = t.rows() == 1 ? t.row_elements() : t.rows();
@@ -330,7 +332,7 @@ class exporter {
   };
   // The published names. Throws failure if config.json is not that of this model.
   std::map<std::string, gguf_place> check_config() const {
-    const architecture a(config_);
+    const known_architecture a(config_);
     std::map<std::string, std::vector<std::uint64_t>> shapes;
     for (const model::tensor& t : source_.tensors()) shapes[std::string(t.name)].assign(t.dims, t.dims + t.n_dims);
     a.check(shapes);

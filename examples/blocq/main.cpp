@@ -172,9 +172,14 @@ int run(int argc, char** argv) {
   command = add("convert", "Write a published checkpoint as a GGUF file", [&] { return convert_checkpoint(v); });
   command->add_option("IN", v.in, "Folder with safetensors files, config.json and tokenizer.json")->required();
   command->add_option("OUT", v.out, output_help)->required();
-  command->add_option("-t,--type", v.type, "Type of the matrices that no type of GGUF holds exactly")
-      ->type_name(format_value)
-      ->capture_default_str();
+  auto* rest = command->add_option("-t,--type", v.type, "Type of the matrices that no type of GGUF holds exactly")
+                   ->type_name(format_value)
+                   ->capture_default_str();
+  command->add_option("-m,--mix", v.mix, "A mix of formats for them instead, by their roles")
+      ->type_name(mix_value)
+      ->excludes(rest);
+  command->add_option("--arch-map", v.architecture_map,
+                      "JSON file with the names and settings of an architecture that is not known");
   command->add_option("--pre", v.pre, "How llama.cpp cuts a text, if that does not follow from tokenizer.json");
   command->add_flag("--best", v.best, best_help);
   add_threads(command, v.threads);

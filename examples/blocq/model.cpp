@@ -56,7 +56,7 @@ model::model(const std::string& path, const options& o) : storage_(std::make_uni
 }
 
 void model::open_published(const std::string& path, const options& o) {
-  storage_->published.emplace(path, o.checkpoint == checkpoints::whole, o.pre);
+  storage_->published.emplace(path, o.checkpoint == checkpoints::whole, o.pre, o.architecture_map);
   const published_model& p = *storage_->published;
   files_.emplace_back(path);
   auto parsed = gguf::reader::parse(p.header(), {.header_only = true});
@@ -96,7 +96,8 @@ std::uint64_t model::file_bytes() const {
 
 void model::release(const tensor& t, std::size_t first, std::size_t last) const {
   if (t.published != nullptr) {
-    if (last == t.elements()) t.published->release();
+    const std::size_t row = t.row_elements();
+    t.published->release(first / row, last / row);
     return;
   }
   const format_entry* const format = format_of(t);

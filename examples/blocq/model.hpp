@@ -35,7 +35,8 @@ class model {
     // Accept a big-endian file, whose tensors then have no data.
     bool any_byte_order = false;
     checkpoints checkpoint = checkpoints::refused;
-    std::string pre = {};  // of a whole checkpoint, see add_tokenizer
+    // Of a whole checkpoint, see published_model.
+    std::string pre = {}, architecture_map = {};
   };
   // Maps the file, and the rest of its set if it is part of a split one. Throws failure with the path and the reason.
   // Tensors of types that are not known have data and no format.
@@ -55,7 +56,7 @@ class model {
   // The number in files() of the one that holds tensors()[index].
   std::size_t file_of(std::size_t index) const;
   // Gives the memory of elements [first, last) of a tensor, which are whole blocks, back to the system; it can be read
-  // again. What was published goes as a whole, with its last element.
+  // again.
   void release(const tensor& t, std::size_t first, std::size_t last) const;
   // What the user should know about a published checkpoint.
   const std::vector<std::string>& notes() const;

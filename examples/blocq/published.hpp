@@ -8,6 +8,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
+#include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +27,7 @@ class published_tensor {
   const std::vector<std::uint64_t>& dims() const { return dims_; }
   // The type that holds it as it is; f32 if no type of GGUF does.
   const format_entry& format() const { return *format_; }
-  bool is_exact() const { return copies_ || exact_ != nullptr; }
+  bool is_exact() const { return holds_plain_ || exact_ != nullptr; }
   bool is_matrix() const { return dims_.size() > 1; }
   // "nvfp4, a factor for all", "bf16"
   std::string layout() const { return layout_text(*parts_.front().source); }
@@ -34,40 +37,52 @@ class published_tensor {
   void read(std::size_t first, std::span<float> out) const;
   // Rows [first, last) in format().
   void read_rows(std::uint64_t first, std::uint64_t last, std::byte* out) const;
-  // Gives its memory back to the system; it can be read again.
-  void release() const;
+  // Gives the memory of rows [first, last) back to the system, or that of whole matrices with their last row; it can be
+  // read again.
+  void release(std::uint64_t first, std::uint64_t last) const;
 
  private:
   friend class published_model;
   // Matrix `matrix` of a weight.
   struct part {
-    const blocq::checkpoint::weight* source;
-    std::uint64_t matrix;
+    const blocq::checkpoint::weight* source = nullptr;
+    std::uint64_t matrix = 0;
   };
   [[noreturn]] void refuse(const part& p, const std::string& what) const;
   std::uint64_t row_length() const { return dims_.front(); }
   std::uint64_t rows() const;
-  const part& part_of(std::uint64_t row) const { return parts_[row / (rows() / parts_.size())]; }
+  std::uint64_t part_height() const { return rows() / parts_.size(); }
+  const part& part_of(std::uint64_t row) const { return parts_[row / part_height()]; }
+  std::uint64_t chosen(std::uint64_t height, std::uint64_t r) const;
   std::uint64_t source_row(std::uint64_t row) const;
+  bool chooses_rows() const;
+  bool is_contiguous() const;
+  std::uint64_t element_of(const part& p, std::uint64_t row, std::uint64_t column) const;
+  void set_shape();
+  bool is_unscaled() const;
   bool holds(exact_rows type, const format_entry& format) const;
-  void choose_type(bool look);
+  void choose_type(bool look, std::string_view architecture);
 
   const checkpoint_files* files_ = nullptr;
   std::string name_;
   std::vector<std::uint64_t> dims_;
   gguf_place place_;
+  // A vector for each output, or one for each matrix of a stack: what is said of rows is meant of its elements.
+  bool is_bias_ = false;
   std::vector<part> parts_;
   const format_entry* format_ = nullptr;
   exact_rows exact_ = nullptr;
-  bool copies_ = false;  // of the bytes as they are
+  bool holds_plain_ = false;  // the plain numbers
+  bool copies_ = false;       // the bytes as they are
 };
 
 class published_model {
  public:
   // `whole`: everything that a GGUF file of it has. Without, only the numbers are wanted: nothing but its tensors has
-  // to be there or known, names that are not known are kept, and types are those of plain tensors or f32.
-  // `pre`: see add_tokenizer. Throws failure with file and tensor.
-  published_model(const std::string& path, bool whole, const std::string& pre);
+  // to be there or known, and types are those of plain tensors or f32. Names of an architecture that is not known are
+  // kept, unless the file `map` gives others (see mapped_architecture). `pre`: see add_tokenizer. Throws failure with
+  // file and tensor.
+  published_model(const std::string& path, bool whole, const std::string& pre, const std::string& map);
 
   const checkpoint_files& files() const { return files_; }
   // A GGUF file without its data, whose tensors are tensors() and, after them, numbers().
@@ -84,7 +99,11 @@ class published_model {
   const std::vector<std::string>& notes() const { return notes_; }
 
  private:
+  void choose_architecture(const nlohmann::json& config, const std::string& path, const std::string& map);
   void add(const blocq::checkpoint::weight& w);
+  void place(published_tensor& t, const blocq::checkpoint::weight& w);
+  void finish_stacks();
+  void note_kept_names();
   void add_numbers(const std::string& name, std::span<const float> numbers);
   void add_scales(const published_tensor& t);
   void check() const;
@@ -92,10 +111,11 @@ class published_model {
 
   checkpoint_files files_;
   bool whole_;
-  std::optional<architecture> architecture_;
+  std::unique_ptr<const architecture> architecture_;
   std::deque<published_tensor> tensors_;
+  std::map<std::string, published_tensor*> by_name_;
   std::vector<number_tensor> numbers_;
-  std::size_t kept_scales_ = 0;  // of activations
+  std::set<const blocq::safetensors::tensor_info*> kept_scales_;  // of activations
   std::vector<std::string> notes_;
   std::vector<std::byte> header_;
 };

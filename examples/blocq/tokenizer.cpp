@@ -44,6 +44,8 @@ constexpr known_expression expressions[] = {
      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
     {"qwen2", false,
      R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
+    {"gpt-4o", false,
+     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
     {"tekken", true,
      R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"}};
 
@@ -134,6 +136,23 @@ std::vector<std::pair<std::string, std::string>> read_merges(const json& root) {
   return merges;
 }
 
+// One more than the highest number of a token.
+std::size_t size_of(const json& root) {
+  std::uint64_t size = 0;
+  const auto take = [&](const json& id) {
+    if (id.is_number_unsigned() && id.get<std::uint64_t>() < 0xffffffffu)
+      size = std::max(size, id.get<std::uint64_t>() + 1);
+  };
+  const json words = at(at(root, "model"), "vocab");
+  if (words.is_object())
+    for (const json& id : words) take(id);
+  for (const json& added : at(root, "added_tokens")) take(at(added, "id"));
+  // Numbers that skip more than they name are nobody's.
+  if (size > 2 * (words.size() + at(root, "added_tokens").size()) + 65536)
+    refuse("numbers of tokens that skip too many");
+  return static_cast<std::size_t>(size);
+}
+
 }  // namespace
 
 void add_tokenizer(const checkpoint_files& files, const json& config, std::size_t size, const std::string& pre,
@@ -145,6 +164,7 @@ void add_tokenizer(const checkpoint_files& files, const json& config, std::size_
   const json model = at(root, "model");
   if (text_at(model, "type") != "BPE")
     refuse("its model is '" + printable(text_at(model, "type"), 64) + "'; BPE is known");
+  if (size == 0) size = size_of(root);
   vocabulary v = read_vocabulary(root, size);
   const auto merges = read_merges(root);
 

@@ -102,7 +102,12 @@ format_entry nf4_nested() {
   return e;
 }
 
-bool may_have_scale(std::string_view tensor) {
+bool ignores_scale(std::string_view tensor, std::string_view architecture) {
+  return architecture == "gpt-oss" && tensor.ends_with("_exps.weight");
+}
+
+bool may_have_scale(std::string_view tensor, std::string_view architecture) {
+  if (ignores_scale(tensor, architecture)) return false;
   if (tensor == "output.weight") return true;
   if (!tensor.starts_with("blk.") || !tensor.ends_with(".weight")) return false;
   const std::size_t name = tensor.find('.', 4);

@@ -13,8 +13,11 @@ format_entry nf4_nested();       // blocks of 64 whose scales are in 8 bits, 256
 
 // NVFP4 in a GGUF file: blocks, in units of a scale for each matrix which the file has in a tensor of its own.
 
-// Whether llama.cpp looks for a scale beside this tensor, stored as NVFP4.
-bool may_have_scale(std::string_view tensor);
+// Whether llama.cpp looks for a scale beside this tensor, stored as NVFP4, in a model of this architecture, and heeds
+// it.
+bool may_have_scale(std::string_view tensor, std::string_view architecture);
+// Whether it loads such a scale, and multiplies without it.
+bool ignores_scale(std::string_view tensor, std::string_view architecture);
 // That tensor's name.
 std::string scale_name(std::string_view tensor);
 // The unit of a matrix whose largest magnitude this is. 1 if it is that within a millionth: it can be left out.

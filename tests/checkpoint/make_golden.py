@@ -205,6 +205,92 @@ for bits in (2, 3, 4, 8):
     config = {"quant_method": "gptq", "bits": bits, "group_size": 32, "checkpoint_format": "gptq" if less else "gptq_v2"}
     emit(f"gptq{bits}", tensors, expected, {"quantization_config": config})
 
+
+# MXFP6 as Quark packs it: 4 codes in 3 bytes, the first in the lowest bits.
+def minifloats(exponent, mantissa):
+    values = []
+    for code in range(64):
+        e, m = code >> mantissa & (2**exponent - 1), code & (2**mantissa - 1)
+        bias = 2 ** (exponent - 1) - 1
+        magnitude = 2.0 ** (max(e, 1) - bias) * (m / 2**mantissa + (e > 0))
+        values.append(-magnitude if code >= 32 else magnitude)
+    return torch.tensor(values)
+
+
+for kind, table in (("e2m3", minifloats(2, 3)), ("e3m2", minifloats(3, 2))):
+    tensors, expected = {}, {}
+    for name, (rows, columns) in shapes.items():
+        codes = integers(0, 64, rows, columns)
+        scales = integers(100, 150, rows, columns // 32).to(torch.uint8)
+        word = (codes.reshape(rows, -1, 4) << torch.tensor([0, 6, 12, 18])).sum(-1, keepdim=True)
+        packed = (word >> torch.tensor([0, 8, 16]) & 255).reshape(rows, -1).to(torch.uint8)
+        tensors |= {f"{name}.weight": packed, f"{name}.weight_scale": scales}
+        expected[name] = (table[codes] * torch.exp2(scales.float() - 127).repeat_interleave(32, 1)).to(torch.bfloat16)
+    spec = {"weight": {"dtype": f"fp6_{kind}", "qscheme": "per_group", "group_size": 32}}
+    emit(f"mxfp6_{kind}", tensors, expected, {"quantization_config": {"quant_method": "quark", "global_quant_config": spec}})
+
+
+# MatMulNBits: packed here from the lowest bits on, its formula in torch. Packed zeros, none, and zeros that are floats.
+def bytes_of(codes, bits):
+    """Codes along the last dimension in bytes, the last of which may have room."""
+    per = 8 // bits
+    padded = torch.nn.functional.pad(codes, (0, -codes.shape[-1] % per))
+    shifts = torch.arange(per) * bits
+    return (padded.reshape(*padded.shape[:-1], -1, per) << shifts).sum(-1).to(torch.uint8)
+
+
+for bits in (2, 4, 8):
+    tensors, expected = {}, {}
+    for name, (rows, columns) in {"a": (4, 64), "b": (6, 96), "c": (3, 160)}.items():
+        dtype = torch.float32 if name == "a" else torch.float16
+        codes = integers(0, 2**bits, rows, columns // 32, 32)
+        scales = (normal(rows, columns // 32).abs() * 0.01 + 0.001).to(dtype)
+        zeros = integers(0, 2**bits, rows, columns // 32).float()
+        module, part = (f"{name}.MatMul.", ("qweight", "scales", "qzeros")) if name != "c" else (
+            f"{name}.MatMul.weight_", (f"Q{bits}", "scales", "zero_points"))
+        tensors |= {module + part[0]: bytes_of(codes, bits), module + part[1]: scales.reshape(-1) if name == "a" else scales}
+        if name == "a":
+            zeros.fill_(2 ** (bits - 1))
+        elif name == "b":
+            tensors[module + part[2]] = bytes_of(zeros.long(), bits)
+        else:
+            zeros = (zeros + 0.25).to(dtype)
+            tensors[module + part[2]] = zeros
+        expected[f"{name}.MatMul"] = ((codes - zeros.float()[..., None]) * scales.float()[..., None]).reshape(rows, columns).to(dtype)
+    emit(f"matmul_nbits{bits}", tensors, expected, {"quantization_config": {"bits": bits}})
+
+# HQQ: its packing and its arithmetic, in the type of the computation.
+for bits in (2, 3, 4, 8):
+    tensors, expected = {}, {}
+    for name, (rows, columns), axis in (("a", (8, 64), 1), ("b", (6, 64), 0), ("c", (4, 128), 1)):
+        dtype = torch.bfloat16 if name == "c" else torch.float16
+        group = 32 if name != "b" else 16
+        lines, width = (rows * columns // group, group) if axis == 1 else (group, rows * columns // group)
+        codes = integers(0, 2**bits, lines, width)
+        shape = (lines, 1) if axis == 1 else (1, width)
+        scale = (normal(*shape).abs() * 0.01 + 0.001).to(dtype)
+        zero = (normal(*shape) + 2 ** (bits - 1)).to(dtype)
+        if name == "a":
+            zero.fill_(2 ** (bits - 1))
+        sections = 10 if bits == 3 else 8 // bits
+        padded = torch.nn.functional.pad(codes, (0, 0, 0, -lines % sections))
+        shifts = (torch.arange(sections - 1, -1, -1) * bits).reshape(-1, 1, 1)
+        packed = (padded.reshape(sections, -1, width) << shifts).sum(0).to(torch.int32 if bits == 3 else torch.uint8)
+        text = lambda x: torch.tensor(list(x.encode()), dtype=torch.uint8)
+        whole = lambda x: torch.tensor(x, dtype=torch.int32)
+        flag = lambda x: torch.tensor(x, dtype=torch.uint8)
+        tensors |= with_prefix(name, {
+            "W_q": packed, "scale": scale, "zero": zero, "shape": torch.tensor([rows, columns]), "nbits": whole(bits),
+            "axis": whole(axis), "compute_dtype": text(str(dtype))})
+        if name == "a":  # all that there is
+            tensors |= with_prefix(name, {
+                "group_size": whole(group), "packing": text("3bit_32" if bits == 3 else f"{bits}bit_u8"),
+                "unpack_view_dtype": text("torch.int32" if bits == 3 else "torch.uint8"), "view_as_float": flag(0),
+                "quant_scale": flag(0), "quant_zero": flag(0), "offload_meta": flag(0), "encoded_state_dict": flag(1),
+                "stores_quant_config": flag(1), "channel_wise": flag(1), "optimize": flag(1), "round_zero": flag(0)})
+        expected[name] = ((codes.to(dtype) - zero) * scale).reshape(rows, columns)
+    emit(f"hqq{bits}", tensors, expected, {"quantization_config": {"quant_method": "hqq"}})
+
 different = [name for name, data in files.items() if not (golden / name).exists() or (golden / name).read_bytes() != data]
 if "--write" in sys.argv:
     golden.mkdir(exist_ok=True)

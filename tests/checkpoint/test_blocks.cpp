@@ -67,6 +67,9 @@ TEST_CASE("what GGUF's formats hold exactly") {
   CHECK(converts<blocq::q8_0>("awq") == errc::ok);
   CHECK(converts<blocq::q8_0>("packed_int7") == errc::ok);
   CHECK(converts<blocq::q8_0>("int8_channel") == errc::ok);
+  CHECK(converts<blocq::mxfp6_e2m3>("mxfp6_e2m3") == errc::ok);
+  CHECK(converts<blocq::mxfp6_e3m2>("mxfp6_e3m2") == errc::ok);
+  CHECK(converts<blocq::bf16>("mxfp6_e3m2") == errc::ok);
 }
 
 TEST_CASE("what they would round") {
@@ -79,6 +82,9 @@ TEST_CASE("what they would round") {
   CHECK(converts<blocq::q4_0>("fp8_tensor") == errc::unsupported);
   CHECK(converts<blocq::mxfp8_e5m2>("mxfp8_compressed_tensors") == errc::unsupported);
   CHECK(converts<blocq::bf16>("fp8_tensor") == errc::scale_range);
+  CHECK(converts<blocq::mxfp6_e3m2>("mxfp6_e2m3") == errc::unsupported);
+  CHECK(converts<blocq::mxfp4>("mxfp6_e2m3") == errc::unsupported);
+  CHECK(converts<blocq::q4_0>("matmul_nbits8") != errc::ok);
   CHECK(converts<blocq::f16>("nvfp4_modelopt") == errc::scale_range);
 }
 
@@ -95,6 +101,34 @@ TEST_CASE("codes and scales keep their bits") {
   REQUIRE(split_scales(blocks, codes_again, scales_again));
   CHECK(std::memcmp(codes.data(), codes_again.data(), 256) == 0);
   CHECK(std::memcmp(scales.data(), scales_again.data(), 16) == 0);
+}
+
+TEST_CASE("integers whose zeros are floats, and groups that run over rows") {
+  const auto of = []<class B>(B, const char* name, const char* module) {
+    const auto file = golden_checkpoint(name);
+    const auto weights = file.weights();
+    REQUIRE(weights);
+    for (const auto& w : weights->list()) {
+      if (w.module != module) continue;
+      std::vector<B> blocks(w.rows * w.columns / blocq::block_size<B>);
+      if (const auto done = to_blocks(w, 0, 0, w.rows, blocks); !done) return done.error().code;
+      std::vector<float> x(w.rows * w.columns), y(x.size());
+      REQUIRE(decode(w, 0, 0, w.rows, x, checkpoint::rounding::none));
+      for (std::size_t i = 0; i < blocks.size(); ++i) decode(blocks[i], y.data() + i * blocq::block_size<B>);
+      return x == y ? errc::ok : errc::bad_value;
+    }
+    return errc::missing;
+  };
+  CHECK(of(blocq::q4_0{}, "hqq4", "a") == errc::ok);
+  CHECK(of(blocq::q8_0{}, "hqq4", "a") == errc::ok);
+  CHECK(of(blocq::q8_0{}, "hqq3", "a") == errc::ok);
+  CHECK(of(blocq::q4_0{}, "hqq8", "a") == errc::unsupported);  // codes of 8 bits
+  CHECK(of(blocq::q8_0{}, "hqq4", "b") == errc::ragged);       // groups of every n-th element
+  CHECK(of(blocq::q8_0{}, "hqq4", "c") == errc::unsupported);  // zeros between whole numbers
+  CHECK(of(blocq::bf16{}, "hqq4", "c") == errc::scale_range);
+  CHECK(of(blocq::q5_0{}, "matmul_nbits4", "b.MatMul") == errc::ok);
+  CHECK(of(blocq::q4_0{}, "matmul_nbits4", "a.MatMul") == errc::scale_range);  // scales of binary32
+  CHECK(of(blocq::q8_0{}, "matmul_nbits4", "c.MatMul") == errc::unsupported);
 }
 
 TEST_CASE("scales that are no numbers, and sizes that do not fit") {

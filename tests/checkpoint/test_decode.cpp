@@ -46,6 +46,15 @@ constexpr golden_layout layouts[] = {
     {"gptq3", layout::gptq},
     {"gptq4", layout::gptq},
     {"gptq8", layout::gptq_v2},
+    {"mxfp6_e2m3", layout::mxfp6},
+    {"mxfp6_e3m2", layout::mxfp6},
+    {"matmul_nbits2", layout::matmul_nbits},
+    {"matmul_nbits4", layout::matmul_nbits},
+    {"matmul_nbits8", layout::matmul_nbits},
+    {"hqq2", layout::hqq},
+    {"hqq3", layout::hqq},
+    {"hqq4", layout::hqq},
+    {"hqq8", layout::hqq},
 };
 
 std::vector<float> decoded(const checkpoint::weight& w, checkpoint::rounding mode = checkpoint::rounding::as_library) {
@@ -118,7 +127,7 @@ TEST_CASE("scales and codes that are no numbers are named with their place") {
     std::vector<float> out(w.rows * w.columns);
     const auto done = decode(w, 0, 0, w.rows, out);
     CHECK(done.error().code == errc::not_finite);
-    CHECK(std::strstr(done.message(), "'x.weight'") != nullptr);
+    CHECK(std::strstr(done.message(), "'x.weight") != nullptr);
     CHECK(std::strstr(done.message(), place) != nullptr);
   };
   refuses(make({{"x.weight", dtype::u8, {2, 32}}, {"x.weight_scale", dtype::u8, {2, 2}, "\x7f\x7f\x7f\xff"}}),
@@ -127,6 +136,16 @@ TEST_CASE("scales and codes that are no numbers are named with their place") {
       make({{"x.weight", dtype::u8, {1, 16}, std::string(16, '\x66')}, {"x.weight_scale", dtype::u8, {1, 1}, "\xfe"}}),
       "row 0, column 0");
   refuses(make({{"x.weight", dtype::u8, {2, 8}}, {"x.weight_scale", dtype::f8_e4m3, {2, 1}, "\x10\x7f"}}), "row 1");
+  refuses(make({{"x.weight", dtype::u8, {2, 24}}, {"x.weight_scale", dtype::u8, {2, 1}, "\x7f\xff"}},
+               R"({"global_quant_config": {"weight": {"dtype": "fp6_e2m3"}}})"),
+          "row 1");
+  refuses(make({{"x.weight_Q8", dtype::u8, {2, 1, 4}},
+                {"x.weight_scales", dtype::f16, {2, 1}, std::string("\0\0\0\x7e", 4)}}),
+          "row 1");
+  refuses(make({{"x.weight_Q8", dtype::u8, {2, 1, 4}},
+                {"x.weight_scales", dtype::f16, {2, 1}},
+                {"x.weight_zero_points", dtype::f16, {2, 1}, std::string("\0\0\0\x7c", 4)}}),
+          "row 1, column 0");
   refuses(make({{"x.weight", dtype::f8_e4m3, {2, 4}, std::string("\0\0\0\0\0\0\x7f", 7)},
                 {"x.weight_scale", dtype::f32, {}, "\0\0\x80\x3f"}}),
           "row 1, column 2");

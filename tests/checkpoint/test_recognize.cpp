@@ -31,12 +31,12 @@ void refuses(const std::vector<described>& tensors, const refusal& expected, con
   CHECK(std::strstr(weights.message(), expected.says) != nullptr);
 }
 
-layout kind_of(const std::vector<described>& tensors, const char* config = "") {
+layout kind_of(const std::vector<described>& tensors, const char* config = "", const char* module = "x") {
   const auto file = make(tensors, config);
   const auto weights = file.weights();
   if (!weights) FAIL(weights.message());
   REQUIRE(weights->list().size() == 1);
-  CHECK(weights->list()[0].module == "x");
+  CHECK(weights->list()[0].module == module);
   return weights->list()[0].kind;
 }
 
@@ -64,6 +64,97 @@ TEST_CASE("a byte of codes is told by what is beside it") {
   CHECK(kind_of({gptq_codes, gptq_scales, gptq_zeros}) == layout::gptq);
   CHECK(kind_of({gptq_codes, gptq_scales, gptq_zeros}, R"({"checkpoint_format": "gptq_v2"})") == layout::gptq_v2);
   CHECK(kind_of({{"x.qweight", dtype::i32, {64, 4}}, gptq_scales, gptq_zeros}) == layout::awq);
+}
+
+TEST_CASE("blocks and scales of gpt-oss's experts") {
+  const described blocks{"x_blocks", dtype::u8, {2, 4, 3, 16}}, scales{"x_scales", dtype::u8, {2, 4, 3}};
+  refuses({blocks}, {errc::missing, "'x_blocks'"});
+  refuses({{"x_blocks", dtype::i32, {2, 4, 3, 16}}, scales}, {errc::bad_type, "'x_blocks'"});
+  refuses({blocks, {"x_scales", dtype::f32, {2, 4, 3}}}, {errc::bad_type, "'x_blocks'"});
+  refuses({{"x_blocks", dtype::u8, {2, 4, 3, 15}}, scales}, {errc::size_mismatch, "'x_blocks'"});
+  refuses({blocks, {"x_scales", dtype::u8, {2, 4, 2}}}, {errc::size_mismatch, "'x_blocks'"});
+}
+
+TEST_CASE("6 bits are of the kind that the configuration names") {
+  const auto mxfp6 = [](const char* type, const char* layer = "fp6_e3m2") {
+    return std::string(R"({"global_quant_config": {"weight": {"dtype": ")") + type +
+           R"("}}, "layer_quant_config": {"*head": {"weight": {"dtype": ")" + layer + R"("}}}})";
+  };
+  const std::vector<described> tensors = {{"x.weight", dtype::u8, {4, 48}}, {"x.weight_scale", dtype::u8, {4, 2}}};
+  CHECK(kind_of(tensors, mxfp6("fp6_e3m2").c_str()) == layout::mxfp6);
+  CHECK(kind_of(tensors, mxfp6("fp6_e2m3", "fp8").c_str()) == layout::mxfp6);
+  refuses(tensors, {errc::bad_value, "'x.weight'"}, mxfp6("fp6_e2m3").c_str());
+  refuses(tensors, {errc::bad_value, "fp6_e2m3 or fp6_e3m2"});
+  refuses({{"x.weight", dtype::u8, {4, 48}}, {"x.weight_scale", dtype::u8, {3, 2}}},
+          {errc::size_mismatch, "'x.weight_scale'"});
+  refuses({{"x.weight", dtype::u8, {4, 48}}}, {errc::missing, "'x.weight'"});
+  refuses({{"x.weight", dtype::u8, {4, 48}}, {"x.weight_scale", dtype::f16, {4, 2}}},
+          {errc::bad_type, "'x.weight_scale'"}, mxfp6("fp6_e3m2").c_str());
+  refuses({{"x.weight", dtype::u8, {4, 47}}, {"x.weight_scale", dtype::u8, {4, 2}}},
+          {errc::bad_type, "'x.weight_scale'"}, mxfp6("fp6_e3m2").c_str());
+}
+
+TEST_CASE("arrays of MatMulNBits") {
+  const described codes{"x.qweight", dtype::u8, {4, 3, 16}}, scales{"x.scales", dtype::f32, {4, 3}};
+  const char* const four = R"({"bits": 4})";
+  CHECK(kind_of({codes, scales}, four) == layout::matmul_nbits);
+  CHECK(kind_of({codes, {"x.scales", dtype::f16, {12}}, {"x.qzeros", dtype::u8, {8}}}) == layout::matmul_nbits);
+  CHECK(kind_of({{"x.weight_Q4", dtype::u8, {4, 3, 16}}, {"x.weight_scales", dtype::f32, {4, 3}}}) ==
+        layout::matmul_nbits);
+  refuses({codes, scales}, {errc::bad_value, "how many bits"});
+  refuses({codes, scales}, {errc::unsupported, "2, 4 and 8"}, R"({"bits": 5})");
+  refuses({codes}, {errc::missing, "'x.qweight'"}, four);
+  refuses({{"x_Q4", dtype::u8, {4, 3, 16}}}, {errc::missing, "'x_Q4'"});
+  refuses({codes, {"x.scales", dtype::f32, {4, 2}}}, {errc::size_mismatch, "'x.scales'"}, four);
+  refuses({codes, {"x.scales", dtype::i64, {4, 3}}}, {errc::bad_type, "'x.scales'"}, four);
+  refuses({{"x.qweight", dtype::u8, {4, 48}}, scales}, {errc::size_mismatch, "'x.qweight'"}, four);
+  refuses({codes, scales, {"x.qzeros", dtype::u8, {4, 3}}}, {errc::size_mismatch, "'x.qzeros'"}, four);
+  refuses({codes, scales, {"x.qzeros", dtype::f16, {4, 3}}}, {errc::bad_type, "'x.qzeros'"}, four);
+  refuses({codes, scales, {"x.g_idx", dtype::i32, {96}}}, {errc::unsupported, "order"}, four);
+}
+
+TEST_CASE("HQQ's tensors, and what they say of the codes") {
+  const auto number = [](char n) { return std::string(1, n) + std::string(3, '\0'); };
+  const auto tensors = [&](char bits, char axis) {
+    std::string shape(16, '\0');
+    shape[0] = 4, shape[8] = 64;
+    return std::vector<described>{
+        {"x.W_q", dtype::u8, {4, 32}},
+        {"x.scale", dtype::f16, {8, 1}},
+        {"x.zero", dtype::f16, {8, 1}},
+        {"x.shape", dtype::i64, {2}, shape},
+        {"x.nbits", dtype::i32, {}, number(bits)},
+        {"x.axis", dtype::i32, {}, number(axis)},
+        {"x.group_size", dtype::i32, {}, number(32)},
+        {"x.compute_dtype", dtype::u8, {13}, "torch.float16"},
+        {"x.quant_zero", dtype::u8, {}, std::string(1, '\0')},
+    };
+  };
+  const auto without = [&](std::size_t i) {
+    auto all = tensors(4, 1);
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(i));
+    return all;
+  };
+  const auto with = [&](std::size_t i, const described& other) {
+    auto all = tensors(4, 1);
+    all[i] = other;
+    return all;
+  };
+  CHECK(kind_of(tensors(4, 1)) == layout::hqq);
+  CHECK(kind_of(without(6)) == layout::hqq);
+  for (const std::size_t i : {1u, 2u, 3u}) refuses(without(i), {errc::missing, "'x.W_q'"});
+  for (const std::size_t i : {4u, 5u}) refuses(without(i), {errc::bad_value, "'x.W_q'"});
+  refuses(with(0, {"x.W_q", dtype::f16, {4, 32}}), {errc::bad_type, "U8"});
+  CHECK(kind_of({{"x.W_q", dtype::f16, {4, 32}}}, "", "x.W_q") == layout::plain);
+  refuses(tensors(5, 1), {errc::bad_value, "nbits"});
+  refuses(tensors(2, 1), {errc::size_mismatch, "'x.W_q'"});
+  refuses(tensors(3, 1), {errc::bad_type, "I32"});
+  refuses(tensors(4, 0), {errc::size_mismatch, "'x.W_q'"});
+  refuses(with(6, {"x.group_size", dtype::i32, {}, number(16)}), {errc::size_mismatch, "'x.W_q'"});
+  refuses(with(7, {"x.compute_dtype", dtype::u8, {14}, "torch.bfloat16"}), {errc::bad_type, "'x.scale'"});
+  refuses(with(8, {"x.quant_zero", dtype::u8, {}, "\x01"}), {errc::unsupported, "quantized"});
+  refuses(with(2, {"x.zero", dtype::f16, {4, 1}}), {errc::size_mismatch, "'x.W_q'"});
+  refuses(with(3, {"x.shape", dtype::i64, {2}, std::string(16, '\xff')}), {errc::size_mismatch, "'x.W_q'"});
 }
 
 TEST_CASE("who wrote GPTQ's first format decides how its zeros are stored") {

@@ -2,11 +2,13 @@
 //
 // Writes two safetensors files with their index, config.json, tokenizer.json and tokenizer_config.json, and beside the
 // directory DIRECTORY.gguf, what they mean: every tensor in floats under GGUF's name and in its order, by the formulas
-// of the layouts, without any of the library's code for them. Architectures: llama, mistral, qwen2, qwen3. Layouts:
-// bf16, mxfp4, nvfp4, int4, awq, fp8; and nan, which is mxfp4 with scales that are no numbers.
+// of the layouts, without any of the library's code for them. Architectures: llama, mistral, qwen2, qwen3, qwen3_moe,
+// gpt_oss. Layouts: bf16, mxfp4, nvfp4, int4, awq, fp8; of qwen3_moe also stacked, which is bf16 with all experts in
+// one tensor; and nan, which is mxfp4 with scales that are no numbers.
 #include <blocq/gguf/writer.hpp>
 #include <blocq/safetensors/writer.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -77,6 +79,7 @@ struct model {
   std::vector<published> tensors;
   std::vector<expected> gguf;
   std::uint64_t width = 64, hidden = 192, heads = 4, kv_heads = 2, head_width = 16, layers = 2;
+  std::uint64_t experts = 4, expert_hidden = 64;
 
   void add(std::string name, dtype type, std::vector<std::uint64_t> shape, std::string data) {
     tensors.push_back({std::move(name), type, std::move(shape), std::move(data)});
@@ -206,6 +209,104 @@ struct model {
     }
     gguf.push_back({gguf_name + ".weight", {columns, rows}, ordered(x, rows, n_heads)});
   }
+
+  // The tensors that were expected since there were `count`, of `n` matrices, as stacks: one for each kind of them.
+  void stack(std::size_t count, std::uint64_t n) {
+    std::vector<expected> all;
+    for (std::size_t i = count; i < gguf.size(); ++i) {
+      expected& t = gguf[i];
+      const auto same = std::find_if(all.begin(), all.end(), [&](const expected& a) { return a.name == t.name; });
+      if (same == all.end()) {
+        all.push_back(t);
+        if (t.name.ends_with("weight") || t.name.ends_with("bias"))
+          all.back().dims.push_back(n);
+        else
+          all.back().dims = {n};
+      } else {
+        same->values.insert(same->values.end(), t.values.begin(), t.values.end());
+      }
+    }
+    gguf.resize(count);
+    gguf.insert(gguf.end(), all.begin(), all.end());
+  }
+
+  // The experts of qwen3_moe, one tensor each.
+  void expert_matrices(const std::string& module, const char* published_name, const std::string& gguf_name,
+                       std::uint64_t rows, std::uint64_t columns) {
+    const std::size_t count = gguf.size();
+    for (std::uint64_t e = 0; e < experts; ++e)
+      matrix(module + std::to_string(e) + "." + published_name, gguf_name, rows, columns);
+    stack(count, experts);
+  }
+
+  // Rows of a stack that is the last one expected: those that are row(r) of the published, as a tensor of their own.
+  template <class F>
+  static expected share(const expected& from, std::string name, const F& row) {
+    const bool bias = from.dims.size() == 2;
+    const std::uint64_t columns = bias ? 1 : from.dims[0], rows = from.dims[bias ? 0 : 1], n = from.dims.back();
+    expected t{std::move(name), from.dims, {}};
+    t.dims[bias ? 0 : 1] = rows / 2;
+    for (std::uint64_t e = 0; e < n; ++e)
+      for (std::uint64_t r = 0; r < rows / 2; ++r) {
+        const auto at = from.values.begin() + static_cast<std::ptrdiff_t>((e * rows + row(r)) * columns);
+        t.values.insert(t.values.end(), at, at + static_cast<std::ptrdiff_t>(columns));
+      }
+    return t;
+  }
+
+  // All experts in one tensor: gates and ups in halves (qwen3_moe) or in turn (gpt_oss). Those of gpt_oss are
+  // transposed but in MXFP4; of NVFP4 (ModelOpt's) the scales of whole matrices are multiplied into what is expected.
+  void expert_stack(const std::string& module, const std::string& gguf_name, std::uint64_t rows,
+                    std::uint64_t columns) {
+    const std::size_t count = gguf.size(), published_count = tensors.size();
+    for (std::uint64_t e = 0; e < experts; ++e) matrix(module, gguf_name, rows, columns);
+    stack(count, experts);
+    std::vector<std::string> kinds = {""};  // of the tensors of a matrix, in their order
+    if (layout == "mxfp4") kinds = {"_blocks", "_scales"};
+    if (layout == "nvfp4") {
+      kinds = {"", "_weight_scale", "_weight_scale_2", "_input_scale"};
+      const auto first = gguf.begin() + static_cast<std::ptrdiff_t>(count);
+      gguf.erase(first, first + 2);
+      for (float& x : gguf[count].values) x *= 0.01f;
+    }
+    // One tensor of each kind, the experts one after the other.
+    std::vector<published> all(kinds.size());
+    for (std::size_t i = published_count; i < tensors.size(); ++i) {
+      const published& t = tensors[i];
+      const std::size_t kind = (i - published_count) % kinds.size();
+      published& to = all[kind];
+      const bool transposes = architecture == "gpt_oss" && layout != "mxfp4" && t.shape.size() == 2;
+      to.name = module + kinds[kind];
+      to.type = t.type;
+      to.shape = t.shape;
+      if (kinds[kind] == "_blocks") to.shape = {rows, columns / 32, 16};
+      if (transposes) std::reverse(to.shape.begin(), to.shape.end());
+      to.shape.insert(to.shape.begin(), experts);
+      if (!transposes) {
+        to.data += t.data;
+        continue;
+      }
+      const std::uint64_t across = t.shape[1], size = t.data.size() / (rows * across);
+      for (std::uint64_t k = 0; k < across; ++k)
+        for (std::uint64_t r = 0; r < rows; ++r) to.data += t.data.substr((r * across + k) * size, size);
+    }
+    tensors.resize(published_count);
+    tensors.insert(tensors.end(), all.begin(), all.end());
+    if (architecture == "gpt_oss") plain(module + "_bias", gguf_name + ".bias", {experts, rows}, 0.1f);
+  }
+  void gate_and_up(const std::string& module, const std::string& block) {
+    const std::size_t count = gguf.size();
+    expert_stack(module, "both", 2 * expert_hidden, width);
+    const std::vector<expected> both(gguf.begin() + static_cast<std::ptrdiff_t>(count), gguf.end());
+    gguf.resize(count);
+    const bool turns = architecture == "gpt_oss";
+    for (const expected& t : both) {
+      const std::string kind = t.name.substr(4);
+      gguf.push_back(share(t, block + "ffn_gate_exps" + kind, [&](auto r) { return turns ? 2 * r : r; }));
+      gguf.push_back(
+          share(t, block + "ffn_up_exps" + kind, [&](auto r) { return turns ? 2 * r + 1 : expert_hidden + r; }));
+    }
+  }
 };
 
 void write_file(const std::filesystem::path& path, const std::string& text) {
@@ -257,7 +358,8 @@ json tokenizer(const std::string& architecture, std::size_t& size) {
   }
   for (const auto& [left, right] : std::vector<std::pair<std::string, std::string>>{
            {space, "t"}, {"h", "e"}, {space + "t", "he"}, {"i", "n"}, {space, "a"}, {"r", "e"}, {"o", "n"}}) {
-    merges.push_back(architecture == "qwen2" ? json(left + " " + right) : json::array({left, right}));
+    merges.push_back(architecture == "qwen2" || architecture == "gpt_oss" ? json(left + " " + right)
+                                                                          : json::array({left, right}));
     token(left + right);
   }
   json root = {{"version", "1.0"}, {"added_tokens", added}};
@@ -268,8 +370,14 @@ json tokenizer(const std::string& architecture, std::size_t& size) {
                             {{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", space}}}}};
   } else {
     const std::string digits = architecture == "llama" ? R"(\p{N}{1,3})" : R"(\p{N})";
-    const std::string expression = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|)" + digits +
-                                   R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+    const std::string upper = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])", lower = R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])",
+                      first = R"([^\r\n\p{L}\p{N}]?)", ends = "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+                      spaces = R"(\s*[\r\n]+|\s+(?!\S)|\s+)";
+    const std::string expression =
+        architecture == "gpt_oss"
+            ? first + upper + "*" + lower + "+" + ends + "?|" + first + upper + "+" + lower + "*" + ends +
+                  R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" + spaces
+            : ends + "|" + first + R"(\p{L}+|)" + digits + R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|)" + spaces;
     root["pre_tokenizer"] = {
         {"type", "Sequence"},
         {"pretokenizers",
@@ -313,9 +421,11 @@ int main(int argc, char** argv) {
                                                  {"tokenizer_class", "PreTrainedTokenizerFast"},
                                                  {"chat_template", "{{ messages[0]['content'] }}"}}
                                                 .dump(1));
-  const std::map<std::string, std::string> names = {
-      {"llama", "Llama"}, {"mistral", "Mistral"}, {"qwen2", "Qwen2"}, {"qwen3", "Qwen3"}};
+  const std::map<std::string, std::string> names = {{"llama", "Llama"},        {"mistral", "Mistral"},
+                                                    {"qwen2", "Qwen2"},        {"qwen3", "Qwen3"},
+                                                    {"qwen3_moe", "Qwen3Moe"}, {"gpt_oss", "GptOss"}};
   require(names.count(m.architecture) != 0, "no architecture '" + m.architecture + "'");
+  const bool tied = m.architecture == "qwen3";
   json config = {{"architectures", {names.at(m.architecture) + "ForCausalLM"}},
                  {"model_type", m.architecture},
                  {"hidden_size", m.width},
@@ -328,11 +438,35 @@ int main(int argc, char** argv) {
                  {"rms_norm_eps", 1e-5},
                  {"rope_theta", 10000.0},
                  {"hidden_act", "silu"},
-                 {"tie_word_embeddings", m.architecture == "qwen3"},
+                 {"tie_word_embeddings", tied},
                  {"bos_token_id", pieces ? 1 : 0},
                  {"eos_token_id", pieces ? 2 : 1},
                  {"torch_dtype", "bfloat16"}};
-  if (m.architecture == "qwen3") config["head_dim"] = m.head_width;
+  const bool qwen3 = m.architecture.starts_with("qwen3"), moe = m.architecture == "qwen3_moe",
+             gpt_oss = m.architecture == "gpt_oss";
+  if (qwen3 || gpt_oss) config["head_dim"] = m.head_width;
+  if (moe)
+    config.update({{"num_experts", m.experts},
+                   {"num_experts_per_tok", 2},
+                   {"moe_intermediate_size", m.expert_hidden},
+                   {"norm_topk_prob", true},
+                   {"decoder_sparse_step", 1},
+                   {"mlp_only_layers", json::array()}});
+  if (gpt_oss)
+    config.update({{"num_local_experts", m.experts},
+                   {"num_experts_per_tok", 2},
+                   {"intermediate_size", m.expert_hidden},
+                   {"attention_bias", true},
+                   {"sliding_window", 4},
+                   {"swiglu_limit", 7.0},
+                   {"layer_types", {"sliding_attention", "full_attention"}},
+                   {"rope_scaling",
+                    {{"rope_type", "yarn"},
+                     {"factor", 8.0},
+                     {"beta_fast", 32.0},
+                     {"beta_slow", 1.0},
+                     {"truncate", true},
+                     {"original_max_position_embeddings", 64}}}});
   if (m.architecture == "llama")
     config["rope_scaling"] = {{"rope_type", "llama3"},
                               {"factor", 8.0},
@@ -341,6 +475,7 @@ int main(int argc, char** argv) {
                               {"original_max_position_embeddings", 64}};
   const std::map<std::string, json> quantization = {
       {"bf16", nullptr},
+      {"stacked", nullptr},
       {"mxfp4", {{"quant_method", "compressed-tensors"}, {"format", "mxfp4-pack-quantized"}}},
       {"nvfp4", {{"quant_method", "modelopt"}, {"quant_algo", "NVFP4"}}},
       {"int4",
@@ -351,7 +486,8 @@ int main(int argc, char** argv) {
       {"awq", {{"quant_method", "awq"}, {"bits", 4}, {"group_size", 32}, {"version", "gemm"}}},
       {"fp8", {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}}}};
   require(quantization.count(m.layout) != 0, "no layout '" + m.layout + "'");
-  if (m.layout != "bf16") config["quantization_config"] = quantization.at(m.layout);
+  if (!quantization.at(m.layout).is_null()) config["quantization_config"] = quantization.at(m.layout);
+  if (gpt_oss && m.layout == "mxfp4") config["quantization_config"] = {{"quant_method", "mxfp4"}};
   write_file(dir / "config.json", config.dump(1));
 
   const std::uint64_t heads = permutes ? m.heads : 0, kv_heads = permutes ? m.kv_heads : 0;
@@ -359,27 +495,50 @@ int main(int argc, char** argv) {
   for (std::uint64_t i = 0; i < m.layers; ++i) {
     const std::string from = "model.layers." + std::to_string(i) + ".", to = "blk." + std::to_string(i) + ".";
     m.plain(from + "input_layernorm.weight", to + "attn_norm.weight", {m.width}, 0.2f, 1);
-    m.plain(from + "post_attention_layernorm.weight", to + "ffn_norm.weight", {m.width}, 0.2f, 1);
+    m.plain(from + "post_attention_layernorm.weight", to + (gpt_oss ? "post_attention_norm" : "ffn_norm") + ".weight",
+            {m.width}, 0.2f, 1);
     const std::uint64_t q = m.heads * m.head_width, kv = m.kv_heads * m.head_width;
+    // Of gpt_oss and the stacks only the experts are quantized.
+    const std::string experts_layout = m.layout;
+    if (gpt_oss || m.layout == "stacked") m.layout = "bf16";
     m.matrix(from + "self_attn.q_proj", to + "attn_q", q, m.width, heads);
     m.matrix(from + "self_attn.k_proj", to + "attn_k", kv, m.width, kv_heads);
     m.matrix(from + "self_attn.v_proj", to + "attn_v", kv, m.width);
     m.matrix(from + "self_attn.o_proj", to + "attn_output", m.width, q);
-    if (m.architecture == "qwen2") {
+    if (m.architecture == "qwen2" || gpt_oss) {
       m.plain(from + "self_attn.q_proj.bias", to + "attn_q.bias", {q}, 0.1f);
       m.plain(from + "self_attn.k_proj.bias", to + "attn_k.bias", {kv}, 0.1f);
       m.plain(from + "self_attn.v_proj.bias", to + "attn_v.bias", {kv}, 0.1f);
     }
-    if (m.architecture == "qwen3") {
+    if (qwen3) {
       m.plain(from + "self_attn.q_norm.weight", to + "attn_q_norm.weight", {m.head_width}, 0.2f, 1);
       m.plain(from + "self_attn.k_norm.weight", to + "attn_k_norm.weight", {m.head_width}, 0.2f, 1);
     }
-    m.matrix(from + "mlp.gate_proj", to + "ffn_gate", m.hidden, m.width);
-    m.matrix(from + "mlp.up_proj", to + "ffn_up", m.hidden, m.width);
-    m.matrix(from + "mlp.down_proj", to + "ffn_down", m.width, m.hidden);
+    if (gpt_oss) {
+      m.plain(from + "self_attn.o_proj.bias", to + "attn_output.bias", {m.width}, 0.1f);
+      m.plain(from + "self_attn.sinks", to + "attn_sinks.weight", {m.heads}, 1.0f);
+      m.plain(from + "mlp.router.weight", to + "ffn_gate_inp.weight", {m.experts, m.width}, 0.3f);
+      m.plain(from + "mlp.router.bias", to + "ffn_gate_inp.bias", {m.experts}, 0.3f);
+    } else if (moe) {
+      m.plain(from + "mlp.gate.weight", to + "ffn_gate_inp.weight", {m.experts, m.width}, 0.3f);
+    }
+    if (gpt_oss || experts_layout == "stacked") {
+      m.layout = gpt_oss ? experts_layout : "bf16";
+      m.gate_and_up(from + "mlp.experts.gate_up_proj", to);
+      m.expert_stack(from + "mlp.experts.down_proj", to + "ffn_down_exps", m.width, m.expert_hidden);
+    } else if (moe) {
+      m.expert_matrices(from + "mlp.experts.", "gate_proj", to + "ffn_gate_exps", m.expert_hidden, m.width);
+      m.expert_matrices(from + "mlp.experts.", "up_proj", to + "ffn_up_exps", m.expert_hidden, m.width);
+      m.expert_matrices(from + "mlp.experts.", "down_proj", to + "ffn_down_exps", m.width, m.expert_hidden);
+    } else {
+      m.matrix(from + "mlp.gate_proj", to + "ffn_gate", m.hidden, m.width);
+      m.matrix(from + "mlp.up_proj", to + "ffn_up", m.hidden, m.width);
+      m.matrix(from + "mlp.down_proj", to + "ffn_down", m.width, m.hidden);
+    }
+    m.layout = experts_layout;
   }
   m.plain("model.norm.weight", "output_norm.weight", {m.width}, 0.2f, 1);
-  if (m.architecture != "qwen3") m.plain("lm_head.weight", "output.weight", {vocabulary, m.width}, 0.3f);
+  if (!tied) m.plain("lm_head.weight", "output.weight", {vocabulary, m.width}, 0.3f);
   if (m.architecture == "llama") {
     std::vector<float> factors;
     for (std::uint64_t i = 0; i < m.head_width; i += 2) {

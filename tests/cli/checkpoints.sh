@@ -40,8 +40,9 @@ sed -i 's/LlamaForCausalLM/GrokForCausalLM/' other/config.json
 expect 1 diff other llama_bf16.gguf
 says "'GrokForCausalLM' is not known"
 says "tensor 'lm_head.weight' is only in other"
-expect 2 quantize other refused.gguf --type q8_0
-complains "'GrokForCausalLM' is not known"
+expect 0 quantize other kept.gguf --type q8_0
+says "'GrokForCausalLM' is not known: names are kept"
+is_type kept.gguf lm_head.weight q8_0
 
 # compare measures the same as on the GGUF file.
 figures() { cut -d, -f1,5-7,10 "$1"; }
@@ -68,6 +69,27 @@ for name in qwen3_awq llama_nvfp4; do
   expect 0 dequantize $name.out.gguf b.gguf
   near 1e-7
 done
+
+# Layouts beyond those of the models here.
+expect 0 inspect "$GOLDEN/checkpoint/hqq4.safetensors"
+says "hqq, 4 bits, groups of 16, zeros, strided"
+expect 2 inspect "$GOLDEN/checkpoint/mxfp6_e2m3.safetensors"
+complains "fp6_e2m3 or fp6_e3m2"
+layout() {  # NAME CONFIG: converts a golden file of a model that nobody knows
+  mkdir "$1"
+  cp "$GOLDEN/checkpoint/$1.safetensors" "$1"
+  printf '{"model_type": "none", "quantization_config": %s}' "$2" >"$1/config.json"
+  expect 0 convert "$1" "$1.gguf"
+  says "there is no tokenizer.json"
+}
+layout mxfp6_e2m3 '{"global_quant_config": {"weight": {"dtype": "fp6_e2m3"}}}'
+says "3 matrices exact, 0 rounded"
+layout matmul_nbits4 '{"bits": 4}'
+is_type matmul_nbits4.gguf b.MatMul.weight q5_0
+expect 0 diff matmul_nbits4 matmul_nbits4.gguf
+layout hqq4 '{"quant_method": "hqq"}'
+is_type hqq4.gguf a.weight q4_0
+is_type hqq4.gguf b.weight bf16
 
 # What cannot be done.
 expect 2 quantize llama_bf16 llama_bf16/model-00002-of-00002.safetensors --type q8_0

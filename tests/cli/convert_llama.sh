@@ -2,7 +2,7 @@
 . "${0%/*}/lib.sh"
 command -v python3 >/dev/null || { echo "skipped: no python3"; exit 0; }
 
-for model in llama mistral qwen2 qwen3; do
+for model in llama mistral qwen2 qwen3 qwen3_moe gpt_oss; do
   "$CHECKPOINT" $model bf16 $model || fail "no checkpoint $model"
   expect 0 convert $model $model.gguf
   expect 0 quantize $model.gguf $model.f32.gguf --type f32
@@ -10,7 +10,7 @@ for model in llama mistral qwen2 qwen3; do
 done
 # Layouts whose codes llama.cpp reads itself.
 command -v llama-completion >/dev/null || { echo "skipped: no llama-completion"; exit 0; }
-for model in llama:nvfp4 mistral:mxfp4 qwen2:int4 qwen3:awq; do
+for model in llama:nvfp4 mistral:mxfp4 qwen2:int4 qwen3:awq qwen3_moe:nvfp4 gpt_oss:mxfp4; do
   name=${model/:/_}
   "$CHECKPOINT" "${model%:*}" "${model#*:}" "$name" || fail "no checkpoint $name"
   expect 0 convert "$name" "$name.gguf"

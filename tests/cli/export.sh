@@ -58,6 +58,10 @@ expect 2 export "$DEMO" refused --layout fp8 --config missing.json
 complains missing.json
 expect 2 export "$F/whole.gguf" refused --layout fp8 --config original/config.json
 complains "has no tensor for"
+"$CHECKPOINT" qwen3_moe bf16 experts || fail "no checkpoint"
+expect 0 convert experts experts.gguf
+expect 2 export experts.gguf refused --layout fp8 --config experts/config.json
+complains "_exps.weight' is a stack of experts"
 sed 's/"factor": 8.0/"factor": 4.0/' original/config.json >other.json
 expect 2 export model.gguf refused --layout fp8 --config other.json
 complains "rotary positions"

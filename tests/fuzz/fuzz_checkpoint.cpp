@@ -41,9 +41,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check(done || (done.error().code != blocq::errc::ok && *done.message() != 0));
     }
     convert<blocq::mxfp4>(w);
+    convert<blocq::mxfp6_e2m3>(w);
     convert<blocq::mxfp8_e4m3>(w);
     convert<blocq::nvfp4>(w);
     convert<blocq::q4_0>(w);
+    convert<blocq::q5_0>(w);
     convert<blocq::q8_0>(w);
     convert<blocq::bf16>(w);
   }

@@ -30,6 +30,10 @@ inline constexpr code_kind code_kind_of<e2m1_doubled_code> = code_kind::e2m1;
 template <>
 inline constexpr code_kind code_kind_of<float4_e2m1fn> = code_kind::e2m1;
 template <>
+inline constexpr code_kind code_kind_of<float6_e2m3fn> = code_kind::e2m3;
+template <>
+inline constexpr code_kind code_kind_of<float6_e3m2fn> = code_kind::e3m2;
+template <>
 inline constexpr code_kind code_kind_of<float8_e4m3fn> = code_kind::e4m3;
 template <>
 inline constexpr code_kind code_kind_of<float8_e5m2> = code_kind::e5m2;
@@ -45,10 +49,10 @@ result<void> check_layout(const weight& w, bool fits) noexcept {
 inline bool is_f16(float x) noexcept { return is_finite(x) && to_bits(f16_to_f32(f32_to_f16(x))) == to_bits(x); }
 
 // Element (r, k) as a double: exact for all layouts but those whose tensor scale divides.
-inline double exact_value(float code, float scale, float all, bool divides) noexcept {
+inline double exact_value(double code, float scale, float all, bool divides) noexcept {
   const double s = divides ? static_cast<double>(scale) / static_cast<double>(all)
                            : static_cast<double>(scale) * static_cast<double>(all);
-  return static_cast<double>(code) * s;
+  return code * s;
 }
 
 }  // namespace detail
@@ -56,7 +60,7 @@ inline double exact_value(float code, float scale, float all, bool divides) noex
 // Rows [first, last) of matrix `s` of the stack as blocks; `blocks` is a contiguous, mutable range of
 // (last - first) * columns / block_size<B> of them. For
 //
-//   mxfp4, mxfp4_ocp, mxfp8_*   weights of that layout
+//   mxfp4, mxfp4_ocp, mxfp6_*, mxfp8_*   weights of that layout
 //   nvfp4                       nvfp4 weights; what tensor_scale() gives is another tensor of a GGUF file
 //   q2_0, q4_0, q5_0, q8_0      integers whose zero lies where the format has it or, in q8_0, anywhere, with scales
 //   that
@@ -105,7 +109,8 @@ result<void> to_blocks(const weight& w, std::uint64_t s, std::uint64_t first, st
         std::uint8_t q = 0;
         detail::get_codes(w, s, r, k, 1, &q);
         const std::uint64_t g = detail::group_of(w, r, k);
-        const float code = detail::number_of(w, q) - static_cast<float>(detail::zero_of(w, s, r, g));
+        const double code =
+            static_cast<double>(detail::number_of(w, q)) - static_cast<double>(detail::zero_number(w, s, r, g));
         x = detail::exact_value(code, detail::scale_of(w, s, r, g), all, w.tensor_scale_divides);
       }
       const auto rounded = static_cast<float>(x);
@@ -117,7 +122,7 @@ result<void> to_blocks(const weight& w, std::uint64_t s, std::uint64_t first, st
       return {};
     });
   } else if constexpr (detail::is_mx<B>) {
-    const bool mx = w.kind == layout::mxfp4 || w.kind == layout::mxfp8;
+    const bool mx = w.kind == layout::mxfp4 || w.kind == layout::mxfp6 || w.kind == layout::mxfp8;
     if (auto fits = detail::check_layout<B>(w, mx && detail::code_kind_of<element_t<B>> == w.code); !fits) return fits;
     return each_block([&](std::uint64_t r, std::uint64_t k, B& block) -> result<void> {
       std::uint8_t q[size];
@@ -152,17 +157,21 @@ result<void> to_blocks(const weight& w, std::uint64_t s, std::uint64_t first, st
     if (auto fits = detail::check_layout<B>(w, integers); !fits) return fits;
     if (w.g_idx != nullptr)
       return detail::weight_error(errc::unsupported, w, "its columns are in an order of their own (g_idx)");
-    if (w.scales.columns % size != 0)
+    const bool split = detail::runs_over_rows(w) && (w.strided || w.columns % w.group != 0);
+    if (w.group % size != 0 || split)
       return detail::weight_error(errc::ragged, w, "its groups are not whole blocks of ") << format_traits<B>::name;
     return each_block([&](std::uint64_t r, std::uint64_t k, B& block) -> result<void> {
       std::uint8_t q[size];
       detail::get_codes(w, s, r, k, size, q);
-      const std::uint64_t g = k / w.scales.columns;
+      const std::uint64_t g = detail::group_of(w, r, k);
       const float scale = detail::scale_of(w, s, r, g);
       if (!is_finite(scale)) return detail::place_error(errc::not_finite, w, "a scale that is not a number", r, k);
       if (!detail::is_f16(scale))
         return detail::place_error(errc::scale_range, w, "a scale that binary16 would round", r, k);
-      const int zero = detail::zero_of(w, s, r, g);
+      const float number = detail::zero_number(w, s, r, g);
+      const int zero = number >= -256 && number <= 256 ? static_cast<int>(number) : 0;
+      if (static_cast<float>(zero) != number)
+        return detail::place_error(errc::unsupported, w, "a zero that is no whole number of a code's size", r, k);
       for (std::uint8_t& code : q) {
         const int x = static_cast<int>(detail::number_of(w, code)) - zero;
         if (x < element::lowest || x > element::highest)

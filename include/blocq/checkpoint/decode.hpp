@@ -103,6 +103,25 @@ inline void get_codes(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
         const std::uint64_t i = row * w.columns + k;
         return byte_at(t, i / 2) >> (i % 2 == 0 ? 4 : 0) & 15u;
       });
+    case packing::byte_stream: {
+      const std::uint64_t start = row * (w.columns * w.bits / 8);
+      return put([&](std::uint64_t k) {
+        const std::uint64_t bit = k * w.bits;
+        std::uint32_t x = byte_at(t, start + bit / 8);
+        if (bit % 8 + w.bits > 8) x |= byte_at(t, start + bit / 8 + 1) << 8;
+        return x >> (bit % 8) & ((1u << w.bits) - 1u);
+      });
+    }
+    case packing::sections: {
+      const std::uint64_t width = t.shape[1], height = t.shape[0];
+      const unsigned count = w.bits == 3 ? 10 : 8 / w.bits;
+      return put([&](std::uint64_t k) {
+        const std::uint64_t at = row * w.columns + k, line = at / width;
+        const std::uint64_t i = line % height * width + at % width;
+        const std::uint32_t x = w.bits == 3 ? word_at(t, i) : byte_at(t, i);
+        return x >> (w.bits * (count - 1u - static_cast<unsigned>(line / height))) & ((1u << w.bits) - 1u);
+      });
+    }
     case packing::stream: {
       const std::uint64_t start = row * t.shape[t.shape.size() - 1];
       return put([&](std::uint64_t k) { return stream_at(t, start, 1, k * w.bits, w.bits); });
@@ -127,6 +146,8 @@ inline void get_codes(const weight& w, std::uint64_t s, std::uint64_t r, std::ui
 inline float number_of(const weight& w, std::uint8_t code) noexcept {
   switch (w.code) {
     case code_kind::e2m1: return float4_e2m1fn{code}.to_float();
+    case code_kind::e2m3: return float6_e2m3fn{code}.to_float();
+    case code_kind::e3m2: return float6_e3m2fn{code}.to_float();
     case code_kind::e4m3: return float8_e4m3fn{code}.to_float();
     case code_kind::e5m2: return float8_e5m2{code}.to_float();
     case code_kind::signed_integer: {
@@ -141,9 +162,15 @@ inline float number_of(const weight& w, std::uint8_t code) noexcept {
 inline std::uint64_t scale_index(const weight& w, std::uint64_t s, std::uint64_t r, std::uint64_t g) noexcept {
   return s * w.scales.stack_stride + r / w.scales.rows * w.scales.row_stride + g * w.scales.column_stride;
 }
+inline bool runs_over_rows(const weight& w) noexcept {
+  return w.place == packing::flat_nibbles || w.place == packing::sections;
+}
 // The group of column k of row r.
 inline std::uint64_t group_of(const weight& w, std::uint64_t r, std::uint64_t k) noexcept {
-  if (w.place == packing::flat_nibbles) return (r * w.columns + k) / w.group;
+  if (runs_over_rows(w)) {
+    const std::uint64_t at = r * w.columns + k;
+    return w.strided ? at % (w.rows * w.columns / w.group) : at / w.group;
+  }
   return w.g_idx != nullptr ? word_at(*w.g_idx, k) : k / w.scales.columns;
 }
 
@@ -179,6 +206,10 @@ inline int zero_of(const weight& w, std::uint64_t s, std::uint64_t r, std::uint6
       const unsigned whole = 32 / w.bits;
       return static_cast<int>(word_at(z, r / whole * across + g) >> (r % whole * w.bits)) & mask;
     }
+    case layout::matmul_nbits: {
+      const std::uint64_t bit = g * w.bits;
+      return static_cast<int>(byte_at(z, r * ((w.groups() * w.bits + 7) / 8) + bit / 8) >> (bit % 8)) & mask;
+    }
     default: break;
   }
   const std::uint64_t start = g * (w.rows * w.bits / 32);
@@ -188,6 +219,12 @@ inline int zero_of(const weight& w, std::uint64_t s, std::uint64_t r, std::uint6
   const std::uint32_t ones = w.bits == 2 ? 0x55555555u : w.bits == 4 ? 0x11111111u : 0x01010101u;
   const std::uint64_t bit = r * w.bits;
   return static_cast<int>((word_at(z, start + bit / 32) + ones) >> (bit % 32)) & mask;
+}
+
+// The same as a number: some layouts have zeros that are floats.
+inline float zero_number(const weight& w, std::uint64_t s, std::uint64_t r, std::uint64_t g) noexcept {
+  if (w.zeros != nullptr && is_float(w.zeros->type)) return number_at(*w.zeros, scale_index(w, s, r, g));
+  return static_cast<float>(zero_of(w, s, r, g));
 }
 
 inline float round_to(dtype type, float x) noexcept {
@@ -255,10 +292,11 @@ inline result<void> decode(const weight& w, std::uint64_t s, std::uint64_t first
           scale = detail::scale_of(w, s, r, g);
           if (w.tensor_scale != nullptr)
             scale = (w.tensor_scale_divides ? lane(scale) / lane(all) : lane(scale) * lane(all)).v;
-          zero = static_cast<float>(detail::zero_of(w, s, r, g));
+          zero = detail::zero_number(w, s, r, g);
           if (!is_finite(scale)) return detail::place_error(errc::not_finite, w, "a scale that is not a number", r, k);
         }
-        float x = detail::number_of(w, q[i]) - zero;
+        float x = (lane(detail::number_of(w, q[i])) - lane(zero)).v;
+        if (w.kind == layout::hqq && mode == rounding::as_library) x = detail::round_to(w.result, x);
         x = (lane(x) * lane(scale)).v;
         if (mode == rounding::as_library) x = detail::round_to(w.result, x);
         if (!is_finite(x)) return detail::place_error(errc::not_finite, w, "a weight that is not finite", r, k);

@@ -184,7 +184,16 @@ class recognizer {
   bool quantized(const tensor_info& t) noexcept {
     std::string_view module = t.name;
     if (drop_suffix(module, ".weight_packed")) return t.type == dtype::i32 ? packed_int(t, module) : fp4(t, module);
-    if (drop_suffix(module, ".qweight")) return words(t, module);
+    if (drop_suffix(module, ".qweight"))
+      return t.type == dtype::u8 ? matmul_nbits(t, module, ".scales", ".qzeros", 0) : words(t, module);
+    const bool integers = t.type == dtype::u8 || t.type == dtype::i32;
+    if (drop_suffix(module, ".W_q") && (integers || find(module, ".nbits") != nullptr)) return hqq(t, module);
+    module = t.name;
+    for (const unsigned bits : {2u, 4u, 8u}) {
+      const char* const suffix = bits == 2 ? "_Q2" : bits == 4 ? "_Q4" : "_Q8";
+      if (t.type == dtype::u8 && t.shape.size() == 3 && drop_suffix(module, suffix))
+        return matmul_nbits(t, module, "_scales", "_zero_points", bits);
+    }
     if (drop_suffix(module, "_blocks") && find(module, "_scales") != nullptr) return gpt_oss(t, module);
     for (const char* kind : {".quant_state.bitsandbytes__nf4", ".quant_state.bitsandbytes__fp4"})
       if (const tensor_info* state = take(t.name, kind)) return bitsandbytes(t, *state);
@@ -291,6 +300,7 @@ class recognizer {
     if (t.type != dtype::u8 && t.type != dtype::i8 && t.type != dtype::f4)
       return fail(errc::bad_type, t, "codes of 4 bits lie in U8, I8 or F4");
     if (!stands_alone(t, module)) return false;
+    if (t.type != dtype::f4 && dim(t, 0) == 24 * dim(*s, 0)) return mxfp6(t, module, *s);
     weight w = begin(t, module, layout::mxfp4);
     w.place = packing::nibbles;
     w.code = code_kind::e2m1;
@@ -337,6 +347,148 @@ class recognizer {
         return fail(errc::size_mismatch, *w.tensor_scale, "it is neither one nor one for each matrix");
     }
     return add(w);
+  }
+
+  // 4 codes in 3 bytes: U8 [rows, 3 * columns / 4] and U8 [rows, columns / 32].
+  bool mxfp6(const tensor_info& t, std::string_view module, const tensor_info& s) noexcept {
+    if (s.type != dtype::u8 && s.type != dtype::f8_e8m0) return fail(errc::bad_type, s, "scales of MXFP6 are E8M0");
+    if (stack_of(s) != stack_of(t) || dim(s, 1) != dim(t, 1)) return misfit(s);
+    weight w = begin(t, module, layout::mxfp6);
+    bool named[2] = {};  // E2M3, E3M2
+    const auto look = [&](const json& spec) {
+      const std::string_view type = spec["weight"]["dtype"].get<std::string_view>().value_or({});
+      if (same(type, "fp6_e2m3")) named[0] = true;
+      if (same(type, "fp6_e3m2")) named[1] = true;
+    };
+    look(config_["global_quant_config"]);
+    for (const char* key : {"layer_quant_config", "layer_type_quant_config"})
+      for (const auto& m : config_[key]) look(m.value);
+    if (named[0] == named[1])
+      return fail(errc::bad_value, t, "the configuration does not say whether its codes are fp6_e2m3 or fp6_e3m2");
+    w.code = named[0] ? code_kind::e2m3 : code_kind::e3m2;
+    w.place = packing::byte_stream;
+    w.scale_code = scale_kind::e8m0;
+    w.bits = 6;
+    w.result = dtype::bf16;
+    w.stack = stack_of(t);
+    w.rows = dim(t, 1);
+    w.columns = 32 * dim(s, 0);
+    w.group = 32;
+    w.scales = {&s, 1, 32, w.rows * dim(s, 0), dim(s, 0), 1};
+    return add(w);
+  }
+
+  // ONNX Runtime's: codes U8 [rows, blocks, bytes of a block], scales [rows, blocks] or [rows * blocks], zeros of the
+  // scales' type in that order, or U8 packed row by row. Without zeros they are half of all codes. The number of
+  // columns is an attribute of the node that these arrays belong to: here rows are whole blocks.
+  bool matmul_nbits(const tensor_info& t, std::string_view module, const char* scales, const char* zeros,
+                    unsigned bits) noexcept {
+    const tensor_info* s = take(module, scales);
+    const tensor_info* z = take(module, zeros);
+    if (s == nullptr) return no_scale(t);
+    if (find(module, ".g_idx") != nullptr)
+      return fail(errc::unsupported, t, "its columns are in an order of their own");
+    if (!is_number(*s)) return fail(errc::bad_type, *s, "scales are F32, F16 or BF16");
+    if (t.shape.size() != 3) return fail(errc::size_mismatch, t, "its codes are not rows of blocks of bytes");
+    const std::uint64_t rows = dim(t, 2), blocks = dim(t, 1), bytes = dim(t, 0);
+    const bool flat = s->shape.size() == 1 && rows != 0 && dim(*s, 0) / rows == blocks && dim(*s, 0) % rows == 0;
+    if (!flat && !(s->shape.size() == 2 && dim(*s, 1) == rows && dim(*s, 0) == blocks)) return misfit(*s);
+    const bool packed = z != nullptr && z->type == dtype::u8;
+    const auto fits = [&](unsigned width) {
+      const std::uint64_t row = ceil_div(blocks * width, 8), last = dim(*z, 0);
+      return z->shape.size() == 1 ? rows != 0 && last / rows == row && last % rows == 0
+                                  : z->shape.size() == 2 && dim(*z, 1) == rows && last == row;
+    };
+    if (bits == 0) bits = config_["bits"].get<unsigned>().value_or(0);
+    if (bits == 0 && packed) {
+      unsigned choices = 0;
+      for (const unsigned width : {2u, 4u, 8u})
+        if (fits(width)) bits = width, ++choices;
+      if (choices != 1) bits = 0;
+    }
+    if (bits == 0) return fail(errc::bad_value, t, "the configuration does not say how many bits a code has");
+    if (bits != 2 && bits != 4 && bits != 8) return fail(errc::unsupported, t, "codes of 2, 4 and 8 bits are known");
+    if (packed && !fits(bits)) return fail(errc::size_mismatch, *z, "its shape does not fit that of the scales");
+    if (z != nullptr && !packed && (z->type != s->type || z->elements() != s->elements()))
+      return fail(errc::bad_type, *z, "zeros are U8, or as many and of the type of the scales");
+    weight w = begin(t, module, layout::matmul_nbits);
+    drop_suffix(w.module, ".weight");
+    w.place = bits == 4 ? packing::nibbles : bits == 8 ? packing::elements : packing::byte_stream;
+    w.code = code_kind::unsigned_integer;
+    w.bits = bits;
+    w.zero = 1 << (bits - 1);
+    w.zeros = z;
+    w.result = s->type;
+    w.rows = rows;
+    w.group = bytes * 8 / bits;
+    w.columns = blocks * w.group;
+    w.scales = {s, 1, w.group, 0, blocks, 1};
+    return add(w);
+  }
+
+  // One number of a tensor; nothing if it is none.
+  static maybe<std::uint64_t> scalar(const tensor_info* t) noexcept {
+    if (t == nullptr || t->elements() != 1 || t->data.size() != t->bytes) return {};
+    if (t->type != dtype::u8 && t->type != dtype::i32 && t->type != dtype::i64) return {};
+    std::uint64_t x = 0;
+    for (std::size_t i = 0; i < t->data.size(); ++i) x |= std::to_integer<std::uint64_t>(t->data[i]) << (8 * i);
+    return x;
+  }
+
+  // HQQ: the matrix as rows of a group each (axis 1), or as columns of one (axis 0), of which sections share bytes;
+  // what is said of it lies in tensors of one number.
+  bool hqq(const tensor_info& t, std::string_view module) noexcept {
+    const tensor_info* s = take(module, ".scale");
+    const tensor_info* z = take(module, ".zero");
+    const tensor_info* shape = take(module, ".shape");
+    if (s == nullptr || z == nullptr) return no_scale(t);
+    const auto about = [&](const char* key) { return scalar(take(module, key)); };
+    const auto bits = about(".nbits"), axis = about(".axis"), size = about(".group_size");
+    for (const char* key : {".quant_scale", ".quant_zero", ".view_as_float"})
+      if (about(key).value_or(0) != 0)
+        return fail(errc::unsupported, t, "its scales are quantized, or its codes are called floats");
+    const tensor_info* type = take(module, ".compute_dtype");
+    for (const char* key : {".packing", ".unpack_view_dtype", ".offload_meta", ".encoded_state_dict",
+                            ".stores_quant_config", ".channel_wise", ".optimize", ".round_zero"})
+      static_cast<void>(take(module, key));
+    if (!bits || !axis || *axis > 1 || (*bits != 2 && *bits != 3 && *bits != 4 && *bits != 8))
+      return fail(errc::bad_value, t, "its nbits or its axis is not there, or not known");
+    if (shape == nullptr || shape->type != dtype::i64 || shape->elements() != 2 || shape->data.size() != 16)
+      return fail(errc::missing, t, "its shape is not there, or not that of a matrix");
+    if (t.type != (*bits == 3 ? dtype::i32 : dtype::u8))
+      return fail(errc::bad_type, t, "codes are U8, or I32 of 3 bits");
+    if (!is_number(*s) || z->type != s->type || !of_type(type, s->type))
+      return fail(errc::bad_type, *s, "scales and zeros are not of one type, that of the computation");
+    weight w = begin(t, module, layout::hqq);
+    w.place = packing::sections;
+    w.code = code_kind::unsigned_integer;
+    w.bits = static_cast<unsigned>(*bits);
+    w.result = s->type;
+    std::uint64_t dims[2] = {};
+    for (unsigned i = 0; i < 16; ++i) dims[i / 8] |= std::to_integer<std::uint64_t>(shape->data[i]) << (8 * (i % 8));
+    constexpr std::uint64_t most = std::uint64_t{1} << 31;
+    const std::uint64_t groups = s->elements();
+    if (dims[0] == 0 || dims[1] == 0 || dims[0] > most || dims[1] > most || t.shape.size() != 2 || groups == 0 ||
+        z->elements() != groups || dims[0] * dims[1] % groups != 0)
+      return fail(errc::size_mismatch, t, "codes, scales, zeros and shape do not fit together");
+    w.rows = dims[0];
+    w.columns = dims[1];
+    w.group = w.rows * w.columns / groups;
+    w.strided = *axis == 0;
+    const std::uint64_t width = w.strided ? groups : w.group, lines = w.rows * w.columns / width;
+    const std::uint64_t sections = *bits == 3 ? 10 : 8 / *bits;
+    const bool whole = *bits == 3 ? dim(t, 1) == ceil_div(lines, sections) : dim(t, 1) * sections == lines;
+    if (!whole || dim(t, 0) != width || size.value_or(w.group) != w.group)
+      return fail(errc::size_mismatch, t, "codes, scales, zeros and shape do not fit together");
+    w.zeros = z;
+    w.scales = {s, w.rows, w.group, 0, 0, 1};
+    return add(w);
+  }
+  // Whether a tensor has the name of a type in torch, if there is one.
+  static bool of_type(const tensor_info* text, dtype type) noexcept {
+    if (text == nullptr) return true;
+    const std::string_view name(reinterpret_cast<const char*>(text->data.data()), text->data.size());
+    return same(name, type == dtype::f16 ? "torch.float16" : type == dtype::bf16 ? "torch.bfloat16" : "torch.float32");
   }
 
   // Blocks U8 [experts, rows, columns / 32, 16] beside scales U8 [experts, rows, columns / 32].

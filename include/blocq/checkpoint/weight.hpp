@@ -13,6 +13,7 @@ namespace blocq::checkpoint::inline v0::inline BLOCQ_ISA {
 enum class layout : unsigned char {
   plain,          // floats or integers, one tensor
   mxfp4,          // E2M1 codes, an E8M0 scale for 32
+  mxfp6,          // E2M3 or E3M2 codes, an E8M0 scale for 32 (Quark)
   mxfp8,          // E4M3 or E5M2 codes, an E8M0 scale for 32
   nvfp4,          // E2M1 codes, an E4M3 scale for 16, perhaps a scale for the tensor
   nvfp4_e5m3,     // the same with unsigned E5M3 scales (AutoRound)
@@ -26,12 +27,15 @@ enum class layout : unsigned char {
   modelopt_int4,  // nibbles of two's complement, two rows to a byte
   bnb_nf4,        // codes that choose from a table, blocks over the whole tensor (bitsandbytes)
   bnb_fp4,        // the same with another table
+  matmul_nbits,   // 2, 4 or 8 bits, blocks of a row (ONNX Runtime)
+  hqq,            // 2, 3, 4 or 8 bits with zeros that are floats, groups over the whole tensor
 };
 
 BLOCQ_INLINE constexpr const char* name_of(layout kind) noexcept {
   switch (kind) {
     case layout::plain: return "plain";
     case layout::mxfp4: return "mxfp4";
+    case layout::mxfp6: return "mxfp6";
     case layout::mxfp8: return "mxfp8";
     case layout::nvfp4: return "nvfp4";
     case layout::nvfp4_e5m3: return "nvfp4-e5m3";
@@ -45,6 +49,8 @@ BLOCQ_INLINE constexpr const char* name_of(layout kind) noexcept {
     case layout::modelopt_int4: return "modelopt-int4";
     case layout::bnb_nf4: return "bnb-nf4";
     case layout::bnb_fp4: return "bnb-fp4";
+    case layout::matmul_nbits: return "matmul-nbits";
+    case layout::hqq: return "hqq";
   }
   return "unknown";
 }
@@ -56,14 +62,17 @@ enum class packing : unsigned char {
   nibble_columns,  // the transpose: byte r of row k / 2
   nibble_rows,     // byte k of row r / 2; the even row in the low nibble
   flat_nibbles,    // byte i / 2 of the whole tensor, i = r * columns + k; the even one in the high nibble
+  byte_stream,     // bits * k bits into the row, which is whole bytes, the lowest first
   stream,          // bits * k bits into the row, which is whole words of 32 bits, little-endian
   words,           // word k / (32 / bits) of the row, which holds only whole codes
   awq,             // word r / 8 of row k, nibble awq_nibble(r)
   column_stream,   // bits * k bits into column r, of words of 32 bits
+  sections,        // the whole tensor in lines as long as those of the codes: line l is in line l % height of them, the
+                   // first `height` in the highest bits of a byte or, of 3 bits, of the lowest 30 of a word
 };
 
 // What a code stands for, and what the bytes of a scale stand for.
-enum class code_kind : unsigned char { number, e2m1, e4m3, e5m2, signed_integer, unsigned_integer, table };
+enum class code_kind : unsigned char { number, e2m1, e2m3, e3m2, e4m3, e5m2, signed_integer, unsigned_integer, table };
 enum class scale_kind : unsigned char {
   number,  // as the tensor's dtype says
   e8m0,
@@ -89,11 +98,14 @@ struct scale_grid {
 // each operation rounded to binary32, the last one rounded once more to `result` by the library that reads such files:
 //
 //   mxfp4, mxfp8, nvfp4    compressed-tensors, transformers: bfloat16 (but for nvfp4 nothing is lost by it)
+//   mxfp6                  Quark: bfloat16, nothing is lost by it
 //   fp8                    transformers: binary32; compressed-tensors, whose scales have fewer bits: the scales' type
 //   int8, packed_int       compressed-tensors: the scales' type
 //   awq, gptq              AutoAWQ, GPTQModel: the scales' type
 //   nvfp4 of ModelOpt, modelopt_int4   ModelOpt: binary32
 //   bnb_nf4, bnb_fp4   bitsandbytes: the type that its state names
+//   matmul_nbits       ONNX Runtime: the scales' type
+//   hqq                HQQ: the scales' type, to which it rounds the difference too
 struct weight {
   std::string_view name;    // of the tensor that holds the codes
   std::string_view module;  // what comes before ".weight", ".qweight", "_blocks" and the like; without one the name
@@ -108,14 +120,17 @@ struct weight {
   const safetensors::tensor_info* codes = nullptr;
   scale_grid scales;
   std::uint64_t group = 0;  // columns that share a scale; 0: no scales
-  // Zero points, one for each scale: in `zeros`, packed as the codes are but across the rows; without it all are
-  // `zero`.
+  // Zero points, one for each scale: in `zeros`, floats in the order of the scales, or packed as the codes are but
+  // across the rows (matmul_nbits: along them, in whole bytes); without it all are `zero`.
   const safetensors::tensor_info* zeros = nullptr;
   std::int32_t zero = 0;
   const safetensors::tensor_info* tensor_scale = nullptr;  // F32, one, or one for each matrix of the stack
   bool tensor_scale_divides = false;
   const safetensors::tensor_info* g_idx = nullptr;  // the group of each column
-  // What codes choose from, and what belongs to nested scales. Groups of flat_nibbles run over the whole tensor.
+  // Groups of flat_nibbles and sections run over the whole tensor; where this is set, each has every n-th element of
+  // it, n being their number.
+  bool strided = false;
+  // What codes choose from, and what belongs to nested scales.
   const safetensors::tensor_info* table = nullptr;
   const safetensors::tensor_info* nested_table = nullptr;
   const safetensors::tensor_info* nested_scales = nullptr;
