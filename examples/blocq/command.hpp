@@ -33,6 +33,16 @@ struct formats_options {
 };
 int formats(const formats_options& o);
 
+struct bench_options {
+  std::vector<std::string> formats;
+  std::string instruction_set;  // empty: the newest that runs here
+  std::size_t memory = 0;       // megabytes; 0: more than the caches hold
+  double seconds = 0.6;         // for a format
+  bool json = false;
+  unsigned threads = default_threads();
+};
+int bench(const bench_options& o);
+
 struct inspect_options {
   std::string file;
   bool json = false, full = false;

@@ -61,6 +61,10 @@ constexpr std::pair<const char*, const char*> examples[] = {
     {"explain",
      "  blocq explain q4_k_m              the rules\n"
      "  blocq explain q4_k_m model.gguf   what each matrix gets, and why"},
+    {"bench",
+     "  blocq bench                       all formats that GGUF has, half a minute\n"
+     "  blocq bench q4_k q8_0 --threads 1\n"
+     "  blocq bench q4_k --instructions avx2"},
     {"completion",
      "  blocq completion bash >~/.local/share/bash-completion/completions/blocq\n"
      "  blocq completion fish >~/.config/fish/completions/blocq.fish"},
@@ -258,6 +262,20 @@ int run(int argc, char** argv) {
   command->add_option("MODEL", why.model, "GGUF file whose matrices to decide about; without it the rules are shown");
   command->add_flag("--with-importance", why.importance, "As if there were importance weights");
   command->add_flag("--json", why.json, "Print JSON instead of a table");
+
+  bench_options speed;
+  command = add("bench", "Measure how fast this machine multiplies with each format", [&] { return bench(speed); });
+  command->add_option("FORMATS", speed.formats, "Formats, for example q4_k; without them all that GGUF has")
+      ->type_name(format_value);
+  command->add_option("--instructions", speed.instruction_set,
+                      "The instruction set to use, for example avx2; else the newest that runs here");
+  command->add_option("--memory", speed.memory, "Megabytes to read from memory; else more than the caches hold")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--seconds", speed.seconds, "Time for each format")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--json", speed.json, "Print JSON instead of a table");
+  command->add_option("--threads", speed.threads, "Threads")->check(CLI::Range(1u, 1024u))->capture_default_str();
 
   std::string shell;
   command = add("completion", "Print what lets a shell complete commands, options and names", [&] {

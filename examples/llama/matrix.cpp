@@ -1,6 +1,11 @@
 #include "matrix.hpp"
 
-#include <blocq/blocq.hpp>
+#include "products.hpp"
+
+#include <blocq/core/bits.hpp>
+#include <blocq/format/all.hpp>
+#include <blocq/gguf/tensor.hpp>
+#include <blocq/op/dequantize.hpp>
 
 #include <cstring>
 #include <stdexcept>
@@ -107,6 +112,8 @@ matrix::matrix(tensors& file, const std::string& name, std::size_t rows, std::si
   if (weight_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + ".weight'");
   checked(*weight_, rows, columns);
   scale_ = file.scale_of(*weight_)[0];
+  for (const product& p : best_instruction_set().products->all)
+    if (p.type == weight_->type) product_ = &p;
   if (file.find(name + ".bias") != nullptr) bias_ = read_vector(file, name + ".bias", rows);
 }
 
@@ -115,13 +122,9 @@ void matrix::multiply(std::span<const float> x, std::size_t n, std::span<float> 
   if (weight_->type == f32) {
     multiply_floats(*weight_, x, n, y);
   } else {
-    blocq::visit_gguf(weight_->type, [&]<class B> {
-      const auto w = view_of<B>(*weight_);
-      if (n == 1) return blocq::gemv(w, x, y);
-      if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
-        scratch.resize(needed);
-      blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
-    });
+    if (const std::size_t needed = product_->scratch_bytes(n, columns()); scratch.size() < needed)
+      scratch.resize(needed);
+    product_->multiply(weight_->data.data(), rows(), columns(), x.data(), n, y.data(), scratch.data());
   }
   if (scale_ != 1)
     for (float& v : y) v *= scale_;
