@@ -50,7 +50,9 @@ struct inspect_options {
 int inspect(const inspect_options& o);
 
 struct quantize_options {
-  std::string in, out, type, mix, importance, include, exclude;
+  std::string in, out, importance, include, exclude;
+  std::vector<std::string> all_types, all_mixes;  // one of them, or several, for a file each
+  std::string type, mix;                          // the one of a file
   std::string output_type, token_embedding_type;
   std::vector<std::string> tensor_types;  // REGEX=TYPE
   double target_bits = 0;                 // of the whole file, per weight; then the formats that it is spent on, if

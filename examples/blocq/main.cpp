@@ -43,6 +43,7 @@ constexpr std::pair<const char*, const char*> examples[] = {
      "  blocq inspect model/ --json       a folder of safetensors"},
     {"quantize",
      "  blocq quantize model.gguf small.gguf --mix q4_k_m\n"
+     "  blocq quantize model.gguf small.gguf --mix q4_k_m,q5_k_m,q6_k   a file each, small-q4_k_m.gguf and so on\n"
      "  blocq quantize model.gguf small.gguf --type q4_k --imatrix importance.gguf --best\n"
      "  blocq quantize model.gguf small.gguf --target-bpw 4.5 --calibration text.txt\n"
      "  blocq quantize model.gguf --mix iq3_m --dry-run"},
@@ -124,14 +125,28 @@ int run(int argc, char** argv) {
   command->add_option("IN", q.in, weights_help)->required();
   command->add_option("OUT", q.out, "File to write; it appears when it is complete. Not needed with --dry-run");
   auto* format = command->add_option_group("Format")->require_option(1);
-  format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them")
-      ->type_name(format_value);
-  format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m")
-      ->type_name(mix_value);
+  format
+      ->add_option("-t,--type", q.all_types,
+                   "One format for all, for example q4_k; 'blocq formats' lists them. Of several, q4_k,q8_0, each\n"
+                   "gets a file of its own, OUT with -q4_k before its .gguf")
+      ->type_name(format_value)
+      ->delimiter(',')
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
+  format
+      ->add_option("-m,--mix", q.all_mixes,
+                   "A mix of formats by the role of each matrix, for example q4_k_m; or several, as with --type")
+      ->type_name(mix_value)
+      ->delimiter(',')
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
   format->add_option("--target-bpw", q.target_bits, "So many bits per weight, spent where they help most")
       ->check(CLI::PositiveNumber);
   command->add_option("--types", q.types, "Formats that --target-bpw may use, for example q3_k,q4_k,q6_k")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--measurements", q.measurements,
                       "File that keeps what --target-bpw measures, for the next time");
   command->add_flag("--best", q.best, best_help);
@@ -149,6 +164,7 @@ int run(int argc, char** argv) {
   command
       ->add_option("--tensor-type", q.tensor_types, "REGEX=TYPE: another type for tensors whose name contains a match")
       ->expected(1)
+      ->allow_extra_args(false)
       ->take_all();
   command->add_option("--output-tensor-type", q.output_type, "Another type for the output")->type_name(format_value);
   command->add_option("--token-embedding-type", q.token_embedding_type, "Another type for the token embeddings")
