@@ -110,9 +110,10 @@ struct compare_options {
 int compare(const compare_options& o);
 
 struct report_options {
-  std::string model, text, out = "report.html";
+  std::string model, text, calibration, out = "report.html";
   std::size_t context = 256, windows = 16;
   unsigned threads = default_threads();
+  bool calibrates() const { return !text.empty() || !calibration.empty(); }
 };
 int report(const report_options& o);
 

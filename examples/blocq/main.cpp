@@ -55,7 +55,7 @@ constexpr std::pair<const char*, const char*> examples[] = {
     {"compare", "  blocq compare model.gguf --svg plot.svg --csv table.csv"},
     {"report",
      "  blocq report model.gguf -o report.html\n"
-     "  blocq report model.gguf --text text.txt -o report.html"},
+     "  blocq report model.gguf --calibration train.txt --text test.txt -o report.html"},
     {"perplexity",
      "  blocq perplexity small.gguf text.txt --base model.gguf\n"
      "  blocq perplexity model.gguf text.txt --copies q4.gguf q5.gguf"},
@@ -252,6 +252,9 @@ int run(int argc, char** argv) {
   command->add_option("-o,--output", r.out, output_help)->capture_default_str();
   command->add_option("--text", r.text,
                       "Text file, UTF-8: measure what the mixes do to the predictions of a llama model");
+  command->add_option("--calibration", r.calibration,
+                      "Text file to plan with, of a llama model: importance, sensitivity of each matrix and the best\n"
+                      "types for three budgets; else --text is taken for that too");
   add_windows(command, r.context, r.windows);
   add_threads(command, r.threads);
 

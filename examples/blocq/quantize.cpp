@@ -3,6 +3,7 @@
 #include "calibrate.hpp"
 #include "command.hpp"
 #include "convert.hpp"
+#include "plan.hpp"
 #include "suggest.hpp"
 #include "terminal.hpp"
 
@@ -158,7 +159,11 @@ class type_choice {
   std::uint32_t file_type() const { return mix_ != nullptr ? mix_->file_type : file_type_of(*base_); }
   bool of_blocks() const { return mix_ != nullptr || base_->block_size > 1; }
   // What a budget is measured to cost, a line; nothing if it was not measured.
-  const std::optional<std::string>& loss() const { return loss_; }
+  std::optional<std::string> loss() const {
+    if (answer_.sensitivities.empty()) return {};
+    return "KL divergence to expect on the calibration text: about " + significant_text(answer_.loss);
+  }
+  const budget_answer& answer() const { return answer_; }
   // For tensor number i of the model; null formats where it stays as it is.
   const choice& operator[](std::size_t i) const { return choices_[i]; }
 
@@ -214,17 +219,15 @@ class type_choice {
     if (places.empty()) throw failure("no tensor would change");
     const double room = bits_ * static_cast<double>(elements) / 8;
     if (room < static_cast<double>(others + least))
-      throw failure("--target-bpw " + number_text(bits_, 4) + ": with these types the model takes " +
-                    number_text(8 * static_cast<double>(others + least) / static_cast<double>(elements), 4) +
-                    " bits per weight at least, " + bytes_text(others + least));
+      throw budget_too_small("--target-bpw " + number_text(bits_, 4) + ": with these types the model takes " +
+                             number_text(8 * static_cast<double>(others + least) / static_cast<double>(elements), 4) +
+                             " bits per weight at least, " + bytes_text(others + least));
     request.bytes = static_cast<std::uint64_t>(room) - others;
-    const budget_answer answer = choose_types(source, importance, request);
-    if (!o.calibration.empty())
-      loss_ = "KL divergence to expect on the calibration text: about " + significant_text(answer.loss);
+    answer_ = choose_types(source, importance, request);
     std::map<const format_entry*, std::uint64_t> shares;
     for (std::size_t i = 0; i < places.size(); ++i) {
-      choices_[places[i]].wanted = choices_[places[i]].format = answer.types[i];
-      shares[answer.types[i]] += request.tensors[i].source->elements();
+      choices_[places[i]].wanted = choices_[places[i]].format = answer_.types[i];
+      shares[answer_.types[i]] += request.tensors[i].source->elements();
     }
     base_ = std::max_element(shares.begin(), shares.end(), [](const auto& a, const auto& b) {
               return a.second != b.second ? a.second < b.second : a.first > b.first;
@@ -249,7 +252,7 @@ class type_choice {
   const calib::mix_info* mix_ = nullptr;
   bool pure_;
   double bits_ = 0;  // of a budget; 0: there is none
-  std::optional<std::string> loss_;
+  budget_answer answer_;
   std::vector<choice> choices_;
 };
 
@@ -457,6 +460,19 @@ std::vector<quantize_options> files_of(const quantize_options& o) {
 }
 
 }  // namespace
+
+budget_plan plan_of(const quantize_options& o, const model& source, importance_file* importance) {
+  const selection meant(o);
+  const type_choice chosen(o, source, meant, importance);
+  budget_plan plan{{}, chosen.answer()};
+  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+    const model::tensor& t = source.tensors()[i];
+    const format_entry* const format = meant(t) ? chosen[i].format : nullptr;
+    plan.formats.push_back(format == format_of(t) ? nullptr : format);
+    if (plan.formats.back() != nullptr && importance != nullptr) static_cast<void>(importance->prepare(t));
+  }
+  return plan;
+}
 
 int quantize(const quantize_options& o) {
   if (o.out.empty() && !o.dry_run) throw failure("OUT is required");

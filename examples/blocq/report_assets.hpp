@@ -45,6 +45,7 @@ select { font: inherit; color: inherit; background: var(--box); border: 1px soli
 .dist text { fill: var(--soft); font-size: 12px; }
 .key { display: inline-block; width: 14px; height: 11px; }
 .soft { color: var(--soft); }
+.types { display: block; white-space: normal; font-size: .9em; }
 @media print { nav, select { display: none; } .wide { max-height: none; overflow: visible; } body { max-width: none; } }
 )css";
 
