@@ -259,6 +259,9 @@ class page {
     return m.error_in(s_, choice == nullptr ? s_.formats[0] : choice->mix.formats[index_of(m)]);
   }
 
+  // Where black on the colours of report_style has more contrast than white; the script knows it too.
+  static constexpr double light_above = 0.399;
+
   void add_heat() {
     heading("where", "Layers and roles",
             "The error of each matrix, in percent, under a mix or with one format for all.");
@@ -292,7 +295,7 @@ class page {
       const surveyed_matrix& m = s_.matrices[i];
       const double e = error_under(first, m), v = e > 0 ? std::log(e / low) / span : 0;
       return "<td data-i=\"" + std::to_string(i) + "\" style=\"--v:" + fixed(v, 3) + "\"" +
-             (v > 0.5 ? " class=\"light\"" : "") + " title=\"" + escape_xml(printable(m.tensor->name)) + "\">" +
+             (v > light_above ? " class=\"light\"" : "") + " title=\"" + escape_xml(printable(m.tensor->name)) + "\">" +
              percent(e) + "</td>";
     };
     out_ +=
@@ -327,7 +330,7 @@ class page {
             "four bits: bits are spent best where little error costs much.");
     double most = 0;
     for (const tensor_sensitivity& t : sensitivities_) most = std::max(most, t.divergence);
-    out_ += head("Sensitivity", {"matrix", "rounded to", ">error %", ">KL divergence", "KL divergence"});
+    out_ += head("Divergence by matrix", {"matrix", "rounded to", ">error %", ">KL divergence", "KL divergence"});
     for (const tensor_sensitivity& t : sensitivities_)
       out_ += "<tr>" + cell(printable(t.source->name)) + cell(t.type->name) +
               cell(percent(std::sqrt(t.error)), t.error) + cell(significant_text(t.divergence), t.divergence) +

@@ -27,6 +27,11 @@ expect 0 quantize "$DEMO" m.gguf --mix "$mix"
 "$BLOCQ" report "$DEMO" -o r2.html --threads 3 >/dev/null || fail "three threads"
 same r.html r2.html
 
+# A page about thirty layers is one that a browser shows at once.
+"$HELPER" layers deep.gguf 30
+expect 0 report deep.gguf -o deep.html
+[ "$(wc -c <deep.html)" -lt 2000000 ] || fail "the page of thirty layers has $(wc -c <deep.html) bytes"
+
 # With a text, what the mixes do to the predictions, what each matrix counts, and plans, which their commands carry out.
 for i in 1 2 3 4 5 6 7 8 9; do echo "Line $i of a text, which is long enough for a few windows of tokens."; done >text
 cp "$F/llama.gguf" "a model.gguf"
@@ -35,7 +40,7 @@ grep -q 'KL divergence' t.html || fail "the page has no divergence"
 grep -q 'give another with' t.html || fail "the page does not say that one text serves for both"
 "$HELPER" xml t.html || fail "the page with a text is not well-formed"
 matrices=$(grep -o '<td data-i="[0-9]*"' t.html | wc -l)
-[ "$(sed -n '/aria-label="Sensitivity"/,/<.tbody>/p' t.html | grep -c '^<tr>')" = "$matrices" ] ||
+[ "$(sed -n '/aria-label="Divergence by matrix"/,/<.tbody>/p' t.html | grep -c '^<tr>')" = "$matrices" ] ||
   fail "the sensitivity of some matrix is missing"
 expect 0 report "a model.gguf" --calibration text --windows 2 --context 64 -o c.html
 command=$(sed -n 's|.*<code>blocq \(quantize .*--target-bpw 7.0 [^<]*\)</code>.*|\1|p' c.html | sed "s/&apos;/'/g; s/&#39;/'/g")
