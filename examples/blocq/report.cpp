@@ -291,10 +291,11 @@ class page {
       }
     }
     const double span = std::max(std::log(high / low), std::log(1.25));
-    const auto heat_cell = [&](std::size_t i) {
+    const auto heat_cell = [&](std::size_t i, std::size_t wide) {
       const surveyed_matrix& m = s_.matrices[i];
       const double e = error_under(first, m), v = e > 0 ? std::log(e / low) / span : 0;
-      return "<td data-i=\"" + std::to_string(i) + "\" style=\"--v:" + fixed(v, 3) + "\"" +
+      return "<td data-i=\"" + std::to_string(i) + "\"" +
+             (wide > 1 ? " colspan=\"" + std::to_string(wide) + "\"" : "") + " style=\"--v:" + fixed(v, 3) + "\"" +
              (v > light_above ? " class=\"light\"" : "") + " title=\"" + escape_xml(printable(m.tensor->name)) + "\">" +
              percent(e) + "</td>";
     };
@@ -309,13 +310,14 @@ class page {
     out_ += "<tbody>\n";
     for (std::size_t i = 0; i < s_.matrices.size(); ++i)
       if (!s_.matrices[i].layer)
-        out_ += "<tr><th scope=\"row\">" + escape_xml(s_.matrices[i].role) + "</th>" + heat_cell(i) + "</tr>\n";
+        out_ += "<tr><th scope=\"row\">" + escape_xml(s_.matrices[i].role) + "</th>" + heat_cell(i, roles.size()) +
+                "</tr>\n";
     for (auto at = inside.begin(); at != inside.end();) {
       const std::size_t layer = at->first.first;
       out_ += "<tr><th scope=\"row\">" + std::to_string(layer) + "</th>";
       for (const std::string& role : roles) {
         const auto found = inside.find({layer, role});
-        out_ += found == inside.end() ? "<td class=\"none\"></td>" : heat_cell(found->second);
+        out_ += found == inside.end() ? "<td class=\"none\"></td>" : heat_cell(found->second, 1);
       }
       out_ += "</tr>\n";
       while (at != inside.end() && at->first.first == layer) ++at;

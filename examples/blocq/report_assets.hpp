@@ -35,13 +35,14 @@ select { font: inherit; color: inherit; background: var(--box); border: 1px soli
 .heat { width: auto; }
 .heat td { text-align: right; font-variant-numeric: tabular-nums; border: 1px solid var(--back);
   background: color-mix(in oklab, #00306f, #fbe64d calc(var(--v) * 100%)); color: #fff; }
+.heat td[colspan] { text-align: center; }
 .heat td.light { color: #000; }
 .heat td.none { background: none; }
 .bar { display: inline-block; height: 11px; background: var(--bar); vertical-align: middle; }
 .plot { max-width: 100%; height: auto; }
 .dist { width: 100%; height: auto; background: var(--box); border-radius: 4px; }
 .dist .w { fill: var(--bar); }
-.dist .l { stroke: var(--mark); stroke-width: 2; fill: none; }
+.dist .l { stroke: var(--mark); stroke-width: 3; fill: none; }
 .dist text { fill: var(--soft); font-size: 12px; }
 .key { display: inline-block; width: 14px; height: 11px; }
 .soft { color: var(--soft); }
