@@ -24,8 +24,10 @@ rm -rf build/docs/pages build/docs/pictures build/site
 mkdocs build --quiet --strict --config-file scripts/docs/mkdocs.yml
 doxygen scripts/docs/Doxyfile >build/docs/doxygen.log 2>build/docs/doxygen.err ||
   { head -n 40 build/docs/doxygen.err >&2; echo "docs: doxygen warns, $(wc -l <build/docs/doxygen.err) lines" >&2; exit 1; }
-rm -f build/site/api/{jquery,dynsections}.js  # api_header.html loads no script
-find build/site/api -name '*.html' -exec sed -i 's/ onclick="[^"]*"//g' {} +
+# Scripts, which api_header.html does not load, and pages that list again what their class has.
+rm -f build/site/api/{jquery,dynsections}.js build/site/api/*-members.html
+find build/site/api -name '*.html' -exec sed -i -e 's/ onclick="[^"]*"//g' \
+  -e 's|\( &#124;\n\)*<a href="[^"]*-members.html">[^<]*</a>||' {} +
 /usr/bin/python3 scripts/docs/search.py build/site build/docs/api.tags
 /usr/bin/python3 scripts/docs/check_links.py build/site
 size=$(($(du -sb build/site | cut -f1) / 1000))
