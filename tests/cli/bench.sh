@@ -34,6 +34,6 @@ expect 2 bench q4_0 $quick --instructions mmx
 complains "it was for baseline"
 expect 2 bench q9_k
 complains "did you mean 'q"
-expect 2 bench f32
-complains "f32"
+expect 2 bench q8_k
+complains "q8_k"
 expect 2 bench q4_0 --seconds 0
