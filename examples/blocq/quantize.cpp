@@ -475,6 +475,7 @@ budget_plan plan_of(const quantize_options& o, const model& source, importance_f
 }
 
 int quantize(const quantize_options& o) {
+  const std::vector<quantize_options> each = files_of(o);
   if (o.out.empty() && !o.dry_run) throw failure("OUT is required");
   if (o.method != "rtn" && o.calibration.empty())
     throw failure("the method " + o.method + " needs a text: --calibration");
@@ -497,7 +498,7 @@ int quantize(const quantize_options& o) {
   else if (o.target_bits > 0 && !o.calibration.empty())
     importance.emplace(measure_importance(source, o.calibration, o.context, o.windows, true, o.threads), least);
   std::vector<quantization> files;
-  for (const quantize_options& file : files_of(o))
+  for (const quantize_options& file : each)
     files.emplace_back(file, source, meant, importance ? &*importance : nullptr);
   if (o.dry_run) {
     for (const quantization& file : files) file.show_plan(std::cout);
