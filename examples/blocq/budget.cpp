@@ -98,7 +98,7 @@ class planner {
     }
     const auto plan = blocq::calib::plan_budget(choices, request_.bytes);
     if (!plan) throw failure(plan.message());
-    budget_answer answer{{}, plan->error};
+    budget_answer answer{{}, plan->error, std::move(sensitivities_)};
     for (std::size_t i = 0; i < types.size(); ++i) answer.types.push_back(types[i][plan->choices[i]]);
     return answer;
   }
@@ -227,6 +227,7 @@ class planner {
         known_.add(what, *divergence);
       }
       factors_[i] = *divergence / errors_[i][*found];
+      sensitivities_.push_back({&t, &probe, errors_[i][*found], *divergence});
     }
   }
 
@@ -256,6 +257,7 @@ class planner {
   std::vector<fingerprint> prints_;
   std::vector<std::vector<double>> errors_;
   std::vector<double> factors_;
+  std::vector<tensor_sensitivity> sensitivities_;
 };
 
 }  // namespace

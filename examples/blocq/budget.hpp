@@ -24,11 +24,21 @@ struct budget_request {
   unsigned threads = 1;
 };
 
+// What the predictions of a model lose when one of its tensors alone is rounded, the only way that says what a tensor
+// counts.
+struct tensor_sensitivity {
+  const model::tensor* source;
+  const format_entry* type;  // that it was rounded to
+  double error;              // sum of squared errors, weighed, over that of squares
+  double divergence;         // mean Kullback-Leibler divergence of the predictions
+};
+
 struct budget_answer {
   std::vector<const format_entry*> types;  // of each tensor
   // What they cost: with a text the divergence of the model's predictions that the measurements add up to, without one
   // a number that only compares plans.
   double loss = 0;
+  std::vector<tensor_sensitivity> sensitivities;  // with a text, of each tensor that some type changes
 };
 
 // What a matrix loses by a type is the squared error of its weights, each weighed by the importance of its column, on

@@ -33,6 +33,16 @@ struct formats_options {
 };
 int formats(const formats_options& o);
 
+struct bench_options {
+  std::vector<std::string> formats;
+  std::string instruction_set;  // empty: the newest that runs here
+  std::size_t memory = 0;       // megabytes; 0: more than the caches hold
+  double seconds = 0.6;         // for a format
+  bool json = false;
+  unsigned threads = default_threads();
+};
+int bench(const bench_options& o);
+
 struct inspect_options {
   std::string file;
   bool json = false, full = false;
@@ -40,7 +50,9 @@ struct inspect_options {
 int inspect(const inspect_options& o);
 
 struct quantize_options {
-  std::string in, out, type, mix, importance, include, exclude;
+  std::string in, out, importance, include, exclude;
+  std::vector<std::string> all_types, all_mixes;  // one of them, or several, for a file each
+  std::string type, mix;                          // the one of a file
   std::string output_type, token_embedding_type;
   std::vector<std::string> tensor_types;  // REGEX=TYPE
   double target_bits = 0;                 // of the whole file, per weight; then the formats that it is spent on, if
@@ -98,9 +110,10 @@ struct compare_options {
 int compare(const compare_options& o);
 
 struct report_options {
-  std::string model, text, out = "report.html";
+  std::string model, text, calibration, out = "report.html";
   std::size_t context = 256, windows = 16;
   unsigned threads = default_threads();
+  bool calibrates() const { return !text.empty() || !calibration.empty(); }
 };
 int report(const report_options& o);
 

@@ -70,21 +70,36 @@ struct shard {
   explicit shard(const std::string& path) : file(path) {}
 };
 
-// What becomes of one tensor: its new bytes, and a scale beside it if it has units.
+// What becomes of one tensor in one of the copies: its new bytes, and a scale beside it if it has units.
 struct step {
+  const conversion_job& job;
   const conversion& c;
   std::vector<float> units;  // of each matrix of an nvfp4 tensor in its two-level form
   shard& to;
   std::size_t index;  // in that file
+
+  bool encodes() const { return c.target != nullptr && c.ready.empty(); }
+};
+
+// A step that encodes, and what comes of a chunk of the tensor: its bytes, and the error of each row, so that their
+// order of summation is always the same; none if they are not measured.
+struct encoding {
+  const step& s;
+  std::vector<std::byte> bytes = {};
+  std::vector<error_sums> errors = {};
 };
 
 // Elements that go to a thread at once: whole blocks of any format, and whole rows if columns have importance or the
 // error is measured row by row.
-std::size_t granule_of(const conversion_job& job, const conversion& c) {
+std::size_t granule_of(std::span<const encoding> encodings) {
   constexpr std::size_t some_blocks = 4096;
-  const model::tensor& t = *c.source;
-  const bool weighted = job.importance != nullptr && !job.importance->find(t, 0).empty();
-  return weighted || c.target->importance_required || c.error != nullptr ? t.row_elements() : some_blocks;
+  const model::tensor& t = *encodings.front().s.c.source;
+  const bool rows = std::ranges::any_of(encodings, [&](const encoding& e) {
+    const importance_file* const importance = e.s.job.importance;
+    return (importance != nullptr && !importance->find(t, 0).empty()) || e.s.c.target->importance_required ||
+           e.s.c.error != nullptr;
+  });
+  return rows ? t.row_elements() : some_blocks;
 }
 
 // Calls f(first, last, matrix) for pieces of a range of elements, at most `size` long and of one matrix each.
@@ -109,31 +124,37 @@ void measure_rows(const step& s, std::size_t columns, std::size_t matrix, std::s
   }
 }
 
-// Elements [first, last) of a tensor in the target's format, at `out`; their errors, if they are measured, in `errors`.
-void convert_elements(const conversion_job& job, const step& s, std::size_t first, std::size_t last, std::byte* out,
-                      std::span<error_sums> errors, stage_times& times) {
-  const model::tensor& t = *s.c.source;
-  const std::size_t granule = granule_of(job, s.c);
+// Elements [first, last) of a tensor, read once, in the format of each encoding. Their chunk begins with element number
+// `chunk`.
+void convert_elements(std::span<encoding> encodings, std::size_t chunk, std::size_t first, std::size_t last,
+                      std::size_t granule, stage_times& times) {
+  const model::tensor& t = *encodings.front().s.c.source;
+  const std::size_t columns = t.row_elements();
+  const bool required =
+      std::ranges::any_of(encodings, [](const encoding& e) { return e.s.c.target->importance_required; });
+  const std::vector<float> alike(required ? columns : 0, 1.0f);
   std::vector<float> floats;
-  const std::vector<float> alike(s.c.target->importance_required ? t.row_elements() : 0, 1.0f);
   each_piece(t, first, last, std::max<std::size_t>(1, batch_elements / granule) * granule,
              [&](std::size_t begin, std::size_t end, std::size_t matrix) {
                stopwatch watch;
                floats.resize(end - begin);
                read_elements(t, begin, floats);
                times.reading += watch.lap();
-               encode_settings settings{.best = job.best};
-               if (job.importance != nullptr) settings.importance = job.importance->find(t, matrix);
-               if (settings.importance.empty()) settings.importance = alike;
-               const auto done = s.units.empty() ? s.c.target->encode(floats, out, settings)
-                                                 : encode_nvfp4_blocks(floats, s.units[matrix], out, settings);
-               if (!done) refuse(done, t, *s.c.target, floats, begin);
-               times.encoding += watch.lap();
-               if (!errors.empty()) {
-                 const std::size_t columns = t.row_elements();
-                 measure_rows(s, columns, matrix, floats, out, errors.subspan((begin - first) / columns));
+               for (encoding& e : encodings) {
+                 const step& s = e.s;
+                 const format_entry& target = *s.c.target;
+                 encode_settings settings{.best = s.job.best};
+                 if (s.job.importance != nullptr) settings.importance = s.job.importance->find(t, matrix);
+                 if (settings.importance.empty() && target.importance_required) settings.importance = alike;
+                 std::byte* const out = e.bytes.data() + target.bytes_for(begin - chunk);
+                 const auto done = s.units.empty() ? target.encode(floats, out, settings)
+                                                   : encode_nvfp4_blocks(floats, s.units[matrix], out, settings);
+                 if (!done) refuse(done, t, target, floats, begin);
+                 times.encoding += watch.lap();
+                 if (!e.errors.empty())
+                   measure_rows(s, columns, matrix, floats, out,
+                                std::span(e.errors).subspan((begin - chunk) / columns));
                }
-               out += s.c.target->bytes_for(floats.size());
              });
 }
 
@@ -198,47 +219,55 @@ void add_metadata(const model& source, const conversion_job& job, blocq::gguf::w
 
 }  // namespace
 
-conversion_result convert(const model& source, const conversion_job& job, const std::vector<std::string>& paths) {
-  std::deque<shard> shards;
-  for (const std::string& path : paths) shards.emplace_back(path);
-  add_metadata(source, job, shards.front().out);
-
-  conversion_result result;
-  std::vector<step> steps;
-  std::uint64_t elements = 0;
-  for (std::size_t i = 0; i < job.tensors.size(); ++i) {
-    const conversion& c = job.tensors[i];
-    const model::tensor& t = *c.source;
-    if (t.scales != nullptr) {
-      const conversion& weight = job.tensors[static_cast<std::size_t>(t.scales - source.set().tensors().data())];
-      if (weight.target != nullptr) {  // its new bytes are scaled weights
-        ++result.scales_folded;
-        continue;
+std::vector<conversion_result> convert(const model& source, std::span<const conversion_job> jobs,
+                                       const std::vector<std::vector<std::string>>& paths) {
+  const unsigned threads = jobs.front().threads;
+  std::vector<conversion_result> results(jobs.size());
+  std::vector<std::deque<shard>> copies(jobs.size());
+  std::vector<std::vector<step>> steps(source.tensors().size());  // of each tensor, in each copy that has it
+  for (std::size_t n = 0; n < jobs.size(); ++n) {
+    const conversion_job& job = jobs[n];
+    conversion_result& result = results[n];
+    std::deque<shard>& shards = copies[n];
+    for (const std::string& path : paths[n]) shards.emplace_back(path);
+    add_metadata(source, job, shards.front().out);
+    std::size_t tensors = 0;
+    for (std::size_t i = 0; i < job.tensors.size(); ++i) {
+      const conversion& c = job.tensors[i];
+      const model::tensor& t = *c.source;
+      if (t.scales != nullptr) {
+        const conversion& weight = job.tensors[static_cast<std::size_t>(t.scales - source.set().tensors().data())];
+        if (weight.target != nullptr) {  // its new bytes are scaled weights
+          ++result.scales_folded;
+          continue;
+        }
       }
+      shard& to = shards[shards.size() == 1 ? 0 : source.file_of(i)];
+      const step& s = steps[i].emplace_back(step{job, c, find_units(source, job, c), to, to.tensors++});
+      to.out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims}, t.bytes());
+      ++tensors;
+      if (all_ones(s.units)) continue;
+      const std::uint64_t count = s.units.size();
+      to.out.add_tensor(scale_name(t.name), 0, {&count, 1});
+      ++to.tensors;
+      ++result.scales_written;
     }
-    elements += t.elements();
-    shard& to = shards[shards.size() == 1 ? 0 : source.file_of(i)];
-    steps.push_back({c, find_units(source, job, c), to, to.tensors++});
-    to.out.add_tensor(t.name, c.target != nullptr ? *c.target->gguf_id : t.type, {t.dims, t.n_dims}, t.bytes());
-    if (all_ones(steps.back().units)) continue;
-    const std::uint64_t count = steps.back().units.size();
-    to.out.add_tensor(scale_name(t.name), 0, {&count, 1});
-    ++to.tensors;
-    ++result.scales_written;
-  }
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    auto& [file, out, tensors] = shards[i];
-    if (shards.size() > 1) {
-      out.add("split.no", static_cast<std::uint16_t>(i));
-      out.add("split.count", static_cast<std::uint16_t>(shards.size()));
-      out.add("split.tensors.count", static_cast<std::int32_t>(steps.size() + result.scales_written));
+    for (std::size_t i = 0; i < shards.size(); ++i) {
+      auto& [file, out, own] = shards[i];
+      if (shards.size() > 1) {
+        out.add("split.no", static_cast<std::uint16_t>(i));
+        out.add("split.count", static_cast<std::uint16_t>(shards.size()));
+        out.add("split.tensors.count", static_cast<std::int32_t>(tensors + result.scales_written));
+      }
+      if (const auto planned = out.plan(); !planned) throw failure(printable(paths[n][i]) + ": " + planned.message());
+      file.check(out.begin(file));
     }
-    if (const auto planned = out.plan(); !planned) throw failure(printable(paths[i]) + ": " + planned.message());
-    file.check(out.begin(file));
   }
 
-  progress bar(job.verb, elements);
-  std::vector<std::byte> chunk;
+  std::uint64_t elements = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    if (!steps[i].empty()) elements += source.tensors()[i].elements();
+  progress bar(jobs.front().verb, elements);
   stage_times times;
   const auto write = [&](shard& to, std::size_t tensor, std::span<const std::byte> bytes) {
     check_interrupt();
@@ -246,62 +275,89 @@ conversion_result convert(const model& source, const conversion_job& job, const 
     to.file.check(to.out.write(tensor, bytes));
     times.writing += watch.lap();
   };
-  for (const step& s : steps) {
-    const conversion& c = s.c;
-    const model::tensor& t = *c.source;
-    if (c.target == nullptr && t.published != nullptr) {
-      const auto row = static_cast<std::size_t>(t.row_bytes());
-      const std::size_t rows = std::max<std::size_t>(1, chunk_elements * job.threads / row);
-      for (std::size_t first = 0; first < t.rows(); first += rows) {
-        const std::size_t count = std::min<std::size_t>(rows, t.rows() - first);
-        chunk.resize(count * row);
-        parallel_ranges(job.threads, count, [&](std::size_t begin, std::size_t end) {
-          read_rows(t, first + begin, first + end, chunk.data() + begin * row);
-        });
-        write(s.to, s.index, chunk);
-        source.release(t, first * t.row_elements(), (first + count) * t.row_elements());
-        bar.advance(count * t.row_elements());
-      }
-    } else if (c.target == nullptr || !c.ready.empty()) {
-      const std::span<const std::byte> bytes = c.ready.empty() ? t.data : c.ready;
-      for (std::size_t at = 0; at < bytes.size(); at += chunk_elements)
-        write(s.to, s.index, bytes.subspan(at, std::min(chunk_elements, bytes.size() - at)));
+  // The bytes of a tensor that are there, or that a published tensor is, into every copy that takes it as it is.
+  const auto copy = [&](const model::tensor& t, const std::vector<step>& of_tensor) {
+    const auto each = [&](const auto& wants, std::span<const std::byte> bytes) {
+      for (const step& s : of_tensor)
+        if (wants(s)) write(s.to, s.index, bytes);
+    };
+    const auto kept = [](const step& s) { return s.c.target == nullptr && s.c.ready.empty(); };
+    for (const step& s : of_tensor)
+      for (std::size_t at = 0; at < s.c.ready.size(); at += chunk_elements)
+        write(s.to, s.index, s.c.ready.subspan(at, std::min(chunk_elements, s.c.ready.size() - at)));
+    if (std::ranges::none_of(of_tensor, kept)) return;
+    if (t.published == nullptr) {
+      for (std::size_t at = 0; at < t.data.size(); at += chunk_elements)
+        each(kept, t.data.subspan(at, std::min(chunk_elements, t.data.size() - at)));
+      return;
+    }
+    std::vector<std::byte> chunk;
+    const auto row = static_cast<std::size_t>(t.row_bytes());
+    const std::size_t rows = std::max<std::size_t>(1, chunk_elements * threads / row);
+    for (std::size_t first = 0; first < t.rows(); first += rows) {
+      const std::size_t count = std::min<std::size_t>(rows, t.rows() - first);
+      chunk.resize(count * row);
+      parallel_ranges(threads, count, [&](std::size_t begin, std::size_t end) {
+        read_rows(t, first + begin, first + end, chunk.data() + begin * row);
+      });
+      each(kept, chunk);
+      source.release(t, first * t.row_elements(), (first + count) * t.row_elements());
+    }
+  };
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const model::tensor& t = source.tensors()[i];
+    if (steps[i].empty()) continue;
+    copy(t, steps[i]);
+    std::vector<encoding> encodings;
+    for (const step& s : steps[i])
+      if (s.encodes()) encodings.push_back({s});
+    if (encodings.empty()) {
       source.release(t, 0, t.elements());
       bar.advance(t.elements());
     } else {
-      const std::size_t granule = granule_of(job, c);
-      const std::size_t size = std::max<std::size_t>(1, chunk_elements * job.threads / granule) * granule;
+      const std::size_t granule = granule_of(encodings);
+      const std::size_t size = std::max<std::size_t>(1, chunk_elements * threads / granule) * granule;
       for (std::size_t first = 0; first < t.elements(); first += size) {
         const std::size_t last = std::min<std::size_t>(first + size, t.elements());
-        chunk.resize(c.target->bytes_for(last - first));
-        // One for each row, so that their order of summation is always the same.
-        std::vector<error_sums> errors(c.error != nullptr ? (last - first) / granule : 0);
-        parallel_ranges(job.threads, (last - first + granule - 1) / granule, [&](std::size_t begin, std::size_t end) {
-          convert_elements(job, s, first + begin * granule, std::min(first + end * granule, last),
-                           chunk.data() + c.target->bytes_for(begin * granule),
-                           errors.empty() ? std::span<error_sums>() : std::span(errors).subspan(begin, end - begin),
+        for (encoding& e : encodings) {
+          e.bytes.resize(e.s.c.target->bytes_for(last - first));
+          e.errors.assign(e.s.c.error != nullptr ? (last - first) / granule : 0, {});
+        }
+        parallel_ranges(threads, (last - first + granule - 1) / granule, [&](std::size_t begin, std::size_t end) {
+          convert_elements(encodings, first, first + begin * granule, std::min(first + end * granule, last), granule,
                            times);
         });
-        for (const error_sums& e : errors) *c.error += e;
-        write(s.to, s.index, chunk);
+        for (const encoding& e : encodings) {
+          for (const error_sums& sums : e.errors) *e.s.c.error += sums;
+          write(e.s.to, e.s.index, e.bytes);
+        }
         source.release(t, first, last);
         bar.advance(last - first);
       }
     }
-    if (!all_ones(s.units)) write(s.to, s.index + 1, image_of(s.units));
+    for (const step& s : steps[i])
+      if (!all_ones(s.units)) write(s.to, s.index + 1, image_of(s.units));
   }
   stopwatch watch;
-  for (shard& s : shards) {
-    s.file.check(s.out.finish());
-    result.file_size += s.out.file_size();
-  }
-  for (shard& s : shards) s.file.commit();
+  for (std::size_t n = 0; n < jobs.size(); ++n)
+    for (shard& s : copies[n]) {
+      s.file.check(s.out.finish());
+      results[n].file_size += s.out.file_size();
+    }
+  for (std::deque<shard>& shards : copies)
+    for (shard& s : shards) s.file.commit();
   times.writing += watch.lap();
-  const auto seconds = [](std::int64_t sum, unsigned threads) { return 1e-9 * static_cast<double>(sum) / threads; };
-  result.reading = seconds(times.reading, job.threads);
-  result.encoding = seconds(times.encoding, job.threads);
-  result.writing = seconds(times.writing, 1);
-  return result;
+  const auto seconds = [](std::int64_t sum, unsigned by) { return 1e-9 * static_cast<double>(sum) / by; };
+  for (conversion_result& result : results) {
+    result.reading = seconds(times.reading, threads);
+    result.encoding = seconds(times.encoding, threads);
+    result.writing = seconds(times.writing, 1);
+  }
+  return results;
+}
+
+conversion_result convert(const model& source, const conversion_job& job, const std::vector<std::string>& paths) {
+  return convert(source, std::span(&job, 1), {paths}).front();
 }
 
 std::string scales_text(const conversion_result& r) {

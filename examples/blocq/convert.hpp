@@ -35,8 +35,8 @@ struct conversion_job {
   void set(std::string key, metadata_value value) { metadata.emplace_back(std::move(key), std::move(value)); }
 };
 
-// What came of it. The stages' times are seconds; reading, which makes floats of what is read, and encoding are done by
-// all threads, and theirs is the mean over the threads.
+// What came of it. The stages' times are seconds, of all copies that were made at once; reading, which makes floats of
+// what is read, and encoding are done by all threads, and theirs is the mean over the threads.
 struct conversion_result {
   std::uint64_t file_size = 0;
   std::size_t scales_folded = 0, scales_written = 0;  // tensors that are scales of others
@@ -49,6 +49,10 @@ struct conversion_result {
 // when all are complete; after a failure there are none. Throws failure, naming tensor and element if a weight cannot
 // be held.
 conversion_result convert(const model& source, const conversion_job& job, const std::vector<std::string>& paths);
+// Several copies at once, for which the model is read and decoded once: paths are those of each. The jobs have the same
+// number of threads. All files appear when all are complete.
+std::vector<conversion_result> convert(const model& source, std::span<const conversion_job> jobs,
+                                       const std::vector<std::vector<std::string>>& paths);
 
 // The value of general.file_type for a file whose matrices are mostly of this format.
 std::uint32_t file_type_of(const format_entry& format);

@@ -270,7 +270,7 @@ std::string diagram_svg(std::string_view format, const block_layout& layout, std
   const double weights_top = 34 + rows * row_height + 34, height = weights_top + weight_rows * row_height + 4;
 
   std::set<std::string> used;
-  svg body;
+  svg body, outlines;
   body.words(margin, 12, "class=\"l\"", "bytes, bit 7 on the left");
   const widths w = widths_of(layout);
   for (int byte = 0; byte < bytes; ++byte) {
@@ -308,8 +308,9 @@ std::string diagram_svg(std::string_view format, const block_layout& layout, std
       body.add("<text x=\"%.0f\" y=\"%.0f\"%s>", x + cell / 2, y + 13, cell < 2 * bit_width ? " class=\"t\"" : "");
       body.add(label + "</text></g>\n");
     }
-    body.add("<path class=\"b\" d=\"M%.0f %.0fh%.0fv18h-%.0fz\"/>\n", x0, y, byte_width, byte_width);
+    outlines.add("M%.0f %.0fh%.0fv18h-%.0fz", x0, y, byte_width, byte_width);
   }
+  body.add("<path class=\"b\" d=\"" + outlines.take() + "\"/>\n");
   body.words(margin, weights_top - 10, "class=\"l\"", "weights: point at one, or at a bit");
   for (int i = 0; i < size; ++i) {
     const double x = margin + i % weights_per_row * weight_width, y = weights_top + i / weights_per_row * row_height;

@@ -43,6 +43,7 @@ constexpr std::pair<const char*, const char*> examples[] = {
      "  blocq inspect model/ --json       a folder of safetensors"},
     {"quantize",
      "  blocq quantize model.gguf small.gguf --mix q4_k_m\n"
+     "  blocq quantize model.gguf small.gguf --mix q4_k_m,q5_k_m,q6_k   a file each, small-q4_k_m.gguf and so on\n"
      "  blocq quantize model.gguf small.gguf --type q4_k --imatrix importance.gguf --best\n"
      "  blocq quantize model.gguf small.gguf --target-bpw 4.5 --calibration text.txt\n"
      "  blocq quantize model.gguf --mix iq3_m --dry-run"},
@@ -54,13 +55,17 @@ constexpr std::pair<const char*, const char*> examples[] = {
     {"compare", "  blocq compare model.gguf --svg plot.svg --csv table.csv"},
     {"report",
      "  blocq report model.gguf -o report.html\n"
-     "  blocq report model.gguf --text text.txt -o report.html"},
+     "  blocq report model.gguf --calibration train.txt --text test.txt -o report.html"},
     {"perplexity",
      "  blocq perplexity small.gguf text.txt --base model.gguf\n"
      "  blocq perplexity model.gguf text.txt --copies q4.gguf q5.gguf"},
     {"explain",
      "  blocq explain q4_k_m              the rules\n"
      "  blocq explain q4_k_m model.gguf   what each matrix gets, and why"},
+    {"bench",
+     "  blocq bench                       all formats that GGUF has, half a minute\n"
+     "  blocq bench q4_k q8_0 --threads 1\n"
+     "  blocq bench q4_k --instructions avx2"},
     {"completion",
      "  blocq completion bash >~/.local/share/bash-completion/completions/blocq\n"
      "  blocq completion fish >~/.config/fish/completions/blocq.fish"},
@@ -120,14 +125,28 @@ int run(int argc, char** argv) {
   command->add_option("IN", q.in, weights_help)->required();
   command->add_option("OUT", q.out, "File to write; it appears when it is complete. Not needed with --dry-run");
   auto* format = command->add_option_group("Format")->require_option(1);
-  format->add_option("-t,--type", q.type, "One format for all, for example q4_k; 'blocq formats' lists them")
-      ->type_name(format_value);
-  format->add_option("-m,--mix", q.mix, "A mix of formats by the role of each matrix, for example q4_k_m")
-      ->type_name(mix_value);
+  format
+      ->add_option("-t,--type", q.all_types,
+                   "One format for all, for example q4_k; 'blocq formats' lists them. Of several, q4_k,q8_0, each\n"
+                   "gets a file of its own, OUT with -q4_k before its .gguf")
+      ->type_name(format_value)
+      ->delimiter(',')
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
+  format
+      ->add_option("-m,--mix", q.all_mixes,
+                   "A mix of formats by the role of each matrix, for example q4_k_m; or several, as with --type")
+      ->type_name(mix_value)
+      ->delimiter(',')
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->take_all();
   format->add_option("--target-bpw", q.target_bits, "So many bits per weight, spent where they help most")
       ->check(CLI::PositiveNumber);
   command->add_option("--types", q.types, "Formats that --target-bpw may use, for example q3_k,q4_k,q6_k")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   command->add_option("--measurements", q.measurements,
                       "File that keeps what --target-bpw measures, for the next time");
   command->add_flag("--best", q.best, best_help);
@@ -145,6 +164,7 @@ int run(int argc, char** argv) {
   command
       ->add_option("--tensor-type", q.tensor_types, "REGEX=TYPE: another type for tensors whose name contains a match")
       ->expected(1)
+      ->allow_extra_args(false)
       ->take_all();
   command->add_option("--output-tensor-type", q.output_type, "Another type for the output")->type_name(format_value);
   command->add_option("--token-embedding-type", q.token_embedding_type, "Another type for the token embeddings")
@@ -237,6 +257,9 @@ int run(int argc, char** argv) {
   command->add_option("-o,--output", r.out, output_help)->capture_default_str();
   command->add_option("--text", r.text,
                       "Text file, UTF-8: measure what the mixes do to the predictions of a llama model");
+  command->add_option("--calibration", r.calibration,
+                      "Text file to plan with, of a llama model: importance, sensitivity of each matrix and the best\n"
+                      "types for three budgets; else --text is taken for that too");
   add_windows(command, r.context, r.windows);
   add_threads(command, r.threads);
 
@@ -263,6 +286,20 @@ int run(int argc, char** argv) {
   command->add_option("MODEL", why.model, "GGUF file whose matrices to decide about; without it the rules are shown");
   command->add_flag("--with-importance", why.importance, "As if there were importance weights");
   command->add_flag("--json", why.json, "Print JSON instead of a table");
+
+  bench_options speed;
+  command = add("bench", "Measure how fast this machine multiplies with each format", [&] { return bench(speed); });
+  command->add_option("FORMATS", speed.formats, "Formats, for example q4_k; without them all that GGUF has")
+      ->type_name(format_value);
+  command->add_option("--instructions", speed.instruction_set,
+                      "The instruction set to use, for example avx2; else the newest that runs here");
+  command->add_option("--memory", speed.memory, "Megabytes to read from memory; else more than the caches hold")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--seconds", speed.seconds, "Time for each format")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--json", speed.json, "Print JSON instead of a table");
+  command->add_option("--threads", speed.threads, "Threads")->check(CLI::Range(1u, 1024u))->capture_default_str();
 
   std::string shell;
   command = add("completion", "Print what lets a shell complete commands, options and names", [&] {

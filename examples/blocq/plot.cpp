@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <numbers>
 #include <numeric>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -104,17 +106,34 @@ void place(std::vector<label>& labels, const std::vector<box>& obstacles) {
   }
 }
 
-// The sign of family number f: four shapes, eight colours that can be told apart without colour vision.
+// The sign of family number f: each has a shape of its own, for who cannot tell the colours apart. Corners in units of
+// the sign's radius; none for a circle.
 void add_sign(svg& out, std::size_t f, double x, double y) {
+  using corners = std::vector<std::pair<double, double>>;
+  static const corners shapes[] = {{},
+                                   {{-.9, -.9}, {.9, -.9}, {.9, .9}, {-.9, .9}},
+                                   {{0, -1.2}, {1.1, .8}, {-1.1, .8}},
+                                   {{0, -1.3}, {1.3, 0}, {0, 1.3}, {-1.3, 0}},
+                                   {{0, 1.2}, {1.1, -.8}, {-1.1, -.8}},
+                                   {{-.45, -1.2},
+                                    {.45, -1.2},
+                                    {.45, -.45},
+                                    {1.2, -.45},
+                                    {1.2, .45},
+                                    {.45, .45},
+                                    {.45, 1.2},
+                                    {-.45, 1.2},
+                                    {-.45, .45},
+                                    {-1.2, .45},
+                                    {-1.2, -.45},
+                                    {-.45, -.45}},
+                                   {{-1.3, -.6}, {1.3, -.6}, {1.3, .6}, {-1.3, .6}}};
   const double r = marker;
-  out.add("<path class=\"s%zu\" d=\"", f % 8);
-  if (f % 4 == 0)
+  out.add("<path class=\"s%zu\" d=\"", f);
+  if (shapes[f].empty())
     out.add("M%.1f %.1fa%.1f %.1f 0 1 0 %.1f 0a%.1f %.1f 0 1 0 %.1f 0", x - r, y, r, r, 2 * r, r, r, -2 * r);
-  if (f % 4 == 1) out.add("M%.1f %.1fh%.1fv%.1fh%.1f", x - r * 0.9, y - r * 0.9, 1.8 * r, 1.8 * r, -1.8 * r);
-  if (f % 4 == 2) out.add("M%.1f %.1fl%.1f %.1fh%.1f", x, y - 1.2 * r, 1.1 * r, 2 * r, -2.2 * r);
-  if (f % 4 == 3)
-    out.add("M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1f", x, y - 1.3 * r, 1.3 * r, 1.3 * r, -1.3 * r, 1.3 * r, -1.3 * r,
-            -1.3 * r);
+  char next = 'M';
+  for (const auto& [dx, dy] : shapes[f]) out.add("%c%.1f %.1f", std::exchange(next, 'L'), x + r * dx, y + r * dy);
   out.add("z\"/>\n");
 }
 

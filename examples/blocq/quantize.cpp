@@ -3,6 +3,7 @@
 #include "calibrate.hpp"
 #include "command.hpp"
 #include "convert.hpp"
+#include "plan.hpp"
 #include "suggest.hpp"
 #include "terminal.hpp"
 
@@ -158,7 +159,11 @@ class type_choice {
   std::uint32_t file_type() const { return mix_ != nullptr ? mix_->file_type : file_type_of(*base_); }
   bool of_blocks() const { return mix_ != nullptr || base_->block_size > 1; }
   // What a budget is measured to cost, a line; nothing if it was not measured.
-  const std::optional<std::string>& loss() const { return loss_; }
+  std::optional<std::string> loss() const {
+    if (answer_.sensitivities.empty()) return {};
+    return "KL divergence to expect on the calibration text: about " + significant_text(answer_.loss);
+  }
+  const budget_answer& answer() const { return answer_; }
   // For tensor number i of the model; null formats where it stays as it is.
   const choice& operator[](std::size_t i) const { return choices_[i]; }
 
@@ -214,17 +219,15 @@ class type_choice {
     if (places.empty()) throw failure("no tensor would change");
     const double room = bits_ * static_cast<double>(elements) / 8;
     if (room < static_cast<double>(others + least))
-      throw failure("--target-bpw " + number_text(bits_, 4) + ": with these types the model takes " +
-                    number_text(8 * static_cast<double>(others + least) / static_cast<double>(elements), 4) +
-                    " bits per weight at least, " + bytes_text(others + least));
+      throw budget_too_small("--target-bpw " + number_text(bits_, 4) + ": with these types the model takes " +
+                             number_text(8 * static_cast<double>(others + least) / static_cast<double>(elements), 4) +
+                             " bits per weight at least, " + bytes_text(others + least));
     request.bytes = static_cast<std::uint64_t>(room) - others;
-    const budget_answer answer = choose_types(source, importance, request);
-    if (!o.calibration.empty())
-      loss_ = "KL divergence to expect on the calibration text: about " + significant_text(answer.loss);
+    answer_ = choose_types(source, importance, request);
     std::map<const format_entry*, std::uint64_t> shares;
     for (std::size_t i = 0; i < places.size(); ++i) {
-      choices_[places[i]].wanted = choices_[places[i]].format = answer.types[i];
-      shares[answer.types[i]] += request.tensors[i].source->elements();
+      choices_[places[i]].wanted = choices_[places[i]].format = answer_.types[i];
+      shares[answer_.types[i]] += request.tensors[i].source->elements();
     }
     base_ = std::max_element(shares.begin(), shares.end(), [](const auto& a, const auto& b) {
               return a.second != b.second ? a.second < b.second : a.first > b.first;
@@ -249,7 +252,7 @@ class type_choice {
   const calib::mix_info* mix_ = nullptr;
   bool pure_;
   double bits_ = 0;  // of a budget; 0: there is none
-  std::optional<std::string> loss_;
+  budget_answer answer_;
   std::vector<choice> choices_;
 };
 
@@ -276,6 +279,15 @@ void note_importance(const importance_file& file, conversion_job& job) {
   if (table.chunks != 0) job.set("quantize.imatrix.chunks_count", table.chunks);
 }
 
+// Where the end of a name begins that says what is in the file: ".gguf", if it has it.
+std::size_t stem_size(const std::string& path) { return path.ends_with(".gguf") ? path.size() - 5 : path.size(); }
+
+// OUT with the name of a type or mix before its ".gguf": that of one of several files.
+std::string path_for(const std::string& out, const std::string& name) {
+  const std::size_t stem = stem_size(out);
+  return out.substr(0, stem) + '-' + name + out.substr(stem);
+}
+
 // The files that a model in several of them is written to; OUT is their name without numbers, or one of theirs.
 std::vector<std::string> paths_of(const quantize_options& o, const model& source) {
   const std::size_t count = source.files().size();
@@ -283,8 +295,8 @@ std::vector<std::string> paths_of(const quantize_options& o, const model& source
   blocq::gguf::split_name name{o.out, 1, static_cast<std::uint32_t>(count)};
   if (const auto given = blocq::gguf::parse_split_name(o.out); given && given->count == count)
     name.prefix = given->prefix;
-  else if (name.prefix.ends_with(".gguf"))
-    name.prefix.remove_suffix(5);
+  else
+    name.prefix.remove_suffix(o.out.size() - stem_size(o.out));
   std::vector<std::string> paths;
   for (; name.number <= count; ++name.number) paths.push_back(shard_path(name));
   return paths;
@@ -310,9 +322,160 @@ void show_plan(const conversion_job& job, std::ostream& out) {
       << bytes_text(before) << " (" << bits(before) << ")\n";
 }
 
+// One file, or one set of them: what becomes of each tensor, and what is to be said about it.
+class quantization {
+ public:
+  quantization(const quantize_options& o, const model& source, const selection& meant, importance_file* importance)
+      : o_(o), source_(source), chosen_(o, source, meant, importance) {
+    job_ = {.verb = "quantizing", .threads = o.threads, .importance = importance, .best = o.best};
+    if (chosen_.of_blocks()) job_.set("general.quantization_version", std::uint32_t{2});
+    job_.set("general.file_type", chosen_.file_type());
+    if (importance != nullptr) note_importance(*importance, job_);
+    std::size_t named = 0;
+    for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+      const model::tensor& t = source.tensors()[i];
+      const type_choice::choice& choice = chosen_[i];
+      if (meant(t)) require_known(t);
+      conversion c{&t};
+      if (choice.format != nullptr && meant(t)) {
+        c.target = choice.format;
+        const bool fits = choice.format == choice.wanted;
+        if (!fits)
+          fallbacks_.row(
+              {"  " + printable(t.name), shape_text(t), std::string(choice.wanted->name), std::string(c.target->name)});
+        if (c.target == format_of(t)) c.target = nullptr;  // it is that already
+        if (c.target != nullptr) ++(fits ? quantized_ : fallen_back_);
+      }
+      const bool has_weights = c.target != nullptr && importance != nullptr && importance->prepare(t);
+      named += has_weights ? 1u : 0u;
+      weighted_ += has_weights && (c.target->importance || o.best) ? 1u : 0u;
+      // What is calibrated measures for itself what matters.
+      if (c.target != nullptr && !has_weights &&
+          (c.target->importance_required || (choice.wants_importance && o.method == "rtn"))) {
+        if (!o.force && !o.dry_run) refuse_without_importance(o, t, *c.target);
+        ++without_;
+      }
+      if (c.target == nullptr)
+        ++kept_;
+      else
+        ++formats_[std::string(c.target->name)];
+      job_.tensors.push_back(c);
+    }
+    if (quantized_ + fallen_back_ == 0)
+      throw failure("no tensor would change" + (o.out.empty() ? std::string() : " in " + printable(o.out)));
+    if (importance != nullptr && named == 0)
+      throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
+  }
+
+  const conversion_job& job() const { return job_; }
+  std::vector<std::string> paths() const { return paths_of(o_, source_); }
+
+  void calibrate() {
+#ifdef BLOCQ_PROGRAM_CALIBRATES
+    std::map<std::string, int, std::less<>> types;
+    for (const conversion& c : job_.tensors)
+      if (c.target != nullptr) types[std::string(c.source->name)] = *c.target->gguf_id;
+    calibrated_ = ::calibrate(source_, types,
+                              {.awq = o_.method.starts_with("awq"),
+                               .gptq = o_.method.ends_with("gptq"),
+                               .best = o_.best,
+                               .text = o_.calibration,
+                               .context = o_.context,
+                               .windows = o_.windows,
+                               .threads = o_.threads});
+    for (conversion& c : job_.tensors) {
+      const auto found = calibrated_.find(c.source->name);
+      if (found == calibrated_.end()) continue;
+      c.ready = found->second.bytes;
+      c.units = {found->second.unit};
+      if (c.target == nullptr) c.target = find_format("f32");
+    }
+#else
+    throw failure("this program was built without Eigen 3, which the method " + o_.method + " needs");
+#endif
+  }
+
+  void show_plan(std::ostream& out) const {
+    ::show_plan(job_, out);
+    if (chosen_.loss()) out << *chosen_.loss() << '\n';
+    if (without_ != 0) out << without_ << " of them need importance weights, or --force\n";
+    if (!fallbacks_.empty()) out << "rows that are not whole blocks:\n" << fallbacks_;
+  }
+
+  void show(const conversion_result& result, std::ostream& out) const {
+    const std::vector<std::string> files = paths();
+    out << printable(files.front())
+        << (files.size() > 1 ? " and " + std::to_string(files.size() - 1) + " more: " : ": ") << quantized_
+        << (quantized_ == 1 ? " tensor" : " tensors") << " quantized to " << chosen_.name() << ", ";
+    if (fallen_back_ != 0) out << fallen_back_ << " to a fallback type, ";
+    out << kept_ - result.scales_folded << " kept; " << bytes_text(result.file_size) << ", was "
+        << bytes_text(source_.file_bytes()) << '\n';
+    if (!o_.mix.empty() || formats_.size() > 1) {
+      std::string list;
+      for (const auto& [name, count] : formats_)
+        list += (list.empty() ? "" : ", ") + std::to_string(count) + " " + name;
+      out << list << '\n';
+    }
+    out << scales_text(result);
+    if (chosen_.loss()) out << *chosen_.loss() << '\n';
+    if (job_.importance != nullptr) out << "importance weights for " << weighted_ << " of them\n";
+    if (without_ != 0) out << "without importance weights that they need: " << without_ << '\n';
+    if (!fallbacks_.empty()) out << "rows that are not whole blocks:\n" << fallbacks_;
+  }
+
+ private:
+  quantize_options o_;
+  const model& source_;
+  type_choice chosen_;
+  conversion_job job_;
+  calibrated_tensors calibrated_;
+  std::size_t quantized_ = 0, fallen_back_ = 0, kept_ = 0, weighted_ = 0, without_ = 0;
+  table fallbacks_ = table({"  tensor", ">shape", "not", "but"});
+  std::map<std::string, std::size_t> formats_;
+};
+
+// What is asked for, file by file.
+std::vector<quantize_options> files_of(const quantize_options& o) {
+  std::vector<quantize_options> files;
+  const bool several = o.all_types.size() + o.all_mixes.size() > 1;
+  const auto add = [&](const std::string& name, std::string quantize_options::*which) {
+    quantize_options file = o;
+    file.*which = name;
+    if (several && !o.out.empty()) file.out = path_for(o.out, name);
+    files.push_back(std::move(file));
+  };
+  for (const std::string& name : o.all_types) {
+    const format_entry* const format = find_format(name);
+    add(format != nullptr ? std::string(format->name) : name, &quantize_options::type);
+  }
+  for (const std::string& name : o.all_mixes) {
+    const calib::mix_info* const mix = calib::find_mix(name);
+    add(mix != nullptr ? mix->name : name, &quantize_options::mix);
+  }
+  if (files.empty()) return {o};
+  if (several && (o.out == "-" || o.out == "/dev/stdout"))
+    throw failure("several files cannot be written to standard output");
+  if (several && o.method != "rtn") throw failure("the method " + o.method + " writes one file at a time");
+  return files;
+}
+
 }  // namespace
 
+budget_plan plan_of(const quantize_options& o, const model& source, importance_file* importance) {
+  const selection meant(o);
+  const type_choice chosen(o, source, meant, importance);
+  budget_plan plan{{}, chosen.answer()};
+  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+    const model::tensor& t = source.tensors()[i];
+    const format_entry* const format = meant(t) ? chosen[i].format : nullptr;
+    plan.formats.push_back(format == format_of(t) ? nullptr : format);
+    if (plan.formats.back() != nullptr && importance != nullptr) static_cast<void>(importance->prepare(t));
+  }
+  return plan;
+}
+
 int quantize(const quantize_options& o) {
+  const std::vector<quantize_options> each = files_of(o);
   if (o.out.empty() && !o.dry_run) throw failure("OUT is required");
   if (o.method != "rtn" && o.calibration.empty())
     throw failure("the method " + o.method + " needs a text: --calibration");
@@ -334,99 +497,20 @@ int quantize(const quantize_options& o) {
     importance.emplace(o.importance, least);
   else if (o.target_bits > 0 && !o.calibration.empty())
     importance.emplace(measure_importance(source, o.calibration, o.context, o.windows, true, o.threads), least);
-  const type_choice chosen(o, source, meant, importance ? &*importance : nullptr);
-
-  conversion_job job{"quantizing", o.threads, importance ? &*importance : nullptr, o.best};
-  if (chosen.of_blocks()) job.set("general.quantization_version", std::uint32_t{2});
-  job.set("general.file_type", chosen.file_type());
-  if (importance) note_importance(*importance, job);
-
-  std::size_t quantized = 0, fallen_back = 0, kept = 0, named = 0, weighted = 0, without = 0;
-  table fallbacks({"  tensor", ">shape", "not", "but"});
-  std::map<std::string, std::size_t> formats;
-  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
-    const model::tensor& t = source.tensors()[i];
-    const type_choice::choice& choice = chosen[i];
-    if (meant(t)) require_known(t);
-    conversion c{&t};
-    if (choice.format != nullptr && meant(t)) {
-      c.target = choice.format;
-      const bool fits = choice.format == choice.wanted;
-      if (!fits)
-        fallbacks.row(
-            {"  " + printable(t.name), shape_text(t), std::string(choice.wanted->name), std::string(c.target->name)});
-      if (c.target == format_of(t)) c.target = nullptr;  // it is that already
-      if (c.target != nullptr) ++(fits ? quantized : fallen_back);
-    }
-    const bool has_weights = c.target != nullptr && importance && importance->prepare(t);
-    named += has_weights ? 1u : 0u;
-    weighted += has_weights && (c.target->importance || o.best) ? 1u : 0u;
-    // What is calibrated measures for itself what matters.
-    if (c.target != nullptr && !has_weights &&
-        (c.target->importance_required || (choice.wants_importance && o.method == "rtn"))) {
-      if (!o.force && !o.dry_run) refuse_without_importance(o, t, *c.target);
-      ++without;
-    }
-    if (c.target == nullptr)
-      ++kept;
-    else
-      ++formats[std::string(c.target->name)];
-    job.tensors.push_back(c);
-  }
-  if (quantized + fallen_back == 0) throw failure("no tensor would change");
-  if (importance && named == 0)
-    throw failure(printable(o.importance) + ": has no weights for any tensor that is to be quantized");
+  std::vector<quantization> files;
+  for (const quantize_options& file : each)
+    files.emplace_back(file, source, meant, importance ? &*importance : nullptr);
   if (o.dry_run) {
-    show_plan(job, std::cout);
-    if (chosen.loss()) std::cout << *chosen.loss() << '\n';
-    if (without != 0) std::cout << without << " of them need importance weights, or --force\n";
-    if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
+    for (const quantization& file : files) file.show_plan(std::cout);
     return exit_done;
   }
-
-  calibrated_tensors calibrated;
-  if (o.method != "rtn") {
-#ifdef BLOCQ_PROGRAM_CALIBRATES
-    std::map<std::string, int, std::less<>> types;
-    for (const conversion& c : job.tensors)
-      if (c.target != nullptr) types[std::string(c.source->name)] = *c.target->gguf_id;
-    calibrated = calibrate(source, types,
-                           {.awq = o.method.starts_with("awq"),
-                            .gptq = o.method.ends_with("gptq"),
-                            .best = o.best,
-                            .text = o.calibration,
-                            .context = o.context,
-                            .windows = o.windows,
-                            .threads = o.threads});
-    for (conversion& c : job.tensors) {
-      const auto found = calibrated.find(c.source->name);
-      if (found == calibrated.end()) continue;
-      c.ready = found->second.bytes;
-      c.units = {found->second.unit};
-      if (c.target == nullptr) c.target = find_format("f32");
-    }
-#else
-    throw failure("this program was built without Eigen 3, which the method " + o.method + " needs");
-#endif
-  }
-  const std::vector<std::string> paths = paths_of(o, source);
-  const conversion_result result = convert(source, job, paths);
-  std::cout << printable(paths.front())
-            << (paths.size() > 1 ? " and " + std::to_string(paths.size() - 1) + " more: " : ": ") << quantized
-            << (quantized == 1 ? " tensor" : " tensors") << " quantized to " << chosen.name() << ", ";
-  if (fallen_back != 0) std::cout << fallen_back << " to a fallback type, ";
-  std::cout << kept - result.scales_folded << " kept; " << bytes_text(result.file_size) << ", was "
-            << bytes_text(source.file_bytes()) << '\n';
-  if (!o.mix.empty() || formats.size() > 1) {
-    std::string list;
-    for (const auto& [name, count] : formats) list += (list.empty() ? "" : ", ") + std::to_string(count) + " " + name;
-    std::cout << list << '\n';
-  }
-  std::cout << scales_text(result) << stages_text(result, o.threads) << '\n';
-  if (chosen.loss()) std::cout << *chosen.loss() << '\n';
-  if (importance) std::cout << "importance weights for " << weighted << " of them\n";
-  if (without != 0) std::cout << "without importance weights that they need: " << without << '\n';
-  if (!fallbacks.empty()) std::cout << "rows that are not whole blocks:\n" << fallbacks;
+  if (o.method != "rtn") files.front().calibrate();
+  std::vector<conversion_job> jobs;
+  std::vector<std::vector<std::string>> paths;
+  for (const quantization& file : files) jobs.push_back(file.job()), paths.push_back(file.paths());
+  const std::vector<conversion_result> results = convert(source, jobs, paths);
+  for (std::size_t i = 0; i < files.size(); ++i) files[i].show(results[i], std::cout);
+  std::cout << stages_text(results.front(), o.threads) << '\n';
   for (const std::string& note : source.notes()) std::cout << "note: " << note << '\n';
   return exit_done;
 }

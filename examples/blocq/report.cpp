@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "convert.hpp"
 #include "files.hpp"
+#include "plan.hpp"
 #include "plot.hpp"
 #include "predictions.hpp"
 #include "report_assets.hpp"
@@ -24,11 +25,17 @@
 
 namespace {
 
+// What may be taken, and what it does to the predictions of a text.
+struct offer {
+  surveyed_mix mix;
+  std::string name, options;  // for a file and a person; what makes `quantize` write it
+  std::optional<figures> text = {};
+};
+
 // Bits per weight that somebody may be ready to spend.
 struct budget {
   double bits;
-  const surveyed_mix* mix = nullptr;
-  std::optional<figures> text = {};
+  std::vector<offer> offers = {};  // a mix, if there is one so small; with a text a plan for these bits
 };
 
 std::string percent(double error) { return std::isnan(error) ? "" : error == 0 ? "0" : significant_text(100 * error); }
@@ -73,8 +80,8 @@ std::string shell_word(std::string_view word) {
 class page {
  public:
   page(const report_options& o, const model& source, const survey& s, const std::vector<budget>& budgets,
-       const std::optional<figures>& text)
-      : o_(o), source_(source), s_(s), budgets_(budgets), text_(text) {}
+       const std::vector<tensor_sensitivity>& sensitivities, const std::optional<figures>& text)
+      : o_(o), source_(source), s_(s), budgets_(budgets), sensitivities_(sensitivities), text_(text) {}
 
   std::string write() {
     const std::string name = printable(std::filesystem::path(o_.model).filename().string());
@@ -87,12 +94,15 @@ class page {
     add_file();
     out_ +=
         "<nav aria-label=\"Sections\"><a href=\"#which\">Which mix</a><a href=\"#formats\">Formats</a>"
-        "<a href=\"#mixes\">Mixes</a><a href=\"#where\">Layers and roles</a><a href=\"#sizes\">Sizes</a>"
-        "<a href=\"#distribution\">Distribution</a><a href=\"#matrices\">Matrices</a></nav>\n";
+        "<a href=\"#mixes\">Mixes</a><a href=\"#where\">Layers and roles</a>" +
+        std::string(sensitivities_.empty() ? "" : "<a href=\"#sensitivity\">Sensitivity</a>") +
+        "<a href=\"#sizes\">Sizes</a><a href=\"#distribution\">Distribution</a><a "
+        "href=\"#matrices\">Matrices</a></nav>\n";
     add_budgets();
     add_formats();
     add_mixes();
     add_heat();
+    add_sensitivities();
     add_sizes();
     add_distribution();
     add_matrices();
@@ -127,12 +137,16 @@ class page {
   }
 
   void add_budgets() {
-    heading("which", "Which mix to take",
-            "The mix with the smallest error that fits a budget, of all that need no importance weights. An importance "
-            "matrix "
-            "(<code>blocq imatrix</code>) makes each of them better.");
+    heading(
+        "which", "Which mix to take",
+        o_.calibrates()
+            ? "For each budget the mix with the smallest error, of all that need no importance weights, and the plan "
+              "that spends so many bits where this model loses least by them, measured on the calibration text."
+            : "The mix with the smallest error that fits a budget, of all that need no importance weights. A text "
+              "(<code>--calibration</code>) makes better ones.");
     out_ +=
-        "<div class=\"wide all\"><table><thead><tr><th scope=\"col\">at most</th><th scope=\"col\">mix</th>"
+        "<div class=\"wide all\" tabindex=\"0\" role=\"region\" aria-label=\"Recommended mixes\"><table><thead><tr>"
+        "<th scope=\"col\">at most</th><th scope=\"col\">mix</th>"
         "<th scope=\"col\" class=\"n\">bits per weight</th><th scope=\"col\" class=\"n\">size</th>"
         "<th scope=\"col\" class=\"n\">error %</th>";
     if (text_)
@@ -141,28 +155,44 @@ class page {
           "<th scope=\"col\" class=\"n\">same top %</th>";
     out_ += "</tr></thead><tbody>\n";
     for (const budget& b : budgets_) {
-      out_ += "<tr><td>" + fixed(b.bits, 1) + " bits</td>";
-      if (b.mix == nullptr) {
-        out_ += "<td colspan=\"" + std::to_string(text_ ? 7 : 4) + "\">no mix is so small</td></tr>\n";
-        continue;
+      if (b.offers.empty())
+        out_ += "<tr><td>" + fixed(b.bits, 1) + " bits</td><td colspan=\"" + std::to_string(text_ ? 7 : 4) +
+                "\">nothing is so small</td></tr>\n";
+      for (const offer& choice : b.offers) {
+        const surveyed_mix& m = choice.mix;
+        out_ += "<tr><td>" + fixed(b.bits, 1) + " bits</td><td>" + label_of(choice.name, m) + "</td>" +
+                cell(fixed(m.bits, 4), m.bits) + cell(bytes_text(m.bytes), static_cast<double>(m.bytes)) +
+                cell(percent(m.error), m.error);
+        if (choice.text)
+          out_ += cell(fixed(choice.text->perplexity, 4), choice.text->perplexity) +
+                  cell(significant_text(choice.text->divergence), choice.text->divergence) +
+                  cell(fixed(choice.text->same_top, 1), choice.text->same_top);
+        out_ += "</tr>\n";
       }
-      out_ += cell(b.mix->info->name) + cell(fixed(b.mix->bits, 4), b.mix->bits) +
-              cell(bytes_text(b.mix->bytes), static_cast<double>(b.mix->bytes)) +
-              cell(percent(b.mix->error), b.mix->error);
-      if (b.text)
-        out_ += cell(fixed(b.text->perplexity, 4), b.text->perplexity) +
-                cell(significant_text(b.text->divergence), b.text->divergence) +
-                cell(fixed(b.text->same_top, 1), b.text->same_top);
-      out_ += "</tr>\n";
     }
     out_ += "</tbody></table></div>\n";
+    if (text_ && o_.calibration.empty())
+      out_ +=
+          "<p class=\"soft\">The plans were made with the text that predictions are measured on: give another with "
+          "<code>--calibration</code> for figures that hold for others.</p>\n";
     for (const budget& b : budgets_)
-      if (b.mix != nullptr)
+      for (const offer& choice : b.offers)
         out_ += "<p><code>" +
-                escape_xml("blocq quantize " + shell_word(o_.model) + " " + b.mix->info->name + ".gguf --mix " +
-                           b.mix->info->name) +
+                escape_xml("blocq quantize " + shell_word(o_.model) + " " + choice.name + ".gguf " + choice.options) +
                 "</code></p>\n";
     out_ += "</section>\n";
+  }
+
+  // The name of a choice; of a plan what it has most of.
+  std::string label_of(const std::string& name, const surveyed_mix& m) const {
+    if (m.info != nullptr) return escape_xml(m.info->name);
+    std::map<std::string_view, std::size_t> counts;
+    for (const surveyed_matrix& matrix : s_.matrices)
+      ++counts[m.formats[index_of(matrix)] != nullptr ? m.formats[index_of(matrix)]->name : "as it is"];
+    std::string list;
+    for (const auto& [type, count] : counts)
+      list += (list.empty() ? "" : ", ") + std::to_string(count) + " " + std::string(type);
+    return escape_xml(name) + " <span class=\"soft types\">" + escape_xml(list) + "</span>";
   }
 
   void add_formats() {
@@ -205,28 +235,46 @@ class page {
     out_ += std::string(foot) + "</section>\n";
   }
 
-  // The mix that is shown first: of the middle budget, or of any.
-  const surveyed_mix* shown() const {
+  std::size_t index_of(const surveyed_matrix& m) const {
+    return static_cast<std::size_t>(m.tensor - source_.tensors().data());
+  }
+
+  // Plans, and all mixes.
+  std::vector<std::pair<std::string, const surveyed_mix*>> choices() const {
+    std::vector<std::pair<std::string, const surveyed_mix*>> all;
+    for (const budget& b : budgets_)
+      for (const offer& choice : b.offers)
+        if (choice.mix.info == nullptr) all.emplace_back("plan " + choice.name, &choice.mix);
+    for (const surveyed_mix& m : s_.mixes) all.emplace_back(std::string("mix ") + m.info->name, &m);
+    return all;
+  }
+
+  // What is shown first: the best of the middle budget, or of any.
+  const offer* shown() const {
     for (const std::size_t i : {std::size_t{1}, std::size_t{2}, std::size_t{0}})
-      if (budgets_[i].mix != nullptr) return budgets_[i].mix;
+      if (!budgets_[i].offers.empty()) return &budgets_[i].offers.back();
     return nullptr;
   }
-  double error_under(const surveyed_mix* mix, const surveyed_matrix& m) const {
-    if (mix == nullptr) return m.errors[0].value_or(std::nan(""));
-    const auto at = static_cast<std::size_t>(m.tensor - source_.tensors().data());
-    if (mix->formats[at] == nullptr) return 0;
-    const auto format = std::ranges::find(s_.formats, mix->formats[at]) - s_.formats.begin();
-    return m.errors[static_cast<std::size_t>(format)].value_or(std::nan(""));
+  double error_under(const offer* choice, const surveyed_matrix& m) const {
+    return m.error_in(s_, choice == nullptr ? s_.formats[0] : choice->mix.formats[index_of(m)]);
   }
+
+  // Where black on the colours of report_style has more contrast than white; the script knows it too.
+  static constexpr double light_above = 0.399;
 
   void add_heat() {
     heading("where", "Layers and roles",
             "The error of each matrix, in percent, under a mix or with one format for all.");
-    const surveyed_mix* const first = shown();
+    const offer* const first = shown();
     out_ += "<p><label>Under <select id=\"heat-choice\">";
-    for (std::size_t i = 0; i < s_.mixes.size(); ++i)
-      out_ += "<option value=\"m" + std::to_string(i) + "\"" + (&s_.mixes[i] == first ? " selected=\"selected\"" : "") +
-              ">mix " + escape_xml(s_.mixes[i].info->name) + "</option>";
+    const auto all = choices();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const bool chosen =
+          first != nullptr &&
+          (all[i].second == &first->mix || (all[i].second->info != nullptr && all[i].second->info == first->mix.info));
+      out_ += "<option value=\"m" + std::to_string(i) + "\"" + (chosen ? " selected=\"selected\"" : "") + ">" +
+              escape_xml(all[i].first) + "</option>";
+    }
     for (std::size_t f = 0; f < s_.formats.size(); ++f)
       out_ += "<option value=\"f" + std::to_string(f) + "\">" + escape_xml(s_.formats[f]->name) + "</option>";
     out_ += "</select></label></p>\n";
@@ -243,11 +291,12 @@ class page {
       }
     }
     const double span = std::max(std::log(high / low), std::log(1.25));
-    const auto heat_cell = [&](std::size_t i) {
+    const auto heat_cell = [&](std::size_t i, std::size_t wide) {
       const surveyed_matrix& m = s_.matrices[i];
       const double e = error_under(first, m), v = e > 0 ? std::log(e / low) / span : 0;
-      return "<td data-i=\"" + std::to_string(i) + "\" style=\"--v:" + fixed(v, 3) + "\"" +
-             (v > 0.5 ? " class=\"light\"" : "") + " title=\"" + escape_xml(printable(m.tensor->name)) + "\">" +
+      return "<td data-i=\"" + std::to_string(i) + "\"" +
+             (wide > 1 ? " colspan=\"" + std::to_string(wide) + "\"" : "") + " style=\"--v:" + fixed(v, 3) + "\"" +
+             (v > light_above ? " class=\"light\"" : "") + " title=\"" + escape_xml(printable(m.tensor->name)) + "\">" +
              percent(e) + "</td>";
     };
     out_ +=
@@ -261,13 +310,14 @@ class page {
     out_ += "<tbody>\n";
     for (std::size_t i = 0; i < s_.matrices.size(); ++i)
       if (!s_.matrices[i].layer)
-        out_ += "<tr><th scope=\"row\">" + escape_xml(s_.matrices[i].role) + "</th>" + heat_cell(i) + "</tr>\n";
+        out_ += "<tr><th scope=\"row\">" + escape_xml(s_.matrices[i].role) + "</th>" + heat_cell(i, roles.size()) +
+                "</tr>\n";
     for (auto at = inside.begin(); at != inside.end();) {
       const std::size_t layer = at->first.first;
       out_ += "<tr><th scope=\"row\">" + std::to_string(layer) + "</th>";
       for (const std::string& role : roles) {
         const auto found = inside.find({layer, role});
-        out_ += found == inside.end() ? "<td class=\"none\"></td>" : heat_cell(found->second);
+        out_ += found == inside.end() ? "<td class=\"none\"></td>" : heat_cell(found->second, 1);
       }
       out_ += "</tr>\n";
       while (at != inside.end() && at->first.first == layer) ++at;
@@ -275,19 +325,38 @@ class page {
     out_ += "</tbody></table></div></section>\n";
   }
 
+  void add_sensitivities() {
+    if (sensitivities_.empty()) return;
+    heading("sensitivity", "Sensitivity",
+            "What the predictions lose, as mean Kullback-Leibler divergence, when one matrix alone is rounded to some "
+            "four bits: bits are spent best where little error costs much.");
+    double most = 0;
+    for (const tensor_sensitivity& t : sensitivities_) most = std::max(most, t.divergence);
+    out_ += head("Divergence by matrix", {"matrix", "rounded to", ">error %", ">KL divergence", "KL divergence"});
+    for (const tensor_sensitivity& t : sensitivities_)
+      out_ += "<tr>" + cell(printable(t.source->name)) + cell(t.type->name) +
+              cell(percent(std::sqrt(t.error)), t.error) + cell(significant_text(t.divergence), t.divergence) +
+              bar(t.divergence, most) + "</tr>\n";
+    out_ += std::string(foot) + "</section>\n";
+  }
+
+  static std::string bar(double value, double most) {
+    return "<td data-v=\"" + significant_text(value, 8) +
+           "\"><span class=\"bar\" style=\"width:" + fixed(most > 0 ? 360 * value / most : 0, 1) + "px\"></span></td>";
+  }
+
   void add_sizes() {
-    heading("sizes", "Where the bytes are",
-            "Of the file as it is, and under the mix that is recommended in the middle.");
+    heading("sizes", "Where the bytes are", "Of the file as it is, and under what is recommended in the middle.");
     struct sum {
       std::uint64_t count = 0, now = 0, then = 0;
     };
     std::map<std::string, sum> roles;
-    const surveyed_mix* const mix = shown();
+    const offer* const choice = shown();
     for (std::size_t i = 0; i < source_.tensors().size(); ++i) {
       const model::tensor& t = source_.tensors()[i];
       const auto matrix = std::ranges::find(s_.matrices, &t, &surveyed_matrix::tensor);
       sum& s = roles[matrix == s_.matrices.end() ? "everything else" : matrix->role];
-      const format_entry* const format = mix != nullptr ? mix->formats[i] : nullptr;
+      const format_entry* const format = choice != nullptr ? choice->mix.formats[i] : nullptr;
       ++s.count, s.now += t.bytes(), s.then += format != nullptr ? format->bytes_for(t.elements()) : t.bytes();
     }
     std::uint64_t most = 1;
@@ -296,9 +365,8 @@ class page {
     for (const auto& [role, s] : roles)
       out_ += "<tr>" + cell(role) + cell(count_text(s.count), static_cast<double>(s.count)) +
               cell(bytes_text(s.now), static_cast<double>(s.now)) +
-              cell(bytes_text(s.then), static_cast<double>(s.then)) + "<td data-v=\"" + std::to_string(s.now) +
-              "\"><span class=\"bar\" style=\"width:" +
-              fixed(360 * static_cast<double>(s.now) / static_cast<double>(most), 1) + "px\"></span></td></tr>\n";
+              cell(bytes_text(s.then), static_cast<double>(s.then)) +
+              bar(static_cast<double>(s.now), static_cast<double>(most)) + "</tr>\n";
     out_ += std::string(foot) + "</section>\n";
   }
 
@@ -353,18 +421,17 @@ class page {
     heading("matrices", "Every matrix",
             "The largest weight in units of the root mean square tells of outliers: of normally "
             "distributed weights it is between 4 and 6.");
-    const surveyed_mix* const mix = shown();
+    const offer* const choice = shown();
     out_ += head("Matrices", {"matrix", "shape", "type", ">bytes", ">RMS", ">largest / RMS", ">error %"});
     for (const surveyed_matrix& m : s_.matrices) {
-      const double error = error_under(mix, m), ratio = m.rms > 0 ? m.largest / m.rms : 0;
+      const double error = error_under(choice, m), ratio = m.rms > 0 ? m.largest / m.rms : 0;
       out_ += "<tr>" + cell(printable(m.tensor->name)) + cell(shape_text(*m.tensor)) + cell(type_text(*m.tensor)) +
               cell(count_text(m.tensor->bytes()), static_cast<double>(m.tensor->bytes())) +
               cell(significant_text(m.rms), m.rms) + cell(significant_text(ratio), ratio) +
               cell(percent(error), error) + "</tr>\n";
     }
     out_ += std::string(foot) + "<p class=\"soft\">The error is that under " +
-            (mix != nullptr ? "the mix " + std::string(mix->info->name) : std::string(s_.formats[0]->name)) +
-            ".</p></section>\n";
+            escape_xml(choice != nullptr ? choice->name : std::string(s_.formats[0]->name)) + ".</p></section>\n";
   }
 
   // For the script. As JSON in ASCII without what markup would mind.
@@ -380,10 +447,10 @@ class page {
       all["matrices"].push_back({{"name", printable(m.tensor->name)}, {"errors", errors}, {"weights", m.weights}});
     }
     all["mixes"] = nlohmann::ordered_json::array();
-    for (const surveyed_mix& m : s_.mixes) {
+    for (const auto& [name, mix] : choices()) {
       auto formats = nlohmann::ordered_json::array();
       for (const surveyed_matrix& matrix : s_.matrices) {
-        const auto* const format = m.formats[static_cast<std::size_t>(matrix.tensor - source_.tensors().data())];
+        const auto* const format = mix->formats[index_of(matrix)];
         formats.push_back(format == nullptr ? -1 : std::ranges::find(s_.formats, format) - s_.formats.begin());
       }
       all["mixes"].push_back({{"formats", formats}});
@@ -405,6 +472,7 @@ class page {
   const model& source_;
   const survey& s_;
   const std::vector<budget>& budgets_;
+  const std::vector<tensor_sensitivity>& sensitivities_;
   const std::optional<figures>& text_;
   std::string out_;
 };
@@ -429,8 +497,27 @@ struct temporary_directory {
   std::filesystem::path path;
 };
 
-// The perplexity of the model, and of copies in the recommended mixes, which are written to a temporary place.
-std::optional<figures> read_text(const report_options& o, const model& source, std::vector<budget>& budgets) {
+// What quantize is told for so many bits.
+quantize_options plan_options(const report_options& o, double bits, const std::string& measurements) {
+  quantize_options q;
+  q.in = o.model, q.calibration = o.calibration.empty() ? o.text : o.calibration;
+  q.target_bits = bits, q.measurements = measurements;
+  q.context = o.context, q.windows = o.windows, q.threads = o.threads;
+  return q;
+}
+
+// The same on a command line.
+std::string plan_command(const quantize_options& q) {
+  const quantize_options usual;
+  std::string words = "--target-bpw " + fixed(q.target_bits, 1) + " --calibration " + shell_word(q.calibration);
+  if (q.context != usual.context) words += " --context " + std::to_string(q.context);
+  if (q.windows != usual.windows) words += " --windows " + std::to_string(q.windows);
+  return words;
+}
+
+// The perplexity of the model, and of copies as they are offered, which are written to a temporary place.
+std::optional<figures> read_text(const report_options& o, const model& source, const importance_file* importance,
+                                 const temporary_directory& place, std::vector<budget>& budgets) {
   if (o.text.empty()) return {};
   perplexity_options p;
   p.context = o.context, p.windows = o.windows, p.threads = o.threads;
@@ -440,23 +527,26 @@ std::optional<figures> read_text(const report_options& o, const model& source, s
     throw failure("the model and the tokenizer do not have the same vocabulary");
   const auto windows = windows_of(o.text, m.shape(), tokenizer, o.context, o.windows);
   const figures own = predictions(p, o.model, m, nullptr, windows);
-  const temporary_directory place;
-  for (std::size_t i = 0; i < budgets.size(); ++i) {
-    budget& b = budgets[i];
-    if (b.mix == nullptr) continue;
-    if (i > 0 && b.mix == budgets[i - 1].mix) {
-      b.text = budgets[i - 1].text;
-      continue;
+  const offer* last = nullptr;
+  for (budget& b : budgets)
+    for (offer& choice : b.offers) {
+      const bool planned = choice.mix.info == nullptr;
+      if (!planned && last != nullptr && last->mix.info == choice.mix.info) {
+        choice.text = last->text;
+        continue;
+      }
+      conversion_job job{"quantizing", o.threads, planned ? importance : nullptr};
+      for (std::size_t t = 0; t < source.tensors().size(); ++t)
+        job.tensors.push_back({&source.tensors()[t], choice.mix.formats[t]});
+      const std::string path = (place.path / (choice.name + ".gguf")).string();
+      static_cast<void>(convert(source, job, {path}));
+      const model copy(path);
+      const llama::model weights(copy.set());
+      choice.text = predictions(p, choice.name, weights, &m, windows);
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
+      if (!planned) last = &choice;
     }
-    conversion_job job{"quantizing", o.threads};
-    for (std::size_t t = 0; t < source.tensors().size(); ++t)
-      job.tensors.push_back({&source.tensors()[t], b.mix->formats[t]});
-    const std::string path = (place.path / (std::string(b.mix->info->name) + ".gguf")).string();
-    static_cast<void>(convert(source, job, {path}));
-    const model copy(path);
-    const llama::model weights(copy.set());
-    b.text = predictions(p, b.mix->info->name, weights, &m, windows);
-  }
   return own;
 }
 
@@ -466,16 +556,35 @@ int report(const report_options& o) {
   const model source(o.model);
   output file(o.out);
   const survey s = survey_of(source, o.threads);
+  const temporary_directory place;
   std::vector<budget> budgets = {{3.5}, {5.0}, {7.0}};
-  for (budget& b : budgets) b.mix = s.best(b.bits);
-  const std::optional<figures> text = read_text(o, source, budgets);
-  const std::string html = page(o, source, s, budgets, text).write();
+  std::vector<tensor_sensitivity> sensitivities;
+  std::optional<importance_file> importance;
+  for (budget& b : budgets) {
+    if (const surveyed_mix* const mix = s.best(b.bits))
+      b.offers.push_back({*mix, mix->info->name, std::string("--mix ") + mix->info->name});
+    if (!o.calibrates()) continue;
+    const quantize_options q = plan_options(o, b.bits, (place.path / "measurements").string());
+    if (!importance)
+      importance.emplace(measure_importance(source, q.calibration, q.context, q.windows, true, q.threads));
+    try {
+      budget_plan plan = plan_of(q, source, &*importance);
+      b.offers.push_back(
+          {s.look_at(source, nullptr, std::move(plan.formats)), fixed(b.bits, 1) + "-bits", plan_command(q)});
+      sensitivities = std::move(plan.answer.sensitivities);
+    } catch (const budget_too_small&) {
+      // Then there is nothing to offer.
+    }
+  }
+  std::ranges::stable_sort(sensitivities, std::greater(), &tensor_sensitivity::divergence);
+  const std::optional<figures> text = read_text(o, source, importance ? &*importance : nullptr, place, budgets);
+  const std::string html = page(o, source, s, budgets, sensitivities, text).write();
   static_cast<void>(file(html.data(), html.size()));  // commit says if it went wrong
   file.commit();
   for (const budget& b : budgets)
-    if (b.mix != nullptr)
-      std::cout << "at most " << number_text(b.bits, 1) << " bits per weight: --mix " << b.mix->info->name << ", "
-                << bytes_text(b.mix->bytes) << ", error " << percent(b.mix->error) << " %\n";
+    for (const offer& choice : b.offers)
+      std::cout << "at most " << number_text(b.bits, 1) << " bits per weight: " << choice.options << ", "
+                << bytes_text(choice.mix.bytes) << ", error " << percent(choice.mix.error) << " %\n";
   std::cout << printable(o.out) << ": " << bytes_text(html.size()) << '\n';
   return exit_done;
 }

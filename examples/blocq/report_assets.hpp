@@ -35,16 +35,18 @@ select { font: inherit; color: inherit; background: var(--box); border: 1px soli
 .heat { width: auto; }
 .heat td { text-align: right; font-variant-numeric: tabular-nums; border: 1px solid var(--back);
   background: color-mix(in oklab, #00306f, #fbe64d calc(var(--v) * 100%)); color: #fff; }
-.heat td.light { color: #111; }
+.heat td[colspan] { text-align: center; }
+.heat td.light { color: #000; }
 .heat td.none { background: none; }
 .bar { display: inline-block; height: 11px; background: var(--bar); vertical-align: middle; }
 .plot { max-width: 100%; height: auto; }
 .dist { width: 100%; height: auto; background: var(--box); border-radius: 4px; }
 .dist .w { fill: var(--bar); }
-.dist .l { stroke: var(--mark); stroke-width: 2; fill: none; }
+.dist .l { stroke: var(--mark); stroke-width: 3; fill: none; }
 .dist text { fill: var(--soft); font-size: 12px; }
 .key { display: inline-block; width: 14px; height: 11px; }
 .soft { color: var(--soft); }
+.types { display: block; white-space: normal; font-size: .9em; }
 @media print { nav, select { display: none; } .wide { max-height: none; overflow: visible; } body { max-width: none; } }
 )css";
 
@@ -85,7 +87,7 @@ heat.onchange = () => {
   cells.forEach((cell, k) => {
     const v = errors[k] > 0 ? (Math.log(errors[k]) - low) / span : 0;
     cell.style.setProperty('--v', v.toFixed(3));
-    cell.className = errors[k] === null ? 'none' : v > 0.5 ? 'light' : '';
+    cell.className = errors[k] === null ? 'none' : v > 0.399 ? 'light' : '';
     cell.textContent = percent(errors[k]);
     const i = +cell.dataset.i, mix = heat.value.startsWith('m') ? data.mixes[+heat.value.slice(1)].formats[i] : +heat.value.slice(1);
     cell.title = data.matrices[i].name + (mix < 0 ? ' as it is' : ' as ' + data.formats[mix].name) + ': ' + percent(errors[k]) + ' %';

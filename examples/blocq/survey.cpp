@@ -99,45 +99,24 @@ surveyed_matrix look_at(survey& all, const model::tensor& t, std::uint64_t eleme
   return m;
 }
 
+// Those that need no importance weights and whose formats all fit.
 std::vector<surveyed_mix> mixes_of(const model& source, const survey& s) {
   const std::vector<blocq::gguf::tensor_info> tensors(source.tensors().begin(), source.tensors().end());
   const calib::mix_model shape = calib::describe_model(source.reader(), tensors, false);
-  std::map<const model::tensor*, const surveyed_matrix*> matrices;
-  for (const surveyed_matrix& m : s.matrices) matrices[m.tensor] = &m;
   std::vector<surveyed_mix> mixes;
   for (const calib::mix_info& info : calib::all_mixes()) {
     if (info.id == calib::mix::f32) continue;
-    surveyed_mix mix{.info = &info, .formats = {}};
     const std::vector<calib::mix_tensor> described = calib::describe_tensors(info.id, shape, tensors);
-    double noise = 0, signal = 0;
-    std::uint64_t matrix_bytes = 0;
+    std::vector<const format_entry*> formats(tensors.size());
     bool possible = true;
-    for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const model::tensor& t = source.tensors()[i];
-      const auto found = matrices.find(&t);
-      const format_entry* format = nullptr;
-      if (found != matrices.end()) {
-        format = find_format(calib::type_for(info.id, described[i], shape));
-        const surveyed_matrix& m = *found->second;
-        const auto at = std::ranges::find(s.formats, format);
-        const bool kept = format == format_of(t);
-        const std::optional<double> error = kept ? std::optional(0.0)
-                                            : at == s.formats.end()
-                                                ? std::nullopt
-                                                : m.errors[static_cast<std::size_t>(at - s.formats.begin())];
-        possible &= error && !calib::wants_importance(*format->gguf_id, described[i].role, info.id);
-        noise += error.value_or(0) * error.value_or(0) * m.signal;
-        signal += m.signal;
-        matrix_bytes += format->bytes_for(t.elements());
-        if (kept) format = nullptr;
-      }
-      mix.formats.push_back(format);
-      mix.bytes += format != nullptr ? format->bytes_for(t.elements()) : t.bytes();
+    for (const surveyed_matrix& m : s.matrices) {
+      const auto i = static_cast<std::size_t>(m.tensor - source.tensors().data());
+      formats[i] = find_format(calib::type_for(info.id, described[i], shape));
+      possible &= !calib::wants_importance(*formats[i]->gguf_id, described[i].role, info.id);
+      if (formats[i] == format_of(*m.tensor)) formats[i] = nullptr;
     }
-    if (!possible || signal == 0) continue;
-    mix.bits = 8 * static_cast<double>(matrix_bytes) / static_cast<double>(s.elements);
-    mix.error = std::sqrt(noise / signal);
-    mixes.push_back(std::move(mix));
+    surveyed_mix mix = s.look_at(source, &info, std::move(formats));
+    if (possible && std::isfinite(mix.error)) mixes.push_back(std::move(mix));
   }
   std::ranges::stable_sort(mixes, {}, &surveyed_mix::bits);
   return mixes;
@@ -152,6 +131,35 @@ double survey::error(std::size_t format) const {
     signal += m.signal;
   }
   return signal > 0 ? std::sqrt(noise / signal) : std::nan("");
+}
+
+surveyed_mix survey::look_at(const model& source, const calib::mix_info* info,
+                             std::vector<const format_entry*> chosen) const {
+  surveyed_mix mix{.info = info, .formats = std::move(chosen)};
+  const auto bytes = [&](const model::tensor& t) {
+    const format_entry* const format = mix.formats[static_cast<std::size_t>(&t - source.tensors().data())];
+    return format != nullptr ? format->bytes_for(t.elements()) : t.bytes();
+  };
+  for (const model::tensor& t : source.tensors()) mix.bytes += bytes(t);
+  double noise = 0, signal = 0;
+  std::uint64_t matrix_bytes = 0;
+  for (const surveyed_matrix& m : matrices) {
+    const double error = m.error_in(*this, mix.formats[static_cast<std::size_t>(m.tensor - source.tensors().data())]);
+    noise += error * error * m.signal;
+    signal += m.signal;
+    matrix_bytes += bytes(*m.tensor);
+  }
+  mix.bits = 8 * static_cast<double>(matrix_bytes) / static_cast<double>(elements);
+  mix.error = std::sqrt(noise / signal);
+  return mix;
+}
+
+double surveyed_matrix::error_in(const survey& s, const format_entry* format) const {
+  if (format == nullptr) return 0;
+  const auto at = std::ranges::find(s.formats, format) - s.formats.begin();
+  return static_cast<std::size_t>(at) < errors.size() && errors[static_cast<std::size_t>(at)]
+             ? *errors[static_cast<std::size_t>(at)]
+             : std::nan("");
 }
 
 const surveyed_mix* survey::best(double bits) const {

@@ -16,6 +16,8 @@
 // Numbers between -1 and 1 in parts of equal width, counted.
 using histogram = std::array<std::uint32_t, 121>;
 
+struct survey;
+
 struct surveyed_matrix {
   const model::tensor* tensor;
   std::string role;  // "attn_q"; the name without ".weight" of what is in no layer
@@ -24,10 +26,13 @@ struct surveyed_matrix {
   double signal = 0;                          // sum of squares of all its weights, estimated
   double rms = 0, largest = 0;                // of the sample
   histogram weights{};                        // of the sample, each 32 in units of the largest of them
+
+  // NaN where it does not fit; 0 for null, which leaves it as it is.
+  double error_in(const survey& s, const format_entry* format) const;
 };
 
 struct surveyed_mix {
-  const blocq::calib::mix_info* info;
+  const blocq::calib::mix_info* info;        // null for what has no name
   std::vector<const format_entry*> formats;  // of each tensor of the model; null for what stays as it is
   std::uint64_t bytes = 0;                   // of all tensors
   double bits = 0, error = 0;                // of the matrices: per weight, relative RMS
@@ -42,6 +47,9 @@ struct survey {
 
   // Of all matrices in one format, NaN if one of them does not fit.
   double error(std::size_t format) const;
+  // What a choice of formats for each tensor of the model costs and loses.
+  surveyed_mix look_at(const model& source, const blocq::calib::mix_info* info,
+                       std::vector<const format_entry*> chosen) const;
   // The mix of at most so many bits per weight with the smallest error; null if all are larger.
   const surveyed_mix* best(double bits) const;
 };

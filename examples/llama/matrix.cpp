@@ -1,6 +1,11 @@
 #include "matrix.hpp"
 
-#include <blocq/blocq.hpp>
+#include "products.hpp"
+
+#include <blocq/core/bits.hpp>
+#include <blocq/format/all.hpp>
+#include <blocq/gguf/tensor.hpp>
+#include <blocq/op/dequantize.hpp>
 
 #include <bit>
 #include <cstdint>
@@ -35,10 +40,10 @@ void read_row(const tensor_info& tensor, std::size_t r, std::span<float> out) {
 }
 
 // The numbers of a tensor in f32 where they lie; null if they are not aligned, or of the other byte order.
-const float* in_place(const tensor_info& tensor) {
+const std::byte* in_place(const tensor_info& tensor) {
   const auto address = reinterpret_cast<std::uintptr_t>(tensor.data.data());
   const bool readable = std::endian::native == std::endian::little && address % alignof(float) == 0;
-  return readable ? reinterpret_cast<const float*>(tensor.data.data()) : nullptr;
+  return readable ? tensor.data.data() : nullptr;
 }
 
 // The tensor if it can be read as so many rows of so many numbers.
@@ -96,25 +101,25 @@ matrix::matrix(tensors& file, const std::string& name, std::size_t rows, std::si
   if (weight_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + ".weight'");
   checked(*weight_, rows, columns);
   scale_ = file.scale_of(*weight_)[0];
-  if (weight_->type == f32 && in_place(*weight_) == nullptr) {
-    floats_.resize(rows * columns);
-    read_row(*weight_, 0, floats_);
+  const product_table& products = *best_instruction_set().products;
+  for (const product& p : products.all)
+    if (p.type == weight_->type) product_ = &p;
+  if (weight_->type == f32) {
+    product_ = &products.floats;
+    if (in_place(*weight_) == nullptr) {
+      floats_.resize(rows * columns);
+      read_row(*weight_, 0, floats_);
+    }
   }
   if (file.find(name + ".bias") != nullptr) bias_ = read_vector(file, name + ".bias", rows);
 }
 
 void matrix::multiply(std::span<const float> x, std::size_t n, std::span<float> y,
                       std::vector<std::byte>& scratch) const {
-  const auto multiply = [&]<class B>(blocq::matrix_view<const B> w) {
-    if (n == 1) return blocq::gemv(w, x, y);
-    if (const std::size_t needed = blocq::gemm_scratch<B>(n, columns()); scratch.size() < needed)
-      scratch.resize(needed);
-    blocq::gemm(w, {x.data(), n, columns(), columns()}, {y.data(), n, rows(), rows()}, scratch);
-  };
-  if (weight_->type == f32)
-    multiply(blocq::matrix_view<const float>{floats_.empty() ? in_place(*weight_) : floats_.data(), rows(), columns()});
-  else
-    blocq::visit_gguf(weight_->type, [&]<class B> { multiply(view_of<B>(*weight_)); });
+  if (const std::size_t needed = product_->scratch_bytes(n, columns()); scratch.size() < needed) scratch.resize(needed);
+  const std::byte* const w =
+      floats_.empty() ? weight_->data.data() : reinterpret_cast<const std::byte*>(floats_.data());
+  product_->multiply(w, rows(), columns(), x.data(), n, y.data(), scratch.data());
   if (scale_ != 1)
     for (float& v : y) v *= scale_;
   if (!bias_.empty())

@@ -14,6 +14,8 @@
 
 namespace llama {
 
+struct product;
+
 // A file's text for a message: in quotes, in printable ASCII and of bounded length.
 std::string quoted(std::string_view text);
 
@@ -34,8 +36,7 @@ class tensors {
   std::set<std::string_view> used_;
 };
 
-// y = scale * W * x + bias, with W in whatever type the file has it: all that this engine asks of blocq. The kernels
-// are instantiated in matrix.cpp and nowhere else.
+// y = scale * W * x + bias, with W in whatever type the file has it: all that this engine asks of blocq.
 class matrix {
  public:
   matrix() = default;
@@ -54,6 +55,7 @@ class matrix {
 
  private:
   const blocq::gguf::tensor_info* weight_ = nullptr;
+  const product* product_ = nullptr;
   float scale_ = 1;
   std::vector<float> bias_;
   std::vector<float> floats_;  // of a weight in f32 that this machine cannot read where it lies

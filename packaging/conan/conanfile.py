@@ -3,9 +3,14 @@ import os
 import re
 
 from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import check_min_cppstd
 from conan.tools.files import copy, load
 from conan.tools.layout import basic_layout
+from conan.tools.scm import Version
+
+MODULES = os.path.join("lib", "cmake", "blocq")
+OLDEST = {"gcc": "12", "clang": "14"}  # that are tested
 
 
 class BlocqConan(ConanFile):
@@ -31,6 +36,7 @@ class BlocqConan(ConanFile):
     def export_sources(self):
         copy(self, "LICENSE", self._root, self.export_sources_folder)
         copy(self, "include/*.hpp", self._root, self.export_sources_folder)
+        copy(self, "cmake/BlocqKernels.cmake", self._root, self.export_sources_folder)
 
     def layout(self):
         basic_layout(self)
@@ -45,10 +51,16 @@ class BlocqConan(ConanFile):
 
     def validate(self):
         check_min_cppstd(self, 20)
+        compiler, version = str(self.settings.compiler), Version(self.settings.compiler.version)
+        if compiler == "msvc":
+            raise ConanInvalidConfiguration("blocq is not for cl.exe; clang-cl is compiler=clang")
+        if compiler in OLDEST and version < OLDEST[compiler]:
+            raise ConanInvalidConfiguration(f"blocq needs {compiler} {OLDEST[compiler]} or later, not {version}")
 
     def package(self):
         copy(self, "LICENSE", self.source_folder, os.path.join(self.package_folder, "licenses"))
         copy(self, "*.hpp", os.path.join(self.source_folder, "include"), os.path.join(self.package_folder, "include"))
+        copy(self, "BlocqKernels.cmake", os.path.join(self.source_folder, "cmake"), os.path.join(self.package_folder, MODULES))
 
     def package_info(self):
         self.cpp_info.bindirs = []
@@ -56,3 +68,5 @@ class BlocqConan(ConanFile):
         self.cpp_info.set_property("cmake_file_name", "blocq")
         self.cpp_info.set_property("cmake_target_name", "blocq::blocq")
         self.cpp_info.set_property("pkg_config_name", "blocq")
+        self.cpp_info.builddirs = [MODULES]
+        self.cpp_info.set_property("cmake_build_modules", [os.path.join(MODULES, "BlocqKernels.cmake")])

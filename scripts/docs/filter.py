@@ -34,6 +34,9 @@ source = re.sub(r"^template <[^\n]*\n(class|struct) std::.*?^};$", "", source, f
 # It lists a concept that has no comment but makes no page for it.
 source = re.sub(r"(?<=\n\n)(template <[^\n]*>\nconcept )", r"// What is required:\n\1", source)
 
+# What the head of a file is about has no comment of its own.
+source = re.sub(r"(?<=\n\n)(class \w+ {\n)", r"// What the head of this file is about.\n\1", source)
+
 out, in_class, file_comment = [], False, True
 for indent, content in blocks(source.split("\n")):
     if indent is None:
@@ -58,8 +61,9 @@ for indent, content in blocks(source.split("\n")):
     for text in content:
         if text.startswith("  ") != drawing:
             drawing = not drawing
-            out.append(f"{indent}/// {'@verbatim' if drawing else '@endverbatim'}")
-        out.append(f"{indent}/// {text if drawing else escape(text)}")
+            out.append(f"{indent}/// {'<pre>' if drawing else '</pre>'}")
+        text = escape(text)
+        out.append(f"{indent}/// {re.sub(r'^ +-', '  &minus;', text) if drawing else text}")  # '-' begins a list
     if drawing:
-        out.append(f"{indent}/// @endverbatim")
+        out.append(f"{indent}/// </pre>")
 sys.stdout.write("\n".join(out))

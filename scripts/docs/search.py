@@ -13,10 +13,14 @@ for compound in tags.iter("compound"):
         docs.append({"location": "api/" + compound.findtext("filename"), "title": name, "text": kind})
     for member in compound.findall("member"):
         if member.findtext("anchor") and member.get("kind") in ("function", "enumeration", "typedef", "define"):
+            where = " in " + name if kind == "file" else ""
             within = name + "::" if kind in ("class", "struct", "namespace") else ""
             docs.append({"location": f"api/{member.findtext('anchorfile')}#{member.findtext('anchor')}",
-                         "title": within + member.findtext("name"), "text": member.get("kind")})
-unique = {d["location"]: d for d in docs}
+                         "title": within + member.findtext("name"), "text": member.get("kind") + where})
+# Overloads stand together: the first leads to all.
+unique = {}
+for d in docs:
+    unique.setdefault((d["title"], d["text"]) if d["location"].startswith("api/") else d["location"], d)
 (search / "search_index.js").write_text("var search_index = " + json.dumps(list(unique.values())).replace("</", "<\\/") + ";\n")
 for unused in ("search_index.json", "main.js", "worker.js"):
     (search / unused).unlink()

@@ -190,6 +190,15 @@ void llama_model(const std::string& path, bool zero_output, std::uint64_t unname
   f.floats("output.weight", output, zero_output ? std::vector<float>(width * vocabulary) : numbers(output));
 }
 
+// Layers whose rows are whole blocks of every type.
+void layered_model(const std::string& path, std::uint32_t layers) {
+  file f(path);
+  f.key("llama.block_count", layers).floats("token_embd.weight", {256, 4}).floats("output.weight", {256, 4});
+  for (std::uint32_t layer = 0; layer < layers; ++layer)
+    for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+      f.floats("blk." + std::to_string(layer) + '.' + name + ".weight", {256, 2});
+}
+
 void write_files(const std::string& dir) {
   const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   file(dir + "/model.gguf")
@@ -228,16 +237,7 @@ void write_files(const std::string& dir) {
     for (file* f : {&scaled, &unscaled})
       f->floats("blk.0.ffn_gate_inp.weight", {256, 3}).floats("blk.0.ffn_gate_inp.scale", {256});
   }
-  {
-    // Four layers whose rows are whole blocks of every type.
-    file f(dir + "/llama256.gguf");
-    f.key("llama.block_count", std::uint32_t{4})
-        .floats("token_embd.weight", {256, 4})
-        .floats("output.weight", {256, 4});
-    for (const char layer : {'0', '1', '2', '3'})
-      for (const char* name : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
-        f.floats(std::string("blk.") + layer + '.' + name + ".weight", {256, 2});
-  }
+  layered_model(dir + "/llama256.gguf", 4);
   file(dir + "/hostile_names.gguf")
       .floats("blk.0.</script><script>alert(1)</script>.weight", {256, 4})
       .floats("blk.1.\"onload='x' & ]]>\x1b.weight", {256, 4});
@@ -346,6 +346,8 @@ int main(int argc, char** argv) {
     write_variants(argv[2], argv[3]);
   } else if (verb == "long" && argc == 4) {
     hollow_model(argv[2], {{"a.weight", {std::uint64_t{1} << std::atoi(argv[3]), 2}}}, 1);
+  } else if (verb == "layers" && argc == 4) {
+    layered_model(argv[2], static_cast<std::uint32_t>(std::atoi(argv[3])));
   } else if (verb == "large") {
     hollow_model(argv[2], {{"hole", {1u << 20, 1u << 11}}, {"last", {256, 4}}}, 1);
   } else if (verb == "files") {

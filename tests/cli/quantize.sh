@@ -83,3 +83,32 @@ for type in $("$BLOCQ" formats | awk '$0 ~ "decode only" { print $1 }'); do
   complains "only decode"
 done
 [ ! -e none.gguf ] || fail "none.gguf is there"
+
+# Several types, read once: a file of each, with the bytes that it has alone.
+mkdir several
+expect 0 quantize "$DEMO" several/m.gguf --type q4_k,Q8_0 --type nvfp4
+for type in q4_k q8_0 nvfp4; do
+  expect 0 quantize "$DEMO" alone.gguf --type $type
+  same alone.gguf several/m-$type.gguf
+done
+expect 0 quantize "$F/ragged.gguf" several/r --mix q4_k_m,q2_k --threads 3
+for mix in q4_k_m q2_k; do
+  expect 0 quantize "$F/ragged.gguf" alone.gguf --mix $mix
+  same alone.gguf several/r-$mix
+done
+rm -r several alone.gguf
+expect 0 quantize --type q4_0 --tensor-type attn_k=q8_0 "$DEMO" alone.gguf
+is_type alone.gguf blk.0.attn_k.weight q8_0
+rm alone.gguf
+mkdir several
+cp "$DEMO" several/m-q8_0.gguf
+expect 2 quantize several/m-q8_0.gguf several/m.gguf --type q4_k,q8_0
+complains "the output is the input: several/m-q8_0.gguf"
+same "$DEMO" several/m-q8_0.gguf
+rm several/m-q8_0.gguf
+expect 2 quantize "$DEMO" several/m.gguf --type q4_k,Q4_K
+complains "two outputs are one file: several/m-q4_k.gguf"
+expect 2 quantize "$DEMO" - --type q4_k,q8_0
+expect 2 quantize "$DEMO" several/m.gguf --type q4_k,q9_k
+expect 2 quantize "$F/nan.gguf" several/m.gguf --type q8_0,f16
+empty several

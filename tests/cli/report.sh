@@ -27,10 +27,29 @@ expect 0 quantize "$DEMO" m.gguf --mix "$mix"
 "$BLOCQ" report "$DEMO" -o r2.html --threads 3 >/dev/null || fail "three threads"
 same r.html r2.html
 
-# With a text, what the mixes do to the predictions.
-expect 0 report "$DEMO" --text "${DEMO%.gguf}.txt" --windows 2 --context 64 -o t.html
+# A page about thirty layers is one that a browser shows at once.
+"$HELPER" layers deep.gguf 30
+expect 0 report deep.gguf -o deep.html
+[ "$(wc -c <deep.html)" -lt 2000000 ] || fail "the page of thirty layers has $(wc -c <deep.html) bytes"
+
+# With a text, what the mixes do to the predictions, what each matrix counts, and plans, which their commands carry out.
+for i in 1 2 3 4 5 6 7 8 9; do echo "Line $i of a text, which is long enough for a few windows of tokens."; done >text
+cp "$F/llama.gguf" "a model.gguf"
+expect 0 report "a model.gguf" --text text --windows 2 --context 64 -o t.html
 grep -q 'KL divergence' t.html || fail "the page has no divergence"
+grep -q 'give another with' t.html || fail "the page does not say that one text serves for both"
+"$HELPER" xml t.html || fail "the page with a text is not well-formed"
+matrices=$(grep -o '<td data-i="[0-9]*"' t.html | wc -l)
+[ "$(sed -n '/aria-label="Divergence by matrix"/,/<.tbody>/p' t.html | grep -c '^<tr>')" = "$matrices" ] ||
+  fail "the sensitivity of some matrix is missing"
+expect 0 report "a model.gguf" --calibration text --windows 2 --context 64 -o c.html
+command=$(sed -n 's|.*<code>blocq \(quantize .*--target-bpw 7.0 [^<]*\)</code>.*|\1|p' c.html | sed "s/&apos;/'/g; s/&#39;/'/g")
+eval "expect 0 $command"
+types=$(sed -n '2p' out)
+grep -qF ">7.0-bits <span class=\"soft types\">" c.html || fail "there is no plan"
+grep -qF "$(awk '{ print $1, $2 }' <<<"${types//,/}")" c.html || fail "the plan of the page is not that of the command: $types"
 [ -z "$(ls -d "${TMPDIR:-/tmp}"/blocq-report-$$-* 2>/dev/null)" ] || fail "copies were left behind"
+expect 2 report "$F/ragged.gguf" --calibration text -o left.html
 
 # Names from a file are text, whatever is in them.
 expect 0 report "$F/hostile_names.gguf" -o h.html

@@ -23,6 +23,11 @@ case $tool in
         "$@" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
     }
     create -o 'blocq/*:with_xsimd=False'
+    if conan create packaging/conan -o 'blocq/*:with_xsimd=False' -s compiler=gcc -s compiler.version=11 \
+      -s compiler.libcxx=libstdc++11 -s compiler.cppstd=20 >"$work/old" 2>&1; then
+      echo "a compiler that is too old is accepted" && exit 1
+    fi
+    grep -q 'blocq needs gcc 12 or later, not 11' "$work/old" || { cat "$work/old"; exit 1; }
     if [ -e /usr/include/xsimd/xsimd.hpp ]; then
       mkdir -p "$work/xsimd"
       cat >"$work/xsimd/conanfile.py" <<'PY'
