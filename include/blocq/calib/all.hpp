@@ -5,13 +5,10 @@
 
 #include <blocq/calib/awq.hpp>
 #include <blocq/calib/bfp.hpp>
-#include <blocq/calib/bipolar.hpp>
 #include <blocq/calib/budget.hpp>
-#include <blocq/calib/fp6_llm.hpp>
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
-#include <blocq/calib/int_groups.hpp>
 #include <blocq/calib/llm_int8.hpp>
 #include <blocq/calib/mix.hpp>
 #include <blocq/calib/rounding.hpp>
