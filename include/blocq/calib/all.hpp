@@ -7,6 +7,7 @@
 #include <blocq/calib/bfp.hpp>
 #include <blocq/calib/budget.hpp>
 #include <blocq/calib/clusters.hpp>
+#include <blocq/calib/dgq.hpp>
 #include <blocq/calib/factorize.hpp>
 #include <blocq/calib/finequant.hpp>
 #include <blocq/calib/gram.hpp>
@@ -22,6 +23,7 @@
 #include <blocq/calib/smooth.hpp>
 #include <blocq/calib/split_ranges.hpp>
 #if __has_include(<Eigen/Cholesky>) || __has_include(<eigen3/Eigen/Cholesky>)
+#include <blocq/calib/adadim.hpp>
 #include <blocq/calib/gptq.hpp>
 #include <blocq/calib/spqr.hpp>
 #endif
