@@ -247,7 +247,7 @@ conversion_result convert(const model& source, const conversion_job& job, const 
   for (const step& s : steps) {
     const conversion& c = s.c;
     const model::tensor& t = *c.source;
-    if (c.target == nullptr && t.published != nullptr) {
+    if (c.target == nullptr && (t.published != nullptr || t.packed != nullptr)) {
       const auto row = static_cast<std::size_t>(t.row_bytes());
       const std::size_t rows = std::max<std::size_t>(1, chunk_elements * job.threads / row);
       for (std::size_t first = 0; first < t.rows(); first += rows) {
