@@ -4,6 +4,7 @@
 #include "suggest.hpp"
 #include "terminal.hpp"
 
+#include <blocq/calib/bitstack.hpp>
 #include <blocq/calib/dgq.hpp>
 #include <blocq/calib/finequant.hpp>
 #include <blocq/calib/llm_int8.hpp>
@@ -15,6 +16,7 @@
 #ifdef BLOCQ_PROGRAM_CALIBRATES
 #include <blocq/calib/adadim.hpp>
 #include <blocq/calib/spqr.hpp>
+#include <blocq/calib/vptq.hpp>
 #endif
 
 #include <algorithm>
@@ -37,6 +39,10 @@ const std::vector<packing_method>& packing_methods() {
        false,
        {{"bits", 4, 2, 7}, {"least", 64, 32, 1e9}, {"narrowing", 0.8, 0, 2, false}}},
       {"lowrank", "two thin matrices beside blocks of --type", false, {{"rank", 8, 1, 1e6}}},
+      {"bitstack",
+       "signs times magnitudes of low rank, level upon level",
+       false,
+       {{"levels", 4, 1, 64}, {"rank", 4, 1, 4096}}},
       {"fp6", "floats of 6 bits under a scale for each row", false, {}},
       {"fp5", "floats of 5 bits under a scale for each row", false, {}},
       {"int8", "8 bits, and extreme columns in half precision", true, {{"threshold", 6, 0, 1e9, false}}},
@@ -45,6 +51,14 @@ const std::vector<packing_method>& packing_methods() {
        true,
        {{"group", 128, 32, 1e9}, {"smoothed", 0.005, 0, 0.99, false}}},
 #ifdef BLOCQ_PROGRAM_CALIBRATES
+      {"vptq",
+       "vectors of a codebook",
+       true,
+       {{"length", 4, 1, 16},
+        {"bits", 8, 1, 12},
+        {"residual", 0, 0, 12},
+        {"outliers", 0, 0, 0.5, false},
+        {"damp", 0.01, 0, 1e6, false}}},
       {"adadim",
        "integers in groups along rows or columns, whichever is better",
        true,
@@ -118,6 +132,9 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
     return check(calib::finequant(w, {.bits = bits(), .least = whole("least"), .narrowing = number("narrowing")}));
   if (name == "lowrank")
     return check(calib::low_rank_error(w, *blocks, std::min({whole("rank"), w.rows, w.cols}), importance));
+  if (name == "bitstack")
+    return check(calib::make_bit_stack(
+        w, {.levels = whole("levels"), .rank = std::min({whole("rank"), w.rows, w.cols})}, importance));
   if (name == "fp6") return check(packed::fp6_llm::quantize(w));
   if (name == "fp5") return check(packed::fp5_llm::quantize(w));
   if (name == "int8")
@@ -131,6 +148,13 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
     if (!made) throw failure(made.message());
     return std::visit([](auto& m) { return packed_weight(std::move(m)); }, made->matrix);
   }
+  if (name == "vptq")
+    return check(calib::vptq(w, *inputs,
+                             {.length = whole("length"),
+                              .bits = bits(),
+                              .residual_bits = static_cast<int>(number("residual")),
+                              .outliers = number("outliers"),
+                              .damp = number("damp")}));
   if (name == "spqr") return check(calib::spqr(w, *inputs, {.threshold = number("threshold"), .damp = number("damp")}));
 #endif
   throw failure("the method " + std::string(name) + " is not in this program");

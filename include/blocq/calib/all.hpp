@@ -5,6 +5,7 @@
 
 #include <blocq/calib/awq.hpp>
 #include <blocq/calib/bfp.hpp>
+#include <blocq/calib/bitstack.hpp>
 #include <blocq/calib/budget.hpp>
 #include <blocq/calib/clusters.hpp>
 #include <blocq/calib/dgq.hpp>
@@ -24,8 +25,10 @@
 #include <blocq/calib/split_ranges.hpp>
 #if __has_include(<Eigen/Cholesky>) || __has_include(<eigen3/Eigen/Cholesky>)
 #include <blocq/calib/adadim.hpp>
+#include <blocq/calib/columns.hpp>
 #include <blocq/calib/gptq.hpp>
 #include <blocq/calib/spqr.hpp>
+#include <blocq/calib/vptq.hpp>
 #endif
 
 #endif
