@@ -2,8 +2,8 @@
 // file of its own.
 #include "command.hpp"
 #include "command_line.hpp"
-#include "pack_matrix.hpp"
 #include "files.hpp"
+#include "pack_matrix.hpp"
 #include "terminal.hpp"
 
 #include <blocq/version.hpp>
