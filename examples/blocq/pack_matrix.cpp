@@ -42,7 +42,7 @@ const std::vector<packing_method>& packing_methods() {
       {"bitstack",
        "signs times magnitudes of low rank, level upon level",
        false,
-       {{"levels", 4, 1, 64}, {"rank", 4, 1, 4096}}},
+       {{"levels", 4, 1, 64}, {"rank", 4, 1, 4096}, {"bpw", 0, 0, 64, false}}},
       {"fp6", "floats of 6 bits under a scale for each row", false, {}},
       {"fp5", "floats of 5 bits under a scale for each row", false, {}},
       {"int8", "8 bits, and extreme columns in half precision", true, {{"threshold", 6, 0, 1e9, false}}},
@@ -158,4 +158,20 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
   if (name == "spqr") return check(calib::spqr(w, *inputs, {.threshold = number("threshold"), .damp = number("damp")}));
 #endif
   throw failure("the method " + std::string(name) + " is not in this program");
+}
+
+static packed::bit_stack stack_of(const packed_weight& weight) {
+  auto stack = packed::bit_stack::from_parts(weight.parts());
+  if (!stack) throw failure(stack.message());
+  return std::move(*stack);
+}
+
+stack_levels levels_of(const packed_weight& weight) {
+  const packed::bit_stack stack = stack_of(weight);
+  if (stack.gains().empty()) throw failure("the stack does not say what its levels gain");
+  return {{stack.gains().begin(), stack.gains().end()}, stack.level_bytes()};
+}
+
+packed_weight first_levels(const packed_weight& weight, std::size_t count) {
+  return packed_weight::from_parts(stack_of(weight).first_levels(count));
 }

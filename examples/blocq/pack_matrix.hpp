@@ -40,4 +40,13 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
                           blocq::matrix_view<const float> w, const blocq::calib::gram* inputs,
                           const blocq::matrix_view<const float>* blocks);
 
+// What each level of a stack (packed/bit_stack.hpp) gains, and the bytes of one. Throws failure if it is none, or does
+// not say.
+struct stack_levels {
+  std::vector<float> gains;
+  std::size_t bytes;
+};
+stack_levels levels_of(const packed_weight& stack);
+packed_weight first_levels(const packed_weight& stack, std::size_t count);
+
 #endif

@@ -46,6 +46,7 @@ class packer {
   }
 
   const format_entry* blocks() const { return blocks_; }
+  double parameter(const char* name) const { return with_.find(name)->second; }
 
   // Makes the result of w, and says what its weights are then.
   std::vector<float> pack(packed_matrix& to, blocq::matrix_view<const float> w,
@@ -77,6 +78,43 @@ class packer {
   packing_parameters with_;
   const format_entry* blocks_ = nullptr;
 };
+
+// Takes levels off stacks until they have no more bits per weight than that: of all levels of all matrices those stay
+// that gain most for their bytes, each after the ones below it.
+void fit_stacks(std::vector<packed_matrix>& all, double bits, std::uint64_t elements) {
+  struct stack {
+    stack_levels has;
+    std::size_t kept = 1;
+  };
+  std::vector<stack> stacks;
+  double room = bits / 8 * static_cast<double>(elements), least = 0;
+  for (const packed_matrix& p : all) {
+    try {
+      const stack& s = stacks.emplace_back(stack{levels_of(*p.weight)});
+      least += static_cast<double>(p.weight->bytes() - (s.has.gains.size() - 1) * (s.has.bytes + sizeof(float)));
+    } catch (const failure& e) {
+      throw failure("tensor '" + printable(p.source->name) + "': " + e.what());
+    }
+  }
+  if (least > room)
+    throw failure("--with 'bpw=" + number_text(bits, 4) + "': one level of each matrix takes " +
+                  number_text(8 * least / static_cast<double>(elements), 4) + " bits per weight");
+  room -= least;
+  for (;;) {
+    stack* best = nullptr;
+    const auto worth = [](const stack& s) {
+      return static_cast<double>(s.has.gains[s.kept]) / static_cast<double>(s.has.bytes);
+    };
+    for (stack& s : stacks)
+      if (s.kept < s.has.gains.size() && static_cast<double>(s.has.bytes + sizeof(float)) <= room &&
+          (best == nullptr || worth(s) > worth(*best)))
+        best = &s;
+    if (best == nullptr) break;
+    room -= static_cast<double>(best->has.bytes + sizeof(float));
+    ++best->kept;
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) all[i].weight = first_levels(*all[i].weight, stacks[i].kept);
+}
 
 std::uint64_t write_file(const quantize_options& o, const model& source, const std::vector<packed_matrix>& all,
                          const format_entry* blocks) {
@@ -157,9 +195,17 @@ int quantize_packed(const quantize_options& o, const packing_method& method) {
     throw failure("the method " + std::string(method.name) + " needs a text: --calibration");
   const packer pack(o, method);
   const model source(o.in, {.checkpoint = checkpoints::whole});
-  if (source.is_packed()) throw failure(printable(o.in) + ": is packed already; 'blocq dequantize' makes floats of it");
+  // Of a file of stacks a smaller one can be made.
+  const bool is_stack = std::string_view(method.name) == "bitstack";
+  const double bits = is_stack ? pack.parameter("bpw") : 0;
+  if (source.is_packed() && bits == 0)
+    throw failure(printable(o.in) + ": is packed already; 'blocq dequantize' makes floats of it" +
+                  (is_stack ? ", --with bpw=BITS takes levels off" : ""));
   if (!o.calibration.empty() && is_checkpoint(o.in))
     throw failure("--calibration needs a GGUF file; 'blocq convert' makes one of a checkpoint");
+
+  if (source.is_packed() && !(o.include.empty() && o.exclude.empty()))
+    throw failure("--include and --exclude have no meaning for a file of stacks");
 
   std::vector<packed_matrix> all;
   std::size_t stacks = 0;
@@ -169,6 +215,7 @@ int quantize_packed(const quantize_options& o, const packing_method& method) {
     const auto matches = [&](const std::regex& r) { return std::regex_search(t.name.begin(), t.name.end(), r); };
     if (!is_weight_matrix(source, t) || !matches(include) || (!o.exclude.empty() && matches(exclude))) continue;
     require_known(t);
+    if (source.is_packed() && t.packed == nullptr) continue;
     if (t.dims[2] != 1 || t.dims[3] != 1) {
       ++stacks;  // of experts
       continue;
@@ -177,6 +224,7 @@ int quantize_packed(const quantize_options& o, const packing_method& method) {
       throw failure("tensor '" + printable(t.name) + "': rows of " + std::to_string(t.row_elements()) +
                     " are not whole blocks of " + std::string(pack.blocks()->name));
     all.push_back({&t});
+    if (t.packed != nullptr && t.beside == nullptr) all.back().weight = *t.packed;
     elements += t.elements();
   }
   if (all.empty()) throw failure("no tensor would change");
@@ -184,7 +232,7 @@ int quantize_packed(const quantize_options& o, const packing_method& method) {
   const auto view = [](const model::tensor& t, const std::vector<float>& w) {
     return blocq::matrix_view<const float>(w.data(), t.rows(), t.row_elements());
   };
-  if (!o.calibration.empty()) {
+  if (!o.calibration.empty() && !source.is_packed()) {
 #ifdef BLOCQ_PROGRAM_CALIBRATES
     std::map<std::string, packed_matrix*, std::less<>> places;
     std::map<std::string, int, std::less<>> names;
@@ -220,6 +268,7 @@ int quantize_packed(const quantize_options& o, const packing_method& method) {
       }
     });
   }
+  if (bits > 0) fit_stacks(all, bits, elements);
   const std::uint64_t size = write_file(o, source, all, pack.blocks());
   std::uint64_t bytes = 0;
   for (const packed_matrix& p : all) bytes += p.weight->bytes() + p.blocks.size();

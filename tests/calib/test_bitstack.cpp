@@ -23,6 +23,8 @@ TEST_CASE("bitstack: errors fall with each level; one is better than as many byt
       REQUIRE(some);
       const double error = test::weight_error(l.w.view(), test::values_of(*some).view());
       CHECK(error < 0.85 * last);
+      CHECK(all->gains()[n - 1] == doctest::Approx(last - error).epsilon(1e-3));
+      CHECK(some->gains().size() == n);
       last = error;
       if (n != 1) continue;
       const std::size_t rank = all->level_bytes() / (2 * (128 + 512));

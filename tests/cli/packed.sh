@@ -29,6 +29,19 @@ packed lowrank --type q4_0 --with rank=3 && checked lowrank.gguf 'q4_0 \+ low_ra
 packed bitstack --with levels=3 && checked bitstack.gguf 'bit_stack levels=3 rank=4'
 packed fp6 && checked fp6.gguf 'fp6_llm'
 
+# One file of stacks, and three sizes of it: the smaller, the worse.
+packed bitstack --with levels=8
+last=
+for bits in 4 7 12; do
+  expect 0 quantize bitstack.gguf $bits.gguf --method bitstack --with bpw=$bits
+  got=$(sed -n 's/.*bitstack, \([0-9.]*\) bits.*/\1/p' out)
+  awk -v got="$got" -v most=$bits 'BEGIN { exit !(got <= most && got > 0.8 * most) }' || fail "$got bits for $bits"
+  expect 0 diff "$model" $bits.gguf --json
+  error=$("$HELPER" json /total/relative_rmse <out)
+  [ -z "$last" ] || awk -v a="$error" -v b="$last" 'BEGIN { exit !(a < b) }' || fail "$error after $last"
+  last=$error
+done
+
 # What stands beside blocks makes them better, and they are the blocks of --type.
 expect 0 quantize "$model" plain.gguf --type q4_0
 expect 0 diff "$model" plain.gguf --json
@@ -80,4 +93,8 @@ refused 'fewer tokens than one window' --method int8 --calibration text --contex
 refused 'no tensor would change' --method palette --include nothing
 expect 2 quantize palette.gguf left/x.gguf --method power
 complains 'is packed already'
+expect 2 quantize palette.gguf left/x.gguf --method bitstack --with bpw=3
+complains "tensor 'token_embd.weight': bit_stack: 'palette' is another scheme"
+expect 2 quantize bitstack.gguf left/x.gguf --method bitstack --with bpw=0.5
+complains 'one level of each matrix takes'
 empty left

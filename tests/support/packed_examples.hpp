@@ -96,7 +96,8 @@ struct example<blocq::packed::vector_codes> {
 template <>
 struct example<blocq::packed::bit_stack> {
   static auto make(source& s) {
-    return blocq::packed::bit_stack(5, 3, 2, s.codes(15, 70, 1), s.halves(30), s.halves(3 * 2 * 70), s.positive(70));
+    return blocq::packed::bit_stack(5, 3, 2, s.codes(15, 70, 1), s.halves(30), s.halves(3 * 2 * 70), s.positive(70),
+                                    s.positive(3));
   }
 };
 template <>

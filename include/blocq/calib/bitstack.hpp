@@ -46,6 +46,14 @@ inline result<packed::bit_stack> make_bit_stack(matrix_view<const float> w, cons
           static_cast<double>(w.row(r)[k]) * (divisors.empty() ? 1.0 : static_cast<double>(divisors[k]));
   packed::code_rows signs(levels * rows, cols, 1);
   std::vector<std::uint16_t> left, right;
+  std::vector<float> gains;
+  const auto energy = [&] {
+    double sum = 0.0;
+    for (const double x : rest) sum += x * x;
+    return sum;
+  };
+  const double whole = energy();
+  double before = whole;
   for (std::size_t level = 0; level < levels; ++level) {
     for (std::size_t i = 0; i < rest.size(); ++i) magnitudes[i] = std::fabs(rest[i]);
     const thin_factors f = factorize(magnitudes, rows, cols, rank);
@@ -68,9 +76,12 @@ inline result<packed::bit_stack> make_bit_stack(matrix_view<const float> w, cons
         signs.set(level * rows + r, k, negative ? 1 : 0);
         x -= negative ? -product : product;
       }
+    const double after = energy();
+    gains.push_back(whole > 0.0 ? static_cast<float>((before - after) / whole) : 0.0f);
+    before = after;
   }
-  return packed::bit_stack(rows, levels, rank, std::move(signs), std::move(left), std::move(right),
-                           std::move(divisors));
+  return packed::bit_stack(rows, levels, rank, std::move(signs), std::move(left), std::move(right), std::move(divisors),
+                           std::move(gains));
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::calib

@@ -5,6 +5,8 @@
 //   left      [levels * rows, rank]     F16
 //   right     [levels * rank, columns]  F16
 //   divisors  [columns]                 F32, greater than 0, or none
+//   gains     [levels]                  F32, or none: the part of the matrix's error that each level takes off, for who
+//                                       has to choose between the levels of several matrices
 //
 //   weight = sum over the levels of sign * (left right) / divisor
 #ifndef BLOCQ_PACKED_BIT_STACK_HPP
@@ -22,16 +24,18 @@ class bit_stack : public detail::decoded_product<bit_stack> {
 
   // Preconditions: the sizes above, all numbers are finite, levels and rank are not 0.
   bit_stack(std::size_t rows, std::size_t levels, std::size_t rank, code_rows signs, std::vector<std::uint16_t> left,
-            std::vector<std::uint16_t> right, std::vector<float> divisors)
+            std::vector<std::uint16_t> right, std::vector<float> divisors, std::vector<float> gains = {})
       : rows_(rows),
         levels_(levels),
         rank_(rank),
         signs_(std::move(signs)),
         left_(std::move(left)),
         right_(std::move(right)),
-        divisors_(std::move(divisors)) {
+        divisors_(std::move(divisors)),
+        gains_(std::move(gains)) {
     BLOCQ_ASSERT(signs_.bits() == 1 && signs_.rows() == levels * rows && left_.size() == levels * rows * rank &&
-                 right_.size() == levels * rank * cols() && (divisors_.empty() || divisors_.size() == cols()));
+                 right_.size() == levels * rank * cols() && (divisors_.empty() || divisors_.size() == cols()) &&
+                 (gains_.empty() || gains_.size() == levels));
   }
   static result<bit_stack> from_parts(const part_set& set) {
     part_reader in(set, scheme);
@@ -44,6 +48,8 @@ class bit_stack : public detail::decoded_product<bit_stack> {
     m.left_ = in.take<std::uint16_t>("left", part_type::f16, m.levels_ * m.rows_, m.rank_);
     m.right_ = in.take<std::uint16_t>("right", part_type::f16, m.levels_ * m.rank_, cols);
     if (in.has("divisors")) m.divisors_ = in.take<float>("divisors", part_type::f32, 1, cols);
+    if (in.has("gains")) m.gains_ = in.take<float>("gains", part_type::f32, 1, m.levels_);
+    in.require_finite("gains", m.gains_);
     in.require_finite("left", m.left_);
     in.require_finite("right", m.right_);
     in.require_finite("divisors", m.divisors_);
@@ -55,12 +61,13 @@ class bit_stack : public detail::decoded_product<bit_stack> {
     set.add("levels", levels_).add("rank", rank_);
     signs_.add_to(set, "signs").add("left", part_type::f16, levels_ * rows_, left_);
     set.add("right", part_type::f16, levels_ * rank_, right_);
-    return set.add("divisors", part_type::f32, 1, divisors_);
+    return set.add("divisors", part_type::f32, 1, divisors_).add("gains", part_type::f32, 1, gains_);
   }
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t cols() const noexcept { return signs_.cols(); }
   std::size_t levels() const noexcept { return levels_; }
+  std::span<const float> gains() const noexcept { return gains_; }
   // What one level takes.
   std::size_t level_bytes() const noexcept { return rows_ * signs_.row_bytes() + 2 * rank_ * (rows_ + cols()); }
 
@@ -73,7 +80,7 @@ class bit_stack : public detail::decoded_product<bit_stack> {
     set.add("levels", count).add("rank", rank_);
     for (part p : all.parts()) {
       if (p.name != "divisors") {
-        p.rows = p.rows / levels_ * count;
+        (p.name == "gains" ? p.cols : p.rows) = (p.name == "gains" ? p.cols : p.rows) / levels_ * count;
         p.bytes = p.bytes.first(p.bytes.size() / levels_ * count);
       }
       set.add(p);
@@ -108,7 +115,7 @@ class bit_stack : public detail::decoded_product<bit_stack> {
   std::size_t rows_ = 0, levels_ = 0, rank_ = 0;
   code_rows signs_ = {};
   std::vector<std::uint16_t> left_ = {}, right_ = {};  // binary16
-  std::vector<float> divisors_ = {};
+  std::vector<float> divisors_ = {}, gains_ = {};
 };
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::packed
