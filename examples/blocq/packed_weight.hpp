@@ -8,12 +8,15 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 class packed_weight {
  public:
-  template <blocq::packed::packed_matrix M>
-  explicit packed_weight(M m) : held_(std::make_shared<const holder<M>>(std::move(m))) {}
+  // The first of the two conditions keeps the second from asking whether this constructor can be called.
+  template <class M>
+  requires(!std::is_same_v<M, packed_weight>) && blocq::packed::packed_matrix<M> explicit packed_weight(M m)
+      : held_(std::make_shared<const holder<M>>(std::move(m))) {}
   // Throws failure with the reason if the parts are not those of a matrix of their scheme.
   static packed_weight from_parts(const blocq::packed::part_set& parts);
 
