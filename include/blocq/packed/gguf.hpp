@@ -42,13 +42,12 @@ inline result<part_set> parse_description(std::string_view text) noexcept {
     e << "this does not describe a packed matrix: ";
     return e.quote(text.data(), text.size());
   };
-  const auto word = [rest = text]() mutable {
+  auto next = [rest = text]() mutable {
     const std::size_t end = rest.find(' ');
     const std::string_view first = rest.substr(0, end);
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
     return first;
   };
-  auto next = word;
   part_set set;
   set.scheme = next();
   std::size_t length = set.scheme.size();
