@@ -9,6 +9,7 @@
 #include <vector>
 
 namespace calib = blocq::calib;
+namespace packed = blocq::packed;
 using const_matrix = blocq::matrix_view<const float>;
 
 namespace {
@@ -50,8 +51,14 @@ bool rotate(blocq::matrix_view<float> w, blocq::matrix_view<float> x) {
 }
 
 auto int8_with_outliers(const_matrix w, const calib::gram& inputs) {
-  return calib::to_int8(w, calib::outlier_columns(inputs.peaks(), 6.0f));
+  return packed::int8_matrix::quantize(w, calib::outlier_columns(inputs.peaks(), 6.0f));
 }
+
+// Three bits, columns of large inputs first; the second call is for whoever multiplies.
+auto clustered(const_matrix w, const calib::gram& inputs) {
+  return calib::make_palette(w, {.bits = 3, .group = 16}, inputs.mean_squares());
+}
+void multiply(const packed::palette& w, std::span<const float> x, std::span<float> y) { w.gemv(x, y); }
 
 auto sparse_and_3_bits(const_matrix w, const calib::gram& inputs) { return calib::spqr(w, inputs, {.threshold = 0.2}); }
 
@@ -149,16 +156,23 @@ int main() {
 
   const auto sparse = sparse_and_3_bits(w.view(), inputs);
   if (!sparse) return 1;
-  for (std::size_t r = 0; r < w.rows; ++r)
-    calib::dequantize_row(*sparse, r, std::span(decoded).subspan(r * w.cols, w.cols));
+  for (std::size_t r = 0; r < w.rows; ++r) sparse->dequantize_row(r, std::span(decoded).subspan(r * w.cols, w.cols));
   say("3 bits and outliers, SpQR", decoded);
+
+  const auto few = clustered(w.view(), inputs);
+  if (!few) return 1;
+  for (std::size_t r = 0; r < w.rows; ++r) few->dequantize_row(r, std::span(decoded).subspan(r * w.cols, w.cols));
+  say("3 bits, palettes", decoded);
 
   const auto scale = smooth(w.view(), inputs);
   const auto bytes = int8_with_outliers(w.view(), inputs);
   if (!scale || !bytes) return 1;
   std::printf("%zu columns in half precision\n", bytes->outliers.size());
-  std::vector<float> y(w.rows), rotated(w.rows);
-  calib::gemv(*bytes, x.view().row(0), y);
+  std::vector<float> y(w.rows), rotated(w.rows), space(bytes->scratch());
+  bytes->gemv(x.view().row(0), y, space);
+  std::vector<float> by_table(w.rows);
+  multiply(*few, x.view().row(0), by_table);
+  std::printf("by a table %.3f\n", static_cast<double>(by_table[0]));
   if (!rotate(w.writable(), x.writable())) return 1;
   for (std::size_t n = 0; n < w.rows; ++n)
     for (std::size_t k = 0; k < w.cols; ++k) rotated[n] += w.values[n * w.cols + k] * x.values[k];

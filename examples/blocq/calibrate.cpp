@@ -183,6 +183,12 @@ class calibrator {
     for (const std::string& name : g.consumers) {
       const int type = type_of(name);
       if (type < 0) continue;
+      if (how_.make) {
+        const tensor_info& t = *copy_.find(name);
+        const std::vector<float> w = copy_.get(t);
+        copy_.set(t, how_.make(name, {w.data(), t.rows(), t.row_elements()}, moments));
+        continue;
+      }
       if (how_.gptq && !factor) {
         auto made = calib::gptq_factorize(moments, gptq_choice);
         if (!made) throw failure("the inputs of '" + printable(name) + "': " + made.message());

@@ -4,6 +4,9 @@
 
 #include "model.hpp"
 
+#include <blocq/calib/gram.hpp>
+
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,6 +17,11 @@ struct calibration {
   std::string text;
   std::size_t context = 256, windows = 64;
   unsigned threads = 1;
+  // Instead of rounding onto types, whose ids say nothing then: makes something of a matrix that has these inputs, and
+  // gives the weights that it has become.
+  std::function<std::vector<float>(const std::string& name, blocq::matrix_view<const float> w,
+                                   const blocq::calib::gram& inputs)>
+      make = {};
 };
 
 // Tensors by name, as they go into a file.

@@ -59,6 +59,7 @@ struct quantize_options {
   std::vector<std::string> types;         // not the usual ones, and where measurements are kept
   std::string measurements;
   std::string method = "rtn", calibration;
+  std::vector<std::string> with;  // NAME=VALUE, parameters of a method
   std::size_t context = 256, windows = 64;
   double least_importance = 0;
   bool best = false, pure = false, force = false, keep_split = false, dry_run = false;

@@ -286,7 +286,7 @@ std::vector<conversion_result> convert(const model& source, std::span<const conv
       for (std::size_t at = 0; at < s.c.ready.size(); at += chunk_elements)
         write(s.to, s.index, s.c.ready.subspan(at, std::min(chunk_elements, s.c.ready.size() - at)));
     if (std::ranges::none_of(of_tensor, kept)) return;
-    if (t.published == nullptr) {
+    if (t.published == nullptr && t.packed == nullptr) {
       for (std::size_t at = 0; at < t.data.size(); at += chunk_elements)
         each(kept, t.data.subspan(at, std::min(chunk_elements, t.data.size() - at)));
       return;

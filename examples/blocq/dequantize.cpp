@@ -14,11 +14,11 @@ int dequantize(const dequantize_options& o) {
   for (const auto& t : source.tensors()) {
     require_known(t);
     const format_entry* const format = format_of(t);
-    const bool blocks = format != nullptr && format->block_size > 1;
+    const bool blocks = t.packed != nullptr || (format != nullptr && format->block_size > 1);
     job.tensors.push_back({&t, blocks ? &target : nullptr});
     changed += blocks ? 1u : 0u;
   }
-  if (changed == 0) throw failure(printable(o.in) + ": no tensor is in a block format");
+  if (changed == 0) throw failure(printable(o.in) + ": no tensor is in a block format, or packed");
   const conversion_result result = convert(source, job, {o.out});
   std::cout << printable(o.out) << ": " << changed << (changed == 1 ? " tensor" : " tensors") << " decoded to "
             << target.name << "; " << bytes_text(result.file_size) << ", was " << bytes_text(source.file_bytes())

@@ -2,6 +2,7 @@
 #include "../llama/llama.hpp"
 #include "command.hpp"
 #include "files.hpp"
+#include "float_copy.hpp"
 #include "importance.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
@@ -14,7 +15,8 @@
 
 blocq::calib::importance_table measure_importance(const model& file, const std::string& text, std::size_t context,
                                                   std::size_t count, bool with_output, unsigned threads) {
-  const llama::model m(file.set());
+  const engine_tensors tensors(file);
+  const llama::model m(tensors.set());
   const auto windows = windows_of(text, m.shape(), llama::tokenizer(file.set()), context, count);
 
   // The sums do not depend on the number of threads: the text has as many parts with any.

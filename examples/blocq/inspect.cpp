@@ -61,10 +61,10 @@ nlohmann::ordered_json value_json(const value& v, bool full) {
 struct totals {
   std::size_t tensors = 0;
   std::uint64_t elements = 0, bytes = 0;
-  void add(const tensor_info& t) {
+  void add(const model::tensor& t) {
     ++tensors;
     elements += t.elements();
-    bytes += t.bytes();
+    bytes += t.stored_bytes();
   }
   double bits_per_weight() const {
     return elements == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(elements);
@@ -87,13 +87,20 @@ void print_json(const model& m, bool full) {
   }
   out["tensors"] = nlohmann::ordered_json::array();
   totals all;
-  for (const tensor_info& t : m.tensors()) {
+  for (const model::tensor& t : m.tensors()) {
     all.add(t);
-    out["tensors"].push_back({{"name", t.name},
-                              {"type", type_text(t)},
-                              {"shape", std::vector<std::uint64_t>(t.dims, t.dims + t.n_dims)},
-                              {"offset", t.offset},
-                              {"bytes", t.bytes()}});
+    nlohmann::ordered_json entry = {{"name", t.name},
+                                    {"type", type_text(t)},
+                                    {"shape", std::vector<std::uint64_t>(t.dims, t.dims + t.n_dims)},
+                                    {"offset", t.offset},
+                                    {"bytes", t.stored_bytes()}};
+    if (t.packed != nullptr) {
+      entry.erase("offset");
+      const blocq::packed::part_set set = t.packed->parts();
+      for (const auto& p : set.parameters()) entry["parameters"][std::string(p.name)] = p.value;
+      for (const auto& p : set.parts()) entry["parts"].push_back(std::string(t.name) + '.' + std::string(p.name));
+    }
+    out["tensors"].push_back(std::move(entry));
   }
   out["total"] = {{"tensors", all.tensors},
                   {"elements", all.elements},
@@ -114,10 +121,11 @@ void print_text(const model& m, bool full) {
   table tensors({"tensor", "type", ">shape", ">bytes", ">offset"});
   totals all;
   std::map<std::string, totals> by_type;
-  for (const tensor_info& t : m.tensors()) {
+  for (const model::tensor& t : m.tensors()) {
     all.add(t);
     by_type[type_text(t)].add(t);
-    tensors.row({printable(t.name), type_text(t), shape_text(t), count_text(t.bytes()), count_text(t.offset)});
+    tensors.row({printable(t.name), type_text(t), shape_text(t), count_text(t.stored_bytes()),
+                 t.packed != nullptr ? "" : count_text(t.offset)});
   }
   if (!tensors.empty()) std::cout << tensors << '\n';
 

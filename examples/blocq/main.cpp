@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "command_line.hpp"
 #include "files.hpp"
+#include "pack_matrix.hpp"
 #include "terminal.hpp"
 
 #include <blocq/version.hpp>
@@ -124,7 +125,7 @@ int run(int argc, char** argv) {
   command->alias("quantise");
   command->add_option("IN", q.in, weights_help)->required();
   command->add_option("OUT", q.out, "File to write; it appears when it is complete. Not needed with --dry-run");
-  auto* format = command->add_option_group("Format")->require_option(1);
+  auto* format = command->add_option_group("Format")->require_option(0, 1);
   format
       ->add_option("-t,--type", q.all_types,
                    "One format for all, for example q4_k; 'blocq formats' lists them. Of several, q4_k,q8_0, each\n"
@@ -155,9 +156,17 @@ int run(int argc, char** argv) {
       ->add_option("--least-importance", q.least_importance,
                    "No column weighs less than so many times the mean of its matrix; with --best 1e-6 by itself")
       ->check(CLI::Range(0.0, 1.0));
-  command->add_option("--method", q.method, "How weights are rounded: rtn (each for itself), gptq, awq or awq+gptq")
-      ->check(CLI::IsMember({"rtn", "gptq", "awq", "awq+gptq"}))
+  std::vector<std::string> methods = {"rtn", "gptq", "awq", "awq+gptq"};
+  for (const packing_method& m : packing_methods()) methods.emplace_back(m.name);
+  command
+      ->add_option("--method", q.method,
+                   "How weights are rounded: rtn (each for itself), gptq, awq or awq+gptq; or a method whose result is "
+                   "no blocks")
+      ->check(CLI::IsMember(methods))
       ->capture_default_str();
+  command->add_option("--with", q.with, "NAME=VALUE: a parameter of such a method, for example bits=3")
+      ->expected(1)
+      ->take_all();
   command->add_option("--calibration", q.calibration,
                       "Text file for the methods other than rtn and for --target-bpw, of a llama model");
   add_windows(command, q.context, q.windows);

@@ -5,8 +5,12 @@
 #include "terminal.hpp"
 
 #include <blocq/gguf/weights.hpp>
+#include <blocq/gguf/writer.hpp>
+#include <blocq/packed/gguf.hpp>
 
+#include <algorithm>
 #include <cstring>
+#include <deque>
 
 namespace gguf = blocq::gguf;
 
@@ -15,6 +19,13 @@ struct model::storage {
   std::vector<gguf::mapped_file> maps;
   std::vector<gguf::reader> readers;
   gguf::split_set set;
+
+  // Of a file with packed matrices: `set` is of the header of the tensors that they are, and these are what is stored.
+  std::vector<std::byte> header;
+  std::vector<gguf::reader> stored_readers;
+  gguf::split_set stored;
+  std::deque<packed_weight> packed;
+  std::deque<tensor> beside;
 };
 
 model::model(const std::string& path, const options& o) : storage_(std::make_unique<storage>()) {
@@ -45,6 +56,11 @@ model::model(const std::string& path, const options& o) : storage_(std::make_uni
   auto opened = gguf::split_set::open(storage_->readers);
   if (!opened) throw failure(printable(path) + ": " + opened.message());
   storage_->set = std::move(*opened);
+  const auto is_packed_key = [](const gguf::key_value& kv) { return kv.key.starts_with(blocq::packed::key_prefix); };
+  if (!reader().big_endian() && std::any_of(reader().metadata().begin(), reader().metadata().end(), is_packed_key)) {
+    open_packed(path);
+    return;
+  }
   for (const gguf::tensor_info& t : set().tensors()) {
     tensor& added = tensors_.emplace_back(tensor{t, {}});
     if (t.data.empty()) continue;
@@ -78,6 +94,90 @@ void model::open_published(const std::string& path, const options& o) {
   for (const auto& kv : reader().metadata()) metadata_.push_back(kv);
 }
 
+void model::open_packed(const std::string& path) {
+  storage& s = *storage_;
+  s.stored_readers = std::move(s.readers);
+  const auto check = [&](const auto& done) {
+    if (!done) throw failure(printable(path) + ": " + done.message());
+  };
+  auto stored = gguf::split_set::open(s.stored_readers);
+  check(stored);
+  s.stored = std::move(*stored);
+  struct entry {
+    std::string_view name;
+    const packed_weight* weight;
+    bool listed;
+  };
+  std::vector<entry> entries;
+  gguf::writer out;
+  for (const auto& kv : s.stored_readers[0].metadata()) {
+    if (kv.key.starts_with("split.")) continue;
+    if (!kv.key.starts_with(blocq::packed::key_prefix)) {
+      out.add(kv.key, kv.value);
+      continue;
+    }
+    const std::string_view name = kv.key.substr(blocq::packed::key_prefix.size());
+    try {
+      const auto text = kv.value.get<std::string_view>();
+      if (!text) throw failure("is no text");
+      const auto parts = blocq::packed::find_parts(name, *text, s.stored.tensors());
+      if (!parts) throw failure(parts.message());
+      entries.push_back({name, &s.packed.emplace_back(packed_weight::from_parts(*parts)), false});
+    } catch (const failure& e) {
+      throw failure(printable(path) + ": " + printable(kv.key) + ": " + e.what());
+    }
+  }
+  std::vector<tensor> listed;
+  for (const gguf::tensor_info& t : s.stored.tensors()) {
+    const auto whose = std::find_if(entries.begin(), entries.end(), [&](const entry& e) {
+      return t.name == e.name || !blocq::packed::part_name(t.name, e.name).empty();
+    });
+    if (whose == entries.end()) {
+      tensor& plain = listed.emplace_back(tensor{t, {}});
+      plain.scale = find_scale(s.stored, t);
+      out.add_tensor(t.name, t.type, {t.dims, t.n_dims}, t.bytes());
+      continue;
+    }
+    if (whose->listed) continue;
+    whose->listed = true;
+    tensor& whole = listed.emplace_back();
+    whole.packed = whose->weight;
+    if (const gguf::tensor_info* const blocks = s.stored.find_tensor(whose->name); blocks != nullptr) {
+      require_known(*blocks);
+      if (format_of(*blocks) == nullptr || blocks->row_elements() != whose->weight->cols() ||
+          blocks->rows() != whose->weight->rows())
+        throw failure(printable(path) + ": tensor '" + printable(blocks->name) + "' has another shape than its parts");
+      whole.beside = &s.beside.emplace_back(tensor{*blocks, find_scale(s.stored, *blocks)});
+    }
+    const std::uint64_t dims[] = {whose->weight->cols(), whose->weight->rows()};
+    out.add_tensor(whose->name, 0, dims);
+  }
+  check(out.plan());
+  auto sink = [&](const void* data, std::size_t size) {
+    const auto* const from = static_cast<const std::byte*>(data);
+    s.header.insert(s.header.end(), from, from + size);
+    return true;
+  };
+  check(out.begin(sink));
+  auto parsed = gguf::reader::parse(s.header, {.header_only = true, .unknown_types = true});
+  check(parsed);
+  s.readers.clear();
+  s.readers.push_back(std::move(*parsed));
+  auto opened = gguf::split_set::open(s.readers);
+  check(opened);
+  s.set = std::move(*opened);
+  for (std::size_t i = 0; i < listed.size(); ++i) {
+    tensor& added = tensors_.emplace_back(listed[i]);
+    const auto data = added.data;
+    static_cast<gguf::tensor_info&>(added) = set().tensors()[i];
+    added.data = data;
+    added.scales = find_scaled(set(), set().tensors()[i]);
+  }
+  for (const auto& kv : reader().metadata()) metadata_.push_back(kv);
+}
+
+bool model::is_packed() const { return !storage_->packed.empty(); }
+
 const std::vector<std::string>& model::notes() const {
   static const std::vector<std::string> none;
   return storage_->published ? storage_->published->notes() : none;
@@ -100,6 +200,7 @@ void model::release(const tensor& t, std::size_t first, std::size_t last) const 
     t.published->release(first / row, last / row);
     return;
   }
+  if (t.packed != nullptr) return;
   const format_entry* const format = format_of(t);
   const auto part =
       format == nullptr ? t.data : t.data.subspan(format->bytes_for(first), format->bytes_for(last - first));
@@ -135,6 +236,23 @@ std::string shard_path(const gguf::split_name& name) {
 
 void read_elements(const model::tensor& tensor, std::size_t first, std::span<float> out) {
   if (tensor.published != nullptr) return tensor.published->read(first, out);
+  if (tensor.packed != nullptr) {
+    const std::size_t columns = tensor.packed->cols();
+    std::vector<float> row(columns);
+    for (std::size_t done = 0; done < out.size();) {
+      const std::size_t r = (first + done) / columns, from = (first + done) % columns;
+      const std::size_t count = std::min(columns - from, out.size() - done);
+      if (tensor.beside != nullptr)
+        read_elements(*tensor.beside, r * columns, row);
+      else
+        std::fill(row.begin(), row.end(), 0.0f);
+      tensor.packed->add_row(r, row);
+      std::copy_n(row.begin() + static_cast<std::ptrdiff_t>(from), count,
+                  out.begin() + static_cast<std::ptrdiff_t>(done));
+      done += count;
+    }
+    return;
+  }
   const format_entry& format = *format_of(tensor);
   const auto bytes = tensor.data.subspan(format.bytes_for(first), format.bytes_for(out.size()));
   if (const auto s = format.decode(bytes.data(), out); !s) throw failure(s.message());
@@ -145,6 +263,15 @@ void read_elements(const model::tensor& tensor, std::size_t first, std::span<flo
 
 void read_rows(const model::tensor& tensor, std::uint64_t first, std::uint64_t last, std::byte* out) {
   if (tensor.published != nullptr) return tensor.published->read_rows(first, last, out);
+  if (tensor.packed != nullptr) {
+    std::vector<float> row(tensor.packed->cols());
+    for (std::uint64_t r = first; r < last; ++r) {
+      read_elements(tensor, r * row.size(), row);
+      const auto image = image_of(row);
+      out = std::copy(image.begin(), image.end(), out);
+    }
+    return;
+  }
   const std::size_t row = static_cast<std::size_t>(tensor.row_bytes());
   std::copy_n(tensor.data.data() + first * row, (last - first) * row, out);
 }
@@ -161,6 +288,8 @@ std::vector<std::byte> image_of(std::span<const float> values) {
 
 std::string type_text(const model::tensor& tensor) {
   if (tensor.published != nullptr) return tensor.published->layout();
+  if (tensor.packed != nullptr)
+    return (tensor.beside == nullptr ? "" : type_text(*tensor.beside) + " + ") + tensor.packed->text();
   return type_text(static_cast<const gguf::tensor_info&>(tensor));
 }
 

@@ -5,6 +5,7 @@
 
 #include "catalog.hpp"
 
+#include "packed_weight.hpp"
 #include "published.hpp"
 
 #include <blocq/gguf/reader.hpp>
@@ -29,6 +30,13 @@ class model {
     blocq::gguf::weight_scale scale;
     const blocq::gguf::tensor_info* scales = nullptr;  // the weight that this is the scale or the input scale of
     const published_tensor* published = nullptr;       // what it is made of; it has no data and no scale then
+    const packed_weight* packed = nullptr;             // the same of packed matrices (packed/gguf.hpp), whose type is
+    const tensor* beside = nullptr;                    // F32; and the tensor of its name that is added to it
+
+    // What it takes in the file.
+    std::uint64_t stored_bytes() const {
+      return packed == nullptr ? bytes() : packed->bytes() + (beside == nullptr ? 0 : beside->bytes());
+    }
   };
 
   struct options {
@@ -58,12 +66,15 @@ class model {
   // Gives the memory of elements [first, last) of a tensor, which are whole blocks, back to the system; it can be read
   // again.
   void release(const tensor& t, std::size_t first, std::size_t last) const;
+  // Whether some tensors are packed: set() has no data then.
+  bool is_packed() const;
   // What the user should know about a published checkpoint.
   const std::vector<std::string>& notes() const;
 
  private:
   struct storage;
   void open_published(const std::string& path, const options& o);
+  void open_packed(const std::string& path);
 
   std::vector<std::filesystem::path> files_;
   std::unique_ptr<storage> storage_;

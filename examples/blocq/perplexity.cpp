@@ -2,6 +2,7 @@
 #include "../llama/llama.hpp"
 #include "command.hpp"
 #include "divergence.hpp"
+#include "float_copy.hpp"
 #include "measure.hpp"
 #include "model.hpp"
 #include "predictions.hpp"
@@ -123,7 +124,7 @@ std::vector<std::string> weights_text(const model& file, const model& base, unsi
         other->elements() != t.elements() || other->row_elements() != t.row_elements())
       continue;
     elements += t.elements();
-    bytes += other->data.size();
+    bytes += other->packed != nullptr ? other->stored_bytes() : other->data.size();
     progress bar("comparing", t.elements());
     error += compare_tensors(t, *other, threads, bar);
     if (!error.is_finite())
@@ -143,8 +144,11 @@ figures predictions(const perplexity_options& o, const std::string& path, const 
 int perplexity(const perplexity_options& o) {
   const model file(o.model);
   const std::optional<model> base_file = o.base.empty() ? std::nullopt : std::optional<model>(std::in_place, o.base);
-  const llama::model m(file.set());
-  const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_file->set()) : std::nullopt;
+  const engine_tensors tensors(file);
+  std::optional<engine_tensors> base_tensors;
+  if (base_file) base_tensors.emplace(*base_file);
+  const llama::model m(tensors.set());
+  const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_tensors->set()) : std::nullopt;
   const llama::tokenizer tokenizer(file.set());
   const std::size_t vocabulary = m.shape().vocabulary;
   const auto same_vocabulary = [&](const llama::model& other) {
@@ -207,7 +211,8 @@ int perplexity(const perplexity_options& o) {
   row(o.model, file, f);
   for (const std::string& path : o.copies) {
     const model copy(path);
-    const llama::model weights(copy.set());
+    const engine_tensors copy_tensors(copy);
+    const llama::model weights(copy_tensors.set());
     same_vocabulary(weights);
     row(path, copy, predictions(o, path, weights, &m, windows));
   }

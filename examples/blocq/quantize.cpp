@@ -4,6 +4,7 @@
 #include "command.hpp"
 #include "convert.hpp"
 #include "plan.hpp"
+#include "quantize_packed.hpp"
 #include "suggest.hpp"
 #include "terminal.hpp"
 
@@ -27,13 +28,6 @@ const format_entry& type_named(const std::string& name) {
   return output_type(name);
 }
 
-std::regex compile(const std::string& pattern) {
-  try {
-    return std::regex(pattern);
-  } catch (const std::regex_error& e) {
-    throw failure("the pattern '" + printable(pattern) + "' is not a regular expression: " + e.what());
-  }
-}
 bool matches(const std::regex& pattern, const tensor_info& t) {
   return std::regex_search(t.name.begin(), t.name.end(), pattern);
 }
@@ -42,7 +36,7 @@ bool matches(const std::regex& pattern, const tensor_info& t) {
 class selection {
  public:
   explicit selection(const quantize_options& o)
-      : include_(compile(o.include)), exclude_(compile(o.exclude)), excludes_(!o.exclude.empty()) {}
+      : include_(compile_pattern(o.include)), exclude_(compile_pattern(o.exclude)), excludes_(!o.exclude.empty()) {}
   bool operator()(const tensor_info& t) const { return matches(include_, t) && (!excludes_ || !matches(exclude_, t)); }
 
  private:
@@ -61,7 +55,8 @@ class type_overrides {
       const std::size_t at = text.rfind('=');
       if (at == std::string::npos || at == 0 || at + 1 == text.size())
         throw failure("--tensor-type is a REGEX=TYPE, not '" + printable(text) + "'");
-      patterns_.push_back({"--tensor-type", text, &type_named(text.substr(at + 1)), compile(text.substr(0, at))});
+      patterns_.push_back(
+          {"--tensor-type", text, &type_named(text.substr(at + 1)), compile_pattern(text.substr(0, at))});
     }
   }
 
@@ -474,8 +469,21 @@ budget_plan plan_of(const quantize_options& o, const model& source, importance_f
   return plan;
 }
 
+std::regex compile_pattern(const std::string& pattern) {
+  try {
+    return std::regex(pattern);
+  } catch (const std::regex_error& e) {
+    throw failure("the pattern '" + printable(pattern) + "' is not a regular expression: " + e.what());
+  }
+}
+
 int quantize(const quantize_options& o) {
   const std::vector<quantize_options> each = files_of(o);
+  if (const packing_method* const packing = find_packing_method(o.method); packing != nullptr)
+    return quantize_packed(each.front(), *packing);
+  if (!o.with.empty()) throw failure("the method " + o.method + " has no parameters: --with has no meaning for it");
+  if (o.all_types.empty() && o.all_mixes.empty() && o.target_bits == 0)
+    throw failure("one of --type, --mix and --target-bpw is required");
   if (o.out.empty() && !o.dry_run) throw failure("OUT is required");
   if (o.method != "rtn" && o.calibration.empty())
     throw failure("the method " + o.method + " needs a text: --calibration");

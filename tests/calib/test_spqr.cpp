@@ -23,9 +23,8 @@ struct problem {
 };
 
 std::vector<float> values_of(const calib::spqr_matrix& q) {
-  std::vector<float> out(q.rows * q.columns);
-  for (std::size_t r = 0; r < q.rows; ++r)
-    calib::dequantize_row(q, r, std::span(out).subspan(r * q.columns, q.columns));
+  std::vector<float> out(q.rows() * q.cols());
+  for (std::size_t r = 0; r < q.rows(); ++r) q.dequantize_row(r, std::span(out).subspan(r * q.cols(), q.cols()));
   return out;
 }
 
@@ -41,8 +40,8 @@ TEST_CASE("spqr: the product from the words is that of the decoded matrix; the l
     CHECK(q->row_offsets.back() == q->entries.size());
     CHECK(q->order.empty() != act_order);
     const std::vector<float> values = values_of(*q);
-    std::vector<float> y(40);
-    calib::gemv(*q, p.layer.held_out.view().row(3), y);
+    std::vector<float> y(40), space(q->scratch());
+    q->gemv(p.layer.held_out.view().row(3), y, space);
     for (std::size_t r = 0; r < 40; ++r) {
       double sum = 0, size = 0;
       for (std::size_t k = 0; k < 256; ++k) {

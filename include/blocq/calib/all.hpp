@@ -5,21 +5,30 @@
 
 #include <blocq/calib/awq.hpp>
 #include <blocq/calib/bfp.hpp>
-#include <blocq/calib/bipolar.hpp>
+#include <blocq/calib/bitstack.hpp>
 #include <blocq/calib/budget.hpp>
-#include <blocq/calib/fp6_llm.hpp>
+#include <blocq/calib/clusters.hpp>
+#include <blocq/calib/dgq.hpp>
+#include <blocq/calib/factorize.hpp>
+#include <blocq/calib/finequant.hpp>
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
-#include <blocq/calib/int_groups.hpp>
 #include <blocq/calib/llm_int8.hpp>
+#include <blocq/calib/low_rank.hpp>
 #include <blocq/calib/mix.hpp>
+#include <blocq/calib/palette.hpp>
+#include <blocq/calib/power.hpp>
 #include <blocq/calib/rounding.hpp>
 #include <blocq/calib/rtn.hpp>
 #include <blocq/calib/smooth.hpp>
+#include <blocq/calib/split_ranges.hpp>
 #if __has_include(<Eigen/Cholesky>) || __has_include(<eigen3/Eigen/Cholesky>)
+#include <blocq/calib/adadim.hpp>
+#include <blocq/calib/columns.hpp>
 #include <blocq/calib/gptq.hpp>
 #include <blocq/calib/spqr.hpp>
+#include <blocq/calib/vptq.hpp>
 #endif
 
 #endif

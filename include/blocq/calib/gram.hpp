@@ -23,6 +23,15 @@ class gram {
   explicit gram(std::size_t columns)
       : columns_(columns), products_(squared(columns)), magnitudes_(columns), largest_(columns) {}
 
+  // Of inputs with a single 1, each column's once: those of a matrix whose rows are looked up count as much as one
+  // another.
+  static gram of_units(std::size_t columns) {
+    gram g(columns);
+    for (std::size_t k = 0; k < columns; ++k) g.products_[k * columns + k] = g.magnitudes_[k] = g.largest_[k] = 1.0;
+    g.count_ = columns;
+    return g;
+  }
+
   std::size_t columns() const noexcept { return columns_; }
   std::size_t count() const noexcept { return count_; }
 

@@ -14,6 +14,7 @@
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/core/view.hpp>
 #include <blocq/op/quantize.hpp>
+#include <blocq/packed/integer_matrix.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -37,19 +38,7 @@ concept rounding = requires(const R& r, const typename R::run& fitted, typename 
   r.store(to, n, n, fitted, &code);
 };
 
-// Codes and scales of integer groups: value = scale * (code - zero), a scale and a zero for each group of each row, of
-// which the last may be shorter.
-struct integer_matrix {
-  int bits = 0;
-  std::size_t rows = 0, columns = 0, group = 0;
-  std::vector<std::uint8_t> codes = {};  // one byte each, row after row
-  std::vector<float> scales = {}, zeros = {};
-
-  float value(std::size_t row, std::size_t column) const noexcept {
-    const std::size_t groups = columns / group + (columns % group != 0), g = row * groups + column / group;
-    return (lane(scales[g]) * (lane(static_cast<float>(codes[row * columns + column])) - lane(zeros[g]))).v;
-  }
-};
+using packed::integer_matrix;
 
 // Codes of `bits` bits, 2 to 8.
 //   asymmetric  from the smallest to the largest weight, 0 always included; the zero point is an integer

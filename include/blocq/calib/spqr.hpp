@@ -7,34 +7,13 @@
 
 #include <blocq/calib/eigen.hpp>
 #include <blocq/calib/gptq.hpp>
+#include <blocq/packed/spqr.hpp>
 
 #include <array>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::calib {
 
-// A tile is 16 rows by 16 columns, a word for each of its rows:
-//
-//   63    62 61      54 53                                6 5     3 2     0
-//   | unused | fragment | code 15 | ...         | code 0 | zero  | scale |      codes, zero and scale have 3 bits
-//
-// The fragment of row r is byte r / 2 of four binary16 numbers that the tile's rows share: a, b, c, d from the lowest
-// byte on. With them, and with what the sparse matrix has for this element or 0,
-//
-//   w = a * (scale - b) * (code - c * (zero - d)) + sparse
-struct spqr_matrix {
-  std::size_t rows = 0, columns = 0;            // of the matrix; tiles are filled up with rows of zeros
-  std::vector<std::uint64_t> words = {};        // tile after tile along 16 rows, then the next 16 rows; 16 words each
-  std::vector<std::uint32_t> row_offsets = {};  // rows + 1: where the entries of a row begin
-  std::vector<std::uint32_t> entries = {};      // value, binary16, in the upper half, column in the lower one
-  std::vector<std::uint16_t> order = {};        // the column of the layer that column j of this matrix is; or empty
-  double loss = 0.0;                            // as in gptq_result
-
-  // What is stored, sparse entries included. The paper counts the shared numbers once: 3.625 + 32 bits per entry.
-  double bits_per_weight() const noexcept {
-    return (64.0 * static_cast<double>(words.size()) + 32.0 * static_cast<double>(entries.size())) /
-           static_cast<double>(rows * columns);
-  }
-};
+using packed::spqr_matrix;
 
 struct spqr_options {
   double threshold = 0.2;  // less makes more outliers: an error counts as one beyond threshold times the mean variance
@@ -72,17 +51,6 @@ spqr_scale spqr_fit(const std::array<double, 16>& x, Use&& use) noexcept {
 inline bool spqr_half(double x, std::uint16_t& half) noexcept {
   half = f32_to_f16(static_cast<float>(x));
   return (half & 0x7c00) != 0x7c00;
-}
-
-// Four binary16 numbers from the bytes of a tile's rows, and back.
-inline std::array<float, 4> spqr_shared(const std::uint64_t* tile) noexcept {
-  std::array<float, 4> out{};
-  for (std::size_t i = 0; i < 4; ++i) {
-    const auto low = static_cast<unsigned>(tile[4 * i] >> 54 & 0xff),
-               high = static_cast<unsigned>(tile[4 * i + 2] >> 54 & 0xff);
-    out[i] = f16_to_f32(static_cast<std::uint16_t>(low | high << 8));
-  }
-  return out;
 }
 
 // The 3-bit codes of `count` numbers that share two binary16: x = scale * (code - zero). Numbers that differ by less
@@ -140,11 +108,7 @@ result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const 
   limit *= options.threshold / static_cast<double>(n);
 
   const std::size_t groups = n / 16, bands = (w.rows + 15) / 16;
-  spqr_matrix out;
-  out.rows = w.rows;
-  out.columns = n;
-  out.words.resize(bands * groups * 16);
-  out.row_offsets.resize(w.rows + 1);
+  spqr_matrix out(w.rows, n);
   if (options.act_order) out.order.assign(f->order.begin(), f->order.end());
   std::vector<std::vector<std::uint32_t>> sparse(w.rows);
   std::vector<double> losses(bands);
@@ -227,49 +191,6 @@ result<spqr_matrix> spqr(matrix_view<const float> w, const gram& moments, const 
   }
   for (const double loss : losses) out.loss += loss;
   return out;
-}
-
-// Row r of the matrix to columns floats, in the order of the layer's columns.
-inline void dequantize_row(const spqr_matrix& w, std::size_t r, std::span<float> y) noexcept {
-  BLOCQ_ASSERT(r < w.rows && y.size() == w.columns);
-  const auto column = [&](std::size_t j) { return w.order.empty() ? j : std::size_t{w.order[j]}; };
-  for (std::size_t g = 0; g < w.columns / 16; ++g) {
-    const std::uint64_t* const tile = w.words.data() + (r / 16 * (w.columns / 16) + g) * 16;
-    const std::array<float, 4> shared = detail::spqr_shared(tile);
-    const std::uint64_t word = tile[r % 16];
-    const float scale = shared[0] * (static_cast<float>(word & 7) - shared[1]);
-    const float zero = shared[2] * (static_cast<float>(word >> 3 & 7) - shared[3]);
-    for (std::size_t i = 0; i < 16; ++i)
-      y[column(16 * g + i)] = scale * (static_cast<float>(word >> (6 + 3 * i) & 7) - zero);
-  }
-  for (std::uint32_t at = w.row_offsets[r]; at < w.row_offsets[r + 1]; ++at)
-    y[column(w.entries[at] & 0xffff)] += f16_to_f32(static_cast<std::uint16_t>(w.entries[at] >> 16));
-}
-
-// y = W x, from the words as they are: a group is its scale times (codes times x, less zero times the sum of x), and
-// the sparse entries are added. Preconditions: x.size() == columns, y.size() == rows.
-inline void gemv(const spqr_matrix& w, std::span<const float> x, std::span<float> y) {
-  BLOCQ_ASSERT(x.size() == w.columns && y.size() == w.rows);
-  std::vector<float> ordered(x.begin(), x.end()), sums(w.columns / 16);
-  for (std::size_t j = 0; j < w.order.size(); ++j) ordered[j] = x[w.order[j]];
-  for (std::size_t j = 0; j < w.columns; ++j) sums[j / 16] += ordered[j];
-  for (std::size_t r = 0; r < w.rows; ++r) y[r] = 0.0f;
-  for (std::size_t first = 0; first < w.rows; first += 16)
-    for (std::size_t g = 0; g < sums.size(); ++g) {
-      const std::uint64_t* const tile = w.words.data() + (first / 16 * sums.size() + g) * 16;
-      const std::array<float, 4> shared = detail::spqr_shared(tile);
-      for (std::size_t p = 0; p < 16 && first + p < w.rows; ++p) {
-        const float scale = shared[0] * (static_cast<float>(tile[p] & 7) - shared[1]);
-        const float zero = shared[2] * (static_cast<float>(tile[p] >> 3 & 7) - shared[3]);
-        float sum = 0.0f;
-        for (std::size_t i = 0; i < 16; ++i)
-          sum += static_cast<float>(tile[p] >> (6 + 3 * i) & 7) * ordered[16 * g + i];
-        y[first + p] += scale * (sum - zero * sums[g]);
-      }
-    }
-  for (std::size_t r = 0; r < w.rows; ++r)
-    for (std::uint32_t at = w.row_offsets[r]; at < w.row_offsets[r + 1]; ++at)
-      y[r] += f16_to_f32(static_cast<std::uint16_t>(w.entries[at] >> 16)) * ordered[w.entries[at] & 0xffff];
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::calib

@@ -1,6 +1,6 @@
 // Bipolar integers: exact products for every pair of widths, and what quantizing to them costs.
 #include <doctest/doctest.h>
-#include <blocq/calib/bipolar.hpp>
+#include <blocq/packed/bipolar.hpp>
 #include <random.hpp>
 
 #include <cmath>
@@ -9,7 +9,7 @@
 
 namespace {
 
-using blocq::calib::bipolar_matrix;
+using blocq::packed::bipolar_matrix;
 
 blocq::matrix_view<const float> view(const std::vector<float>& x, std::size_t columns) {
   return {x.data(), x.size() / columns, columns, columns};

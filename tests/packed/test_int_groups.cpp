@@ -1,7 +1,7 @@
 // Integer groups with zero points: packed and multiplied, from rounding and from the layouts of checkpoints.
 #include <doctest/doctest.h>
-#include <blocq/calib/int_groups.hpp>
 #include <blocq/calib/rtn.hpp>
+#include <blocq/packed/int_groups.hpp>
 #include <random.hpp>
 
 #include <string_view>
@@ -10,8 +10,8 @@
 namespace {
 
 using numbers = std::vector<float>;
-using blocq::calib::int_groups;
-using blocq::calib::integer_matrix;
+using blocq::packed::int_groups;
+using blocq::packed::integer_matrix;
 
 numbers uniform(std::size_t count, test::random_bits& next) {
   numbers x(count);
@@ -32,26 +32,26 @@ integer_matrix random_matrix(int bits, std::size_t rows, std::size_t columns, st
 }
 
 numbers rows_of(const int_groups& g) {
-  numbers all(g.rows() * g.columns());
-  for (std::size_t r = 0; r < g.rows(); ++r) g.row(r, std::span(all).subspan(r * g.columns(), g.columns()));
+  numbers all(g.rows() * g.cols());
+  for (std::size_t r = 0; r < g.rows(); ++r) g.dequantize_row(r, std::span(all).subspan(r * g.cols(), g.cols()));
   return all;
 }
 
 void check_products(const int_groups& g, test::random_bits& next) {
-  const numbers w = rows_of(g), x = uniform(g.columns(), next);
+  const numbers w = rows_of(g), x = uniform(g.cols(), next);
   numbers y(g.rows()), part(2), space(g.scratch());
   g.gemv(x, y, space);
   for (std::size_t r = 0; r < g.rows(); ++r) {
     double sum = 0;
-    for (std::size_t k = 0; k < g.columns(); ++k)
-      sum += static_cast<double>(w[r * g.columns() + k]) * static_cast<double>(x[k]);
+    for (std::size_t k = 0; k < g.cols(); ++k)
+      sum += static_cast<double>(w[r * g.cols() + k]) * static_cast<double>(x[k]);
     CHECK(static_cast<double>(y[r]) == doctest::Approx(sum).epsilon(1e-5).scale(30));
   }
   g.gemv(x, part, space, 1);
   CHECK(part == numbers{y[1], y[2]});
 }
 
-blocq::int4_tensors view(const blocq::calib::gptq_tensors& t, std::span<const blocq::le32> g_idx = {}) {
+blocq::int4_tensors view(const blocq::packed::gptq_tensors& t, std::span<const blocq::le32> g_idx = {}) {
   return {t.codes, t.zeros, t.scales, g_idx};
 }
 
@@ -74,7 +74,8 @@ TEST_CASE("codes of all widths come back, and products are those of the rows") {
         }
         CHECK(different == 0);
         check_products(*g, next);
-        CHECK(g->bytes() * 8 == w.size() * static_cast<std::size_t>(bits) + m.scales.size() * 40);
+        CHECK(bits_per_weight(*g) * static_cast<double>(w.size()) ==
+              static_cast<double>(w.size() * static_cast<std::size_t>(bits) + m.scales.size() * 40));
       }
 }
 
@@ -108,7 +109,7 @@ TEST_CASE("the five layouts of 4 bits, with neighbouring groups and with others"
         blocq::int4_tensors t{codes, packed, m.scales, {}};
         if (symmetric) t.zeros = {};
         if (act_order) t.g_idx = g_idx;
-        const auto g = blocq::calib::from_int4(layout, shape, t);
+        const auto g = blocq::packed::from_int4(layout, shape, t);
         REQUIRE_MESSAGE(static_cast<bool>(g), g.message());
         numbers expected(shape.inputs * shape.outputs);
         REQUIRE(blocq::decode_int4(layout, shape, t, expected));
@@ -126,7 +127,7 @@ TEST_CASE("GPTQ's words: 32 codes of 3 bits in three words, zeros less by one") 
   m.codes[31] = 0b101;
   m.zeros[0] = 8.0f;
   using enum blocq::int4_layout;
-  const auto t = blocq::calib::to_gptq(m, gptq_nibbles);
+  const auto t = blocq::packed::to_gptq(m, gptq_nibbles);
   REQUIRE(t);
   CHECK(t->codes.size() == 6 * 32);
   CHECK((load(t->codes[0]) & 7) == m.codes[0]);
@@ -143,21 +144,21 @@ TEST_CASE("GPTQ's words: 32 codes of 3 bits in three words, zeros less by one") 
     for (float& zero : less.zeros) zero -= 1;
     for (const auto layout : {gptq, gptq_v2, gptq_nibbles}) {
       const integer_matrix& held = layout == gptq_nibbles ? any : less;
-      const auto stored = blocq::calib::to_gptq(held, layout);
+      const auto stored = blocq::packed::to_gptq(held, layout);
       REQUIRE(stored);
-      const auto back = blocq::calib::from_gptq(bits, stored->shape, view(*stored), layout);
+      const auto back = blocq::packed::from_gptq(bits, stored->shape, view(*stored), layout);
       REQUIRE_MESSAGE(static_cast<bool>(back), back.message());
       CHECK(rows_of(*back) == rows_of(*int_groups::pack(held)));
       if (bits != 4) continue;
       std::vector<blocq::le32> words(stored->codes.size());
       REQUIRE(blocq::pack_codes(layout, stored->shape, held.codes, words));
       for (std::size_t i = 0; i < words.size(); ++i) CHECK(load(words[i]) == load(stored->codes[i]));
-      const auto other = blocq::calib::from_int4(layout, stored->shape, view(*stored));
+      const auto other = blocq::packed::from_int4(layout, stored->shape, view(*stored));
       REQUIRE(other);
       CHECK(rows_of(*other) == rows_of(*back));
     }
     // GPTQModel's words are those of the second version less one for each zero; for 3 bits it takes off other bits.
-    const auto first = blocq::calib::to_gptq(less, gptq), second = blocq::calib::to_gptq(less, gptq_v2);
+    const auto first = blocq::packed::to_gptq(less, gptq), second = blocq::packed::to_gptq(less, gptq_v2);
     const std::uint32_t off[] = {bits == 2   ? 0x55555555u
                                  : bits == 3 ? 0x24924924u
                                              : 0x11111111u,
@@ -170,13 +171,13 @@ TEST_CASE("GPTQ's words: 32 codes of 3 bits in three words, zeros less by one") 
     for (std::size_t i = 0; i < first->zeros.size(); ++i)
       CHECK(load(first->zeros[i]) == load(second->zeros[i]) - off[i % 3]);
 
-    const auto there = blocq::calib::to_gptq(any, gptq_nibbles);
+    const auto there = blocq::packed::to_gptq(any, gptq_nibbles);
     REQUIRE(there);
-    check_products(*blocq::calib::from_gptq(bits, there->shape, view(*there), gptq_nibbles), next);
+    check_products(*blocq::packed::from_gptq(bits, there->shape, view(*there), gptq_nibbles), next);
     // In any order of inputs.
     std::vector<blocq::le32> g_idx(96);
     for (std::size_t k = 0; k < 96; ++k) store(g_idx[k], static_cast<std::uint32_t>(k % 3));
-    const auto mixed = blocq::calib::from_gptq(bits, there->shape, view(*there, g_idx), gptq_v2);
+    const auto mixed = blocq::packed::from_gptq(bits, there->shape, view(*there, g_idx), gptq_v2);
     REQUIRE(mixed);
     const numbers w = rows_of(*mixed);
     for (std::size_t k = 0; k < 96; ++k)
@@ -214,38 +215,38 @@ TEST_CASE("what does not fit is refused") {
   CHECK(code_of(int_groups::pack(good, std::span(order).first(3))) == errc::size_mismatch);
 
   using enum blocq::int4_layout;
-  const auto t = *blocq::calib::to_gptq(good, gptq_nibbles);
+  const auto t = *blocq::packed::to_gptq(good, gptq_nibbles);
   std::vector<blocq::le32> g_idx(64);
-  CHECK(code_of(blocq::calib::from_gptq(4, t.shape, view(t, g_idx))) == errc::unsupported);
+  CHECK(code_of(blocq::packed::from_gptq(4, t.shape, view(t, g_idx))) == errc::unsupported);
   store(g_idx[0], ~0u);
-  CHECK(code_of(blocq::calib::from_gptq(4, t.shape, view(t, g_idx))) == errc::unsupported);
-  CHECK(code_of(blocq::calib::from_gptq(3, t.shape, view(t))) == errc::size_mismatch);
-  CHECK(code_of(blocq::calib::from_gptq(4, {64, 32, 0}, view(t))) == errc::ragged);
-  CHECK(code_of(blocq::calib::from_int4(blocq::int4_layout::awq, {64, 32, 0}, view(t))) == errc::bad_value);
-  CHECK(code_of(blocq::calib::from_int4(blocq::int4_layout::awq, {32, 32, 32}, view(t))) == errc::size_mismatch);
-  CHECK(code_of(blocq::calib::from_gptq(4, {std::size_t{1} << 60, std::size_t{1} << 60, 32}, {})) ==
+  CHECK(code_of(blocq::packed::from_gptq(4, t.shape, view(t, g_idx))) == errc::unsupported);
+  CHECK(code_of(blocq::packed::from_gptq(3, t.shape, view(t))) == errc::size_mismatch);
+  CHECK(code_of(blocq::packed::from_gptq(4, {64, 32, 0}, view(t))) == errc::ragged);
+  CHECK(code_of(blocq::packed::from_int4(blocq::int4_layout::awq, {64, 32, 0}, view(t))) == errc::bad_value);
+  CHECK(code_of(blocq::packed::from_int4(blocq::int4_layout::awq, {32, 32, 32}, view(t))) == errc::size_mismatch);
+  CHECK(code_of(blocq::packed::from_gptq(4, {std::size_t{1} << 60, std::size_t{1} << 60, 32}, {})) ==
         errc::size_mismatch);
-  CHECK(code_of(blocq::calib::from_int4(blocq::int4_layout::gptq, {std::size_t{1} << 60, 16, std::size_t{1} << 60},
-                                        view(t))) == errc::size_mismatch);
+  CHECK(code_of(blocq::packed::from_int4(blocq::int4_layout::gptq, {std::size_t{1} << 60, 16, std::size_t{1} << 60},
+                                         view(t))) == errc::size_mismatch);
   integer_matrix zero = good;
   zero.zeros[0] = 0.0f;
-  CHECK(code_of(blocq::calib::to_gptq(zero, gptq_nibbles)) == errc::bad_value);
+  CHECK(code_of(blocq::packed::to_gptq(zero, gptq_nibbles)) == errc::bad_value);
   zero.zeros.assign(zero.zeros.size(), 15.0f);
-  CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::ok);
-  CHECK(code_of(blocq::calib::to_gptq(zero, awq)) == errc::bad_value);
-  CHECK(code_of(blocq::calib::from_gptq(4, t.shape, view(t), compressed_tensors)) == errc::bad_value);
+  CHECK(code_of(blocq::packed::to_gptq(zero)) == errc::ok);
+  CHECK(code_of(blocq::packed::to_gptq(zero, awq)) == errc::bad_value);
+  CHECK(code_of(blocq::packed::from_gptq(4, t.shape, view(t), compressed_tensors)) == errc::bad_value);
   for (const auto layout : {gptq, gptq_v2}) {
     zero.zeros[0] = 16.0f;
-    CHECK(code_of(blocq::calib::to_gptq(zero, layout)) == errc::bad_value);
+    CHECK(code_of(blocq::packed::to_gptq(zero, layout)) == errc::bad_value);
   }
   integer_matrix wide = good;
   wide.codes[33] = 16;
-  const auto refused = blocq::calib::to_gptq(wide, gptq_nibbles);
+  const auto refused = blocq::packed::to_gptq(wide, gptq_nibbles);
   REQUIRE_FALSE(refused);
   CHECK(std::string_view(refused.message()) == "code 33 has more than 4 bits");
   wide.bits = 8;
   wide.codes[33] = 255;
-  CHECK(blocq::calib::to_gptq(wide, gptq_nibbles));
+  CHECK(blocq::packed::to_gptq(wide, gptq_nibbles));
   zero = random_matrix(4, 31, 64, 32, next);
-  CHECK(code_of(blocq::calib::to_gptq(zero)) == errc::ragged);
+  CHECK(code_of(blocq::packed::to_gptq(zero)) == errc::ragged);
 }

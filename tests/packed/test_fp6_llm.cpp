@@ -1,6 +1,6 @@
 // Small floats under a scale for each row, in two planes.
 #include <doctest/doctest.h>
-#include <blocq/calib/fp6_llm.hpp>
+#include <blocq/packed/fp6_llm.hpp>
 #include <random.hpp>
 
 #include <cmath>
@@ -22,7 +22,7 @@ float normal(test::random_bits& next) {
 }
 
 template <class Element>
-using floats = blocq::calib::split_floats<Element>;
+using floats = blocq::packed::split_floats<Element>;
 
 }  // namespace
 
@@ -46,7 +46,7 @@ TEST_CASE("between two elements the nearer one is taken, of two equally near the
   // The row's largest number makes its scale 1.
   const numbers w{28.0f, 1.0625f, 1.125f, 1.1251f, 1.375f, -1.375f, 26.0f, 25.99f, 0.03125f, 0.0313f, 0.09375f, -0.02f};
   const numbers expected{28.0f, 1.0f, 1.0f, 1.25f, 1.5f, -1.5f, 24.0f, 24.0f, 0.0f, 0.0625f, 0.125f, -0.0f};
-  const auto m = blocq::calib::fp6_llm::quantize(view(w, w.size()));
+  const auto m = blocq::packed::fp6_llm::quantize(view(w, w.size()));
   REQUIRE(m);
   for (std::size_t k = 0; k < w.size(); ++k) CHECK(m->value(0, k) == expected[k]);
 }
@@ -67,7 +67,7 @@ TEST_CASE_TEMPLATE("products are those of the decoded rows, in any range of rows
       for (std::size_t k = 0; k < columns; ++k) sum += static_cast<double>(m->value(r, k)) * static_cast<double>(x[k]);
       CHECK(static_cast<double>(y[r]) == doctest::Approx(sum).epsilon(1e-5).scale(0.1));
     }
-    m->gemv(x, part, 2);
+    m->gemv(x, part, {}, 2);
     CHECK(part == numbers{y[2], y[3]});
   }
 }
@@ -92,8 +92,8 @@ TEST_CASE("errors and sizes") {
   // Two bits of mantissa, as MXFP6 E3M2 and MXFP8 E5M2 (0.0029).
   CHECK((0.0020 < error(six) && error(six) < 0.0033));
   CHECK((error(six) < error(five) && error(five) < 0.0040));
-  CHECK(six.bytes() * 8 == w.size() * 6 + 8 * 16);
-  CHECK(five.bytes() * 8 == w.size() * 5 + 8 * 16);
+  CHECK(bits_per_weight(six) == 6 + 16.0 / columns);
+  CHECK(bits_per_weight(five) == 5 + 16.0 / columns);
   // A large number in every row takes the small ones from those that have an exponent of two bits.
   for (std::size_t r = 0; r < 8; ++r) w[r * columns + 7] = 40.0f;
   CHECK(3 * error(quantize(blocq::float6_e3m2fn{})) < error(quantize(blocq::float5_e2m2fn{})));
@@ -101,18 +101,18 @@ TEST_CASE("errors and sizes") {
 
 TEST_CASE("very small, very large and no numbers") {
   const numbers zeros(64);
-  const auto none = *blocq::calib::fp6_llm::quantize(view(zeros, 32));
+  const auto none = *blocq::packed::fp6_llm::quantize(view(zeros, 32));
   CHECK(none.value(1, 31) == 0.0f);
   const numbers tiny(32, 1e-7f);  // below half of the smallest scale times the largest element
-  const auto some = *blocq::calib::fp6_llm::quantize(view(tiny, 32));
+  const auto some = *blocq::packed::fp6_llm::quantize(view(tiny, 32));
   CHECK(std::fabs(some.value(0, 5) - 1e-7f) < 0.2e-7f);
   numbers large(64, 1.0f);
   large[40] = 28.0f * 65520.0f;
-  CHECK(blocq::calib::fp6_llm::quantize(view(large, 32)).error().code == blocq::errc::scale_range);
+  CHECK(blocq::packed::fp6_llm::quantize(view(large, 32)).error().code == blocq::errc::scale_range);
   large[40] = 28.0f * 65500.0f;
-  CHECK(blocq::calib::fp6_llm::quantize(view(large, 32)));
+  CHECK(blocq::packed::fp6_llm::quantize(view(large, 32)));
   large[40] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(blocq::calib::fp6_llm::quantize(view(large, 32)).error().code == blocq::errc::not_finite);
+  CHECK(blocq::packed::fp6_llm::quantize(view(large, 32)).error().code == blocq::errc::not_finite);
   large[40] = -std::numeric_limits<float>::infinity();
-  CHECK(blocq::calib::fp6_llm::quantize(view(large, 32)).error().code == blocq::errc::not_finite);
+  CHECK(blocq::packed::fp6_llm::quantize(view(large, 32)).error().code == blocq::errc::not_finite);
 }

@@ -7,23 +7,16 @@
 //
 //   <a, b> = sum over i, j of 2^(i + j) (K - 2 popcount(a_i xor b_j))
 //
-//   a row of K numbers   | plane 0 | plane 1 | ... | plane n - 1 |     64-bit words, number k in bit k % 64 of word k /
-//   64;
-//                                                                     what is beyond K is 0 in all planes
-#ifndef BLOCQ_CALIB_BIPOLAR_HPP
-#define BLOCQ_CALIB_BIPOLAR_HPP
+//   planes  [rows, n * words]  I32, pairs of which are words of 64 bits: plane after plane, number k in bit k % 64 of
+//                              word k / 64; what is beyond K is 0 in all planes
+//   scales  [rows]             F32
+#ifndef BLOCQ_PACKED_BIPOLAR_HPP
+#define BLOCQ_PACKED_BIPOLAR_HPP
 
-#include <blocq/core/bits.hpp>
-#include <blocq/core/error.hpp>
-#include <blocq/core/fp_environment.hpp>
 #include <blocq/core/lane.hpp>
-#include <blocq/core/view.hpp>
+#include <blocq/packed/matrix.hpp>
 
-#include <cstdint>
-#include <span>
-#include <vector>
-
-namespace blocq::inline v0::inline BLOCQ_ISA::calib {
+namespace blocq::inline v0::inline BLOCQ_ISA::packed {
 
 // One row: the numbers are scale times the bipolar integers.
 struct bipolar_row {
@@ -42,8 +35,10 @@ struct bipolar_row {
   constexpr int value(std::size_t k) const noexcept { return 2 * code(k) - ((1 << bits) - 1); }
 };
 
-class bipolar_matrix {
+class bipolar_matrix : public detail::decoded_product<bipolar_matrix> {
  public:
+  static constexpr const char* scheme = "bipolar";
+
   // Codes of `bits` bits, rows * columns of them, all of scale 1. errc::bad_value if bits is not 1 to 8 or a code needs
   // more, errc::size_mismatch if there are more or fewer codes.
   static result<bipolar_matrix> from_codes(std::span<const std::uint8_t> codes, std::size_t rows, std::size_t columns,
@@ -85,12 +80,35 @@ class bipolar_matrix {
     return m;
   }
 
+  static result<bipolar_matrix> from_parts(const part_set& set) {
+    part_reader in(set, scheme);
+    const std::size_t rows = in.rows(), cols = in.cols();
+    bipolar_matrix m(0, cols, static_cast<int>(in.number("bits", 1, 8)));
+    m.planes_ = in.take<std::uint64_t>("planes", part_type::i32, rows, 2 * m.row_words());
+    m.scales_ = in.take<float>("scales", part_type::f32, 1, rows);
+    in.require_finite("scales", m.scales_);
+    if (cols % 64 != 0)
+      for (std::size_t i = m.plane_words(); i <= m.planes_.size(); i += m.plane_words())
+        in.require(m.planes_[i - 1] >> cols % 64 == 0, "planes", "have bits beyond the columns");
+    return in.finish(std::move(m));
+  }
+  part_set parts() const noexcept {
+    part_set set(scheme, rows(), cols());
+    set.add("bits", static_cast<std::uint64_t>(bits_));
+    return set.add("planes", part_type::i32, rows(), planes_).add("scales", part_type::f32, 1, scales_);
+  }
+
   std::size_t rows() const noexcept { return scales_.size(); }
-  std::size_t columns() const noexcept { return columns_; }
+  std::size_t cols() const noexcept { return columns_; }
   int bits() const noexcept { return bits_; }
   bipolar_row row(std::size_t r) const noexcept {
     BLOCQ_ASSERT(r < rows());
     return {planes_.data() + r * row_words(), bits_, columns_, scales_[r]};
+  }
+  void dequantize_row(std::size_t r, std::span<float> y) const noexcept {
+    BLOCQ_ASSERT(y.size() == columns_);
+    const bipolar_row from = row(r);
+    for (std::size_t k = 0; k < y.size(); ++k) y[k] = from.scale * static_cast<float>(from.value(k));
   }
 
  private:
@@ -126,15 +144,15 @@ inline std::int64_t dot(const bipolar_row& a, const bipolar_row& b) noexcept {
   return sum;
 }
 
-// y = W * x, scales included. Preconditions: x has w.columns() numbers, y has w.rows().
+// y = W * x, scales included. Preconditions: x has w.cols() numbers, y has w.rows().
 inline void gemv(const bipolar_matrix& w, const bipolar_row& x, std::span<float> y) noexcept {
-  BLOCQ_ASSERT(x.columns == w.columns() && y.size() == w.rows());
+  BLOCQ_ASSERT(x.columns == w.cols() && y.size() == w.rows());
   for (std::size_t r = 0; r < y.size(); ++r) {
     const bipolar_row row = w.row(r);
     y[r] = row.scale * x.scale * static_cast<float>(dot(row, x));
   }
 }
 
-}  // namespace blocq::inline v0::inline BLOCQ_ISA::calib
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::packed
 
 #endif

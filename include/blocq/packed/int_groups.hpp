@@ -1,24 +1,25 @@
 // Integer groups with zero points as weights that are multiplied as they are: codes of 2, 3 or 4 bits, for each group
-// of inputs a scale and a zero. From what rounds onto groups (rounding.hpp), and from checkpoints of AWQ, GPTQ and
-// compressed-tensors, to which GPTQ's layout they can go back.
+// of inputs a scale and a zero. From what rounds onto groups (calib/rounding.hpp), and from checkpoints of AWQ, GPTQ
+// and compressed-tensors, to which GPTQ's layout they can go back.
 //
 //   weight = scale * (code - zero)
 //
-//   a row, 32 inputs at a time      4 bits: | 16 bytes, a nibble each |
-//                                   3 bits: | 8 bytes, two bits each | 4 bytes, the third bit of each |
-//                                   2 bits: | 8 bytes, two bits each |            always the first in the lowest bits
+//   codes   [rows, columns]  of 2 to 4 bits, as in codes.hpp
+//   scales  [rows, groups]   F32
+//   zeros   [rows, groups]   I8, 0 to 127
+//   order   [columns]        I32, or none: the input that each column is
 //
 // GPTQ's words hold codes without gaps, along the inputs of one output: of 3 bits, 32 in three words, of which codes 10
 // and 21 lie across two. Zeros lie so along the outputs, less by one (format/int4_layouts.hpp says how).
 //   word 0 | c0 c1 ... c9 c10 |   c10: its low two bits
 //   word 1 | c10 c11 ... c20 c21 |      its high bit; c21: its lowest bit
 //   word 2 | c21 c22 ... c31 |
-#ifndef BLOCQ_CALIB_INT_GROUPS_HPP
-#define BLOCQ_CALIB_INT_GROUPS_HPP
+#ifndef BLOCQ_PACKED_INT_GROUPS_HPP
+#define BLOCQ_PACKED_INT_GROUPS_HPP
 
-#include <blocq/calib/rounding.hpp>
 #include <blocq/format/int4_layouts.hpp>
-#include <blocq/simd/vec.hpp>
+#include <blocq/packed/integer_matrix.hpp>
+#include <blocq/packed/matrix.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -26,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-namespace blocq::inline v0::inline BLOCQ_ISA::calib {
+namespace blocq::inline v0::inline BLOCQ_ISA::packed {
 
 namespace detail {
 // Field i of `bits` bits in a row of little-endian words, `stride` apart.
@@ -77,6 +78,9 @@ struct gptq_tensors {
 
 class int_groups {
  public:
+  static constexpr const char* scheme = "int_groups";
+  static constexpr bool rounds_inputs = false;
+
   // Packs codes. `order`, if not empty, says which input each column of m stands for.
   //   errc::bad_value      other than 2 to 4 bits, a code that needs more, a zero that is no integer from 0 to 127,
   //                        an order that does not name every input once
@@ -91,14 +95,17 @@ class int_groups {
         !impl::is_product(m.scales.size(), m.rows, m.columns / m.group + (m.columns % m.group != 0)) ||
         m.zeros.size() != m.scales.size() || (!order.empty() && order.size() != m.columns))
       return error(errc::size_mismatch) << "the arrays do not have the sizes of " << m.rows << " rows of " << m.columns;
-    int_groups g(m.bits, m.rows, m.columns, m.group);
+    if (const std::size_t i = detail::wide_code(m); i < m.codes.size()) return detail::too_wide(i, m.bits);
+    int_groups g;
+    g.codes_ = code_rows(m.rows, m.columns, m.bits);
+    g.group_ = m.group;
+    g.scales_ = m.scales;
     for (std::size_t i = 0; i < m.zeros.size(); ++i) {
       if (!detail::is_whole(m.zeros[i], 0, 127))
         return error(errc::bad_value) << "zero " << i << " is no integer from 0 to 127";
-      g.lines_[i] = {m.scales[i], static_cast<std::uint8_t>(m.zeros[i])};
+      g.zeros_.push_back(static_cast<std::uint8_t>(m.zeros[i]));
     }
-    if (const std::size_t i = detail::wide_code(m); i < m.codes.size()) return detail::too_wide(i, m.bits);
-    for (std::size_t i = 0; i < m.codes.size(); ++i) g.set(i, m.codes[i]);
+    for (std::size_t i = 0; i < m.codes.size(); ++i) g.codes_.set(i / m.columns, i % m.columns, m.codes[i]);
     std::vector<bool> named(order.size());
     for (const std::uint32_t k : order) {
       if (k >= named.size() || named[k]) return error(errc::bad_value) << "the order does not name every input once";
@@ -107,111 +114,85 @@ class int_groups {
     g.order_.assign(order.begin(), order.end());
     return g;
   }
+  static result<int_groups> from_parts(const part_set& set) {
+    part_reader in(set, scheme);
+    const std::size_t rows = in.rows(), cols = in.cols();
+    int_groups g;
+    g.group_ = in.number("group", 32, 0x7fffffff);
+    in.require(g.group_ % 32 == 0 && cols % 32 == 0, "group", "or the number of columns is no multiple of 32");
+    g.codes_ = code_rows(in, "codes", rows, cols, static_cast<int>(in.number("bits", 2, 4)));
+    g.scales_ = in.take<float>("scales", part_type::f32, rows, g.groups());
+    g.zeros_ = in.take<std::uint8_t>("zeros", part_type::i8, rows, g.groups());
+    g.order_ = in.take_list<std::uint32_t>("order", part_type::i32);
+    in.require_finite("scales", g.scales_);
+    in.require_below("zeros", g.zeros_, 128);
+    in.require_permutation("order", g.order_, cols);
+    return in.finish(std::move(g));
+  }
+  part_set parts() const noexcept {
+    part_set set(scheme, rows(), cols());
+    set.add("bits", static_cast<std::uint64_t>(bits())).add("group", group_);
+    codes_.add_to(set, "codes");
+    set.add("scales", part_type::f32, rows(), scales_).add("zeros", part_type::i8, rows(), zeros_);
+    return set.add("order", part_type::i32, 1, order_);
+  }
 
-  std::size_t rows() const noexcept { return rows_; }
-  std::size_t columns() const noexcept { return columns_; }
-  int bits() const noexcept { return bits_; }
-  // Numbers that gemv needs as scratch: none unless the columns are in an order of their own.
+  std::size_t rows() const noexcept { return codes_.rows(); }
+  std::size_t cols() const noexcept { return codes_.cols(); }
+  int bits() const noexcept { return codes_.bits(); }
+  // None unless the columns are in an order of their own.
   std::size_t scratch() const noexcept { return order_.size(); }
-  std::size_t bytes() const noexcept { return codes_.size() + lines_.size() * 5 + order_.size() * 4; }
 
-  // y = W * x for rows first to first + y.size() - 1, from the codes, whose zeros are taken off as integers.
-  // Preconditions: there are as many rows, x has columns() numbers, space at least scratch().
+  // From the codes, whose zeros are taken off as integers.
   void gemv(std::span<const float> x, std::span<float> y, std::span<float> space = {},
             std::size_t first = 0) const noexcept {
-    BLOCQ_ASSERT(x.size() == columns_ && first + y.size() <= rows_ && space.size() >= scratch());
+    BLOCQ_ASSERT(x.size() == cols() && first + y.size() <= rows() && space.size() >= scratch());
     const fp_environment modes;
     for (std::size_t i = 0; i < order_.size(); ++i) space[i] = x[order_[i]];
     const float* const in = order_.empty() ? x.data() : space.data();
-    if (bits_ == 4) multiply<4>(in, y, first);
-    if (bits_ == 3) multiply<3>(in, y, first);
-    if (bits_ == 2) multiply<2>(in, y, first);
+    detail::with_bits<4>(bits(), [&]<int Bits>() BLOCQ_INLINE_LAMBDA { multiply<Bits>(in, y, first); });
   }
 
-  // Row r as floats, every input in its own place. Precondition: out has columns() numbers.
-  void row(std::size_t r, std::span<float> out) const noexcept {
-    BLOCQ_ASSERT(r < rows_ && out.size() == columns_);
-    for (std::size_t i = 0; i < columns_; ++i) {
-      const line& l = lines_[r * groups() + i / group_];
-      const int code = get(r * columns_ + i) - l.zero;
-      out[order_.empty() ? i : order_[i]] = (lane(l.scale) * lane(static_cast<float>(code))).v;
+  void dequantize_row(std::size_t r, std::span<float> out) const noexcept {
+    BLOCQ_ASSERT(r < rows() && out.size() == cols());
+    for (std::size_t i = 0; i < cols(); ++i) {
+      const std::size_t line = r * groups() + i / group_;
+      out[order_.empty() ? i : order_[i]] =
+          (lane(scales_[line]) * lane(static_cast<float>(codes_.get(r, i) - zeros_[line]))).v;
     }
   }
 
  private:
-  struct line {
-    float scale;
-    std::uint8_t zero;
-  };
+  std::size_t groups() const noexcept { return cols() / group_ + (cols() % group_ != 0); }
 
-  int_groups(int bits, std::size_t rows, std::size_t columns, std::size_t group)
-      : bits_(bits),
-        rows_(rows),
-        columns_(columns),
-        group_(group),
-        codes_(rows * columns / 32 * chunk_bytes()),
-        lines_(rows * groups()) {}
-
-  std::size_t groups() const noexcept { return columns_ / group_ + (columns_ % group_ != 0); }
-  std::size_t chunk_bytes() const noexcept { return 4 * static_cast<std::size_t>(bits_); }
-
-  // Where bits `from` to from + width - 1 of code i lie: a plane of codes of that width, 32 of them.
-  struct place {
-    std::size_t byte;
-    int shift;
-  };
-  place find(std::size_t i, std::size_t plane, std::size_t width) const noexcept {
-    const std::size_t bit = i % 32 * width;
-    return {i / 32 * chunk_bytes() + plane + bit / 8, static_cast<int>(bit % 8)};
-  }
-  void set(std::size_t i, int code) noexcept {
-    const place low = bits_ == 4 ? find(i, 0, 4) : find(i, 0, 2), high = find(i, 8, 1);
-    set_field(codes_[low.byte], low.shift, bits_ == 4 ? 4 : 2, bits_ == 4 ? code : code & 3);
-    if (bits_ == 3) set_field(codes_[high.byte], high.shift, 1, code >> 2);
-  }
-  int get(std::size_t i) const noexcept {
-    const place low = bits_ == 4 ? find(i, 0, 4) : find(i, 0, 2), high = find(i, 8, 1);
-    const int code = get_field(codes_[low.byte], low.shift, bits_ == 4 ? 4 : 2);
-    return bits_ == 3 ? code | get_field(codes_[high.byte], high.shift, 1) << 2 : code;
-  }
-  template <int Bits>
-  BLOCQ_INLINE static simd::native::bytes load_chunk(const std::uint8_t* p) noexcept {
-    namespace vec = simd::native;
-    if constexpr (Bits == 4)
-      return vec::spread_nibbles(p);
-    else if constexpr (Bits == 3)
-      return vec::spread_pairs(p) | vec::spread_bits(p + 8, 4);
-    else
-      return vec::spread_pairs(p);
-  }
   template <int Bits>
   void multiply(const float* x, std::span<float> y, std::size_t first) const noexcept {
     namespace vec = simd::native;
     for (std::size_t r = 0; r < y.size(); ++r) {
-      const std::uint8_t* codes = codes_.data() + (first + r) * columns_ / 32 * chunk_bytes();
-      const line* l = lines_.data() + (first + r) * groups();
+      const std::uint8_t* codes = codes_.row(first + r);
+      std::size_t line = (first + r) * groups();
       vec::floats total[4] = {};
-      for (std::size_t k = 0; k < columns_; ++l) {
-        const std::size_t end = (std::min)(k + group_, columns_);
-        const vec::bytes zero = vec::fill_bytes(l->zero);
+      for (std::size_t k = 0; k < cols(); ++line) {
+        const std::size_t end = (std::min)(k + group_, cols());
+        const vec::bytes zero = vec::fill_bytes(zeros_[line]);
         vec::floats sum[4] = {};
         for (; k < end; k += 32, codes += 4 * Bits) {
-          const vec::bytes values = load_chunk<Bits>(codes) - zero;
+          const vec::bytes values = code_rows::load<Bits>(codes) - zero;
           for (int q = 0; q < 4; ++q)
             sum[q] =
                 vec::fma(vec::to_floats(values, q), vec::load_floats(x + k + 8 * static_cast<std::size_t>(q)), sum[q]);
         }
-        for (int q = 0; q < 4; ++q) total[q] = vec::fma(sum[q], vec::fill_floats(l->scale), total[q]);
+        for (int q = 0; q < 4; ++q) total[q] = vec::fma(sum[q], vec::fill_floats(scales_[line]), total[q]);
       }
       y[r] = vec::sum((total[0] + total[1]) + (total[2] + total[3]));
     }
   }
 
-  int bits_;
-  std::size_t rows_, columns_, group_;
-  std::vector<std::uint8_t> codes_;
-  std::vector<line> lines_;           // of each row, one for every group
-  std::vector<std::uint32_t> order_;  // of the columns: which input each is; empty: as they come
+  code_rows codes_ = {};
+  std::size_t group_ = 32;
+  std::vector<float> scales_ = {};
+  std::vector<std::uint8_t> zeros_ = {};
+  std::vector<std::uint32_t> order_ = {};
 };
 
 namespace detail {
@@ -325,6 +306,6 @@ inline result<gptq_tensors> to_gptq(const integer_matrix& m, int4_layout layout 
   return t;
 }
 
-}  // namespace blocq::inline v0::inline BLOCQ_ISA::calib
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::packed
 
 #endif

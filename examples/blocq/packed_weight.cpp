@@ -1,0 +1,28 @@
+#include "packed_weight.hpp"
+
+#include "command.hpp"
+#include "terminal.hpp"
+
+#include <blocq/packed/all.hpp>
+
+#include <optional>
+
+packed_weight packed_weight::from_parts(const blocq::packed::part_set& parts) {
+  std::optional<packed_weight> found;
+  blocq::packed::visit_scheme(parts.scheme, [&]<class M> {
+    auto m = M::from_parts(parts);
+    if (!m) throw failure(m.message());
+    found.emplace(std::move(*m));
+  });
+  if (!found) throw failure("the scheme '" + printable(parts.scheme) + "' is not known");
+  return std::move(*found);
+}
+
+std::string packed_weight::text() const {
+  const blocq::packed::part_set set = parts();
+  std::string out(set.scheme);
+  for (const blocq::packed::parameter& p : set.parameters())
+    if (p.name != "rows" && p.name != "columns" && !(p.name == "group" && p.value >= rows() && p.value >= cols()))
+      out += ' ' + std::string(p.name) + '=' + std::to_string(p.value);
+  return out;
+}
