@@ -259,7 +259,9 @@ BLOCQ_INLINE ints join(avx2::ints low, avx2::ints high) noexcept {
 BLOCQ_INLINE floats join(avx2::floats low, avx2::floats high) noexcept {
   return as_floats(join(avx2::as_bytes(low), avx2::as_bytes(high)));
 }
-BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {_mm512_zextsi256_si512(low.v)}; }
+BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept {
+  return {_mm512_maskz_mov_epi64(0xf, _mm512_castsi256_si512(low.v))};
+}
 BLOCQ_INLINE avx2::ints fold(ints a) noexcept {
   return avx2::ints{_mm512_castsi512_si256(a.v)} + avx2::ints{_mm512_maskz_extracti64x4_epi64(0xff, a.v, 1)};
 }
