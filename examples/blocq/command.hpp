@@ -62,7 +62,7 @@ struct quantize_options {
   std::vector<std::string> with;  // NAME=VALUE, parameters of a method
   std::size_t context = 256, windows = 64;
   double least_importance = 0;
-  bool best = false, pure = false, force = false, keep_split = false, dry_run = false;
+  bool best = false, pure = false, force = false, keep_split = false, dry_run = false, json = false;
   unsigned threads = default_threads();
 };
 int quantize(const quantize_options& o);

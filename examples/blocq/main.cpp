@@ -182,6 +182,7 @@ int run(int argc, char** argv) {
   command->add_flag("--force", q.force, "Do without importance weights where they are needed");
   command->add_flag("--keep-split", q.keep_split, "Write a split set as one, OUT-00001-of-0000N.gguf and so on");
   command->add_flag("--dry-run", q.dry_run, "Only show which type each tensor would get");
+  command->add_flag("--json", q.json, "Print JSON instead of text");
   command->add_option("--include", q.include, "Only tensors whose name contains a match of this regular expression");
   command->add_option("--exclude", q.exclude, "Not those whose name contains a match of this one");
   add_threads(command, q.threads);

@@ -10,6 +10,7 @@
 
 #include <blocq/calib/mix.hpp>
 #include <blocq/gguf/split.hpp>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <iostream>
@@ -397,6 +398,32 @@ class quantization {
     if (!fallbacks_.empty()) out << "rows that are not whole blocks:\n" << fallbacks_;
   }
 
+  // What is planned, or what was written.
+  nlohmann::ordered_json json(const conversion_result* result) const {
+    nlohmann::ordered_json out, tensors = nlohmann::ordered_json::array();
+    std::uint64_t bytes = 0;
+    for (const conversion& c : job_.tensors) {
+      const tensor_info& t = *c.source;
+      nlohmann::ordered_json entry = {
+          {"name", t.name}, {"shape", std::span(t.dims, t.n_dims)}, {"type", t.type_name()}};
+      if (c.target != nullptr) entry["becomes"] = c.target->name;
+      entry["bytes"] = c.target != nullptr ? c.target->bytes_for(t.elements()) : t.bytes();
+      bytes += entry["bytes"].get<std::uint64_t>();
+      tensors.push_back(std::move(entry));
+    }
+    if (result != nullptr) {
+      out["files"] = paths();
+      out["bytes"] = result->file_size;
+    }
+    out["type"] = chosen_.name();
+    out["quantized"] = quantized_ + fallen_back_;
+    out["tensor_bytes"] = bytes;
+    if (chosen_.loss()) out["loss"] = *chosen_.loss();
+    if (job_.importance != nullptr) out["with_importance"] = weighted_;
+    out["tensors"] = std::move(tensors);
+    return out;
+  }
+
   void show(const conversion_result& result, std::ostream& out) const {
     const std::vector<std::string> files = paths();
     out << printable(files.front())
@@ -508,7 +535,14 @@ int quantize(const quantize_options& o) {
   std::vector<quantization> files;
   for (const quantize_options& file : each)
     files.emplace_back(file, source, meant, importance ? &*importance : nullptr);
+  const auto print_json = [&](std::span<const conversion_result> results) {
+    nlohmann::ordered_json out = {{"file", printable(o.in)}, {"outputs", nlohmann::ordered_json::array()}};
+    for (std::size_t i = 0; i < files.size(); ++i)
+      out["outputs"].push_back(files[i].json(results.empty() ? nullptr : &results[i]));
+    std::cout << out.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
+  };
   if (o.dry_run) {
+    if (o.json) return print_json({}), exit_done;
     for (const quantization& file : files) file.show_plan(std::cout);
     return exit_done;
   }
@@ -517,6 +551,7 @@ int quantize(const quantize_options& o) {
   std::vector<std::vector<std::string>> paths;
   for (const quantization& file : files) jobs.push_back(file.job()), paths.push_back(file.paths());
   const std::vector<conversion_result> results = convert(source, jobs, paths);
+  if (o.json) return print_json(results), exit_done;
   for (std::size_t i = 0; i < files.size(); ++i) files[i].show(results[i], std::cout);
   std::cout << stages_text(results.front(), o.threads) << '\n';
   for (const std::string& note : source.notes()) std::cout << "note: " << note << '\n';

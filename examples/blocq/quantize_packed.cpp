@@ -187,9 +187,10 @@ int quantize_packed(const quantize_options& o, const packing_method& method) {
     throw failure((o.mix.empty() ? "--target-bpw" : "--mix") + std::string(none) + method.name);
   if (!o.importance.empty()) throw failure(std::string("--imatrix") + none + method.name + "; --calibration has one");
   if (!o.tensor_types.empty() || !o.output_type.empty() || !o.token_embedding_type.empty() || o.pure || o.keep_split ||
-      o.dry_run)
-    throw failure("--tensor-type, --output-tensor-type, --token-embedding-type, --pure, --keep-split and --dry-run" +
-                  std::string(none) + method.name);
+      o.dry_run || o.json)
+    throw failure(
+        "--tensor-type, --output-tensor-type, --token-embedding-type, --pure, --keep-split, --json and --dry-run" +
+        std::string(none) + method.name);
   if (o.out.empty()) throw failure("OUT is required");
   if (method.needs_inputs && o.calibration.empty())
     throw failure("the method " + std::string(method.name) + " needs a text: --calibration");

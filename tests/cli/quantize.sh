@@ -18,6 +18,15 @@ json /metadata/2/value -5
 json /metadata/3/key general.quantization_version
 json /metadata/3/value 2
 
+expect 0 quantize "$F/model.gguf" plan.gguf -t q8_0,q4_0 --dry-run --json
+json /outputs/0/type q8_0
+json /outputs/1/type q4_0
+json /outputs/1/quantized 3
+expect 0 quantize "$F/model.gguf" written.gguf -t q8_0 --json
+json /outputs/0/files/0 written.gguf
+json /outputs/0/bytes $(stat -c %s q8.gguf)
+json /outputs/0/tensors/0/becomes q8_0
+
 # The same bytes for every number of threads, and for every way to the same file.
 for type in q8_0 q4_k iq3_s mxfp4; do
   expect 0 quantize "$DEMO" one.gguf -t $type --threads 1
