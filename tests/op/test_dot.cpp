@@ -71,11 +71,11 @@ TEST_CASE("two MX formats are multiplied as OCP defines it, also where a scale a
       W a = w[i];
       X b = x[i];
       a.scale = b.scale = 127;
-      constexpr int size = blocq::block_size<W>;
+      constexpr std::size_t size = blocq::block_size<W>;
       float u[size], v[size];
       decode(a, u);
       decode(b, v);
-      for (int k = 0; k < size; ++k) {
+      for (std::size_t k = 0; k < size; ++k) {
         const double product =
             std::ldexp(static_cast<double>(u[k]) * static_cast<double>(v[k]), w[i].scale + x[i].scale - 254);
         want += product;
