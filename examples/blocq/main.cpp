@@ -285,8 +285,12 @@ int run(int argc, char** argv) {
       ->add_option("--copies", p.copies, "Measure these files against MODEL, its quantized copies, and print a table")
       ->excludes("--base");
   command->add_flag("--json", p.json, "Print JSON instead of text");
-  command->add_option("--cache", p.cache, "How keys and values are remembered")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"}))
+  std::vector<std::string> caches = {"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"};
+  for (std::size_t plain = caches.size(), n = 0; n < plain; ++n) caches.push_back(caches[n] + "+rotate");
+  command
+      ->add_option("--cache", p.cache,
+                   "How keys and values are remembered; +rotate: after a Hadamard transform of each head's")
+      ->check(CLI::IsMember(caches))
       ->capture_default_str();
   add_windows(command, p.context, p.windows);
   add_threads(command, p.threads);

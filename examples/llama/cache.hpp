@@ -12,8 +12,8 @@ namespace llama {
 // What blocq/kv has, behind a name that a user can give. The kernels are instantiated in cache.cpp and nowhere else.
 class cache {
  public:
-  // kind: f32, f16, q8_0, q4_0, kivi4 or kivi2. Throws std::runtime_error if there is no such cache for heads of this
-  // width.
+  // kind: f32, f16, q8_0, q4_0, kivi4 or kivi2; with "+rotate" behind it keys and values go through a Hadamard
+  // transform first. Throws std::runtime_error if there is no such cache for heads of this width.
   cache(std::string_view kind, std::size_t width);
   cache(cache&&) noexcept;
   // How many of the latest tokens a cache of this kind holds in binary16 before it quantizes any; 0 for most kinds.

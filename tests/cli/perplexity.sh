@@ -53,6 +53,11 @@ cached() {
 }
 awk -v q8="$(cached q8_0)" -v q4="$(cached q4_0)" -v k4="$(cached kivi4)" -v k2="$(cached kivi2)" \
   'BEGIN { exit !(0 < q8 && q8 < q4 && 0 < k4 && k4 < k2) }' || fail "divergences of caches"
+# A rotation before that changes nothing in floats, and lets blocks lose less.
+awk -v f32="$(cached f32+rotate)" -v q4="$(cached q4_0)" -v turned="$(cached q4_0+rotate)" \
+  'BEGIN { exit !(f32 < 1e-9 && 0 < turned && turned < q4) }' || fail "divergences of rotated caches"
+expect 2 perplexity "$F/llama.gguf" text --context 64 --cache q8_0+rotate
+complains "a width of 16 channels is not whole blocks of 32"
 expect 2 perplexity "$F/llama.gguf" text --context 64 --cache q8_0
 complains "a width of 16 channels is not whole blocks of 32"
 
