@@ -9,6 +9,7 @@
 #ifndef BLOCQ_CALIB_PROBE_HPP
 #define BLOCQ_CALIB_PROBE_HPP
 
+#include <blocq/calib/random.hpp>
 #include <blocq/core/bits.hpp>
 #include <blocq/core/error.hpp>
 #include <blocq/core/view.hpp>
@@ -119,14 +120,9 @@ class outlier_meter {
 // perturbation", 2024, compare disturbances of equal energy. Precondition: w is finite.
 inline void add_noise(std::span<float> w, double share, std::uint64_t seed) noexcept {
   const auto each = [&](auto&& use) {
-    std::uint64_t state = seed;
-    const auto uniform = [&] {  // splitmix64
-      std::uint64_t z = state += 0x9E3779B97F4A7C15u;
-      z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-      z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-      return (static_cast<double>((z ^ (z >> 31)) >> 11) + 0.5) * 0x1p-53;
-    };
-    for (std::size_t i = 0; i < w.size(); i += 2) {  // Box-Muller
+    detail::random_numbers next(seed);
+    const auto uniform = [&] { return next.uniform() + 0x1p-54; };  // never 0
+    for (std::size_t i = 0; i < w.size(); i += 2) {                 // Box-Muller
       const double radius = std::sqrt(-2.0 * std::log(uniform())), angle = 6.283185307179586 * uniform();
       use(w[i], radius * std::cos(angle));
       if (i + 1 < w.size()) use(w[i + 1], radius * std::sin(angle));
