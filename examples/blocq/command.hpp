@@ -121,7 +121,7 @@ int report(const report_options& o);
 struct perplexity_options {
   std::string model, text, base;
   std::vector<std::string> copies;
-  std::string cache = "f32";
+  std::string cache = "f32", cache_keys, cache_values;  // the latter if they are not as the first says
   bool json = false;
   std::size_t context = 256, windows = 40;
   unsigned threads = default_threads();

@@ -292,6 +292,8 @@ int run(int argc, char** argv) {
                    "How keys and values are remembered; +rotate: after a Hadamard transform of each head's")
       ->check(CLI::IsMember(caches))
       ->capture_default_str();
+  command->add_option("--cache-k", p.cache_keys, "How keys are, if not as --cache says")->check(CLI::IsMember(caches));
+  command->add_option("--cache-v", p.cache_values, "How values are")->check(CLI::IsMember(caches));
   add_windows(command, p.context, p.windows);
   add_threads(command, p.threads);
   command->footer(

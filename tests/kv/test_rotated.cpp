@@ -39,7 +39,7 @@ attended plain(const test::head& h, const numbers& q) {
 }
 template <class Cache>
 attended turned(const test::head& h, const numbers& q, std::uint64_t seed = 0) {
-  auto cache = *kv::rotated<Cache, rotation>::create(h.width, *rotation::make(h.width, seed));
+  auto cache = *kv::rotated<Cache, rotation>::create(h.width, *rotation::make(h.width, seed), *rotation::make(h.width));
   CHECK(cache.width() == h.width);
   const attended a = attend(cache, h, q);
   CHECK(cache.bytes() > 0);
@@ -56,7 +56,8 @@ TEST_CASE("in floats a rotation changes nothing but the rounding, whatever the w
     const test::head h(tokens, width, next);
     const numbers q = test::normals(width, next);
     const attended exact = plain<kv::rows<float>>(h, q);
-    auto cache = *kv::rotated<kv::rows<float>, rotation>::create(width, *rotation::make(width));
+    auto cache =
+        *kv::rotated<kv::rows<float>, rotation>::create(width, *rotation::make(width), *rotation::make(width, 3));
     CHECK(cache.append(h.keys, h.values));
     numbers keys(h.keys.size()), values(h.values.size());
     for (std::size_t t = 0; t < tokens; ++t) {
@@ -87,17 +88,38 @@ TEST_CASE("keys with channels that are far out lose less in blocks of 4 bits") {
   }
 }
 
+TEST_CASE("keys and values by themselves: in a format each, rotated or not") {
+  test::random_bits next{6};
+  const test::head h(tokens, 64, next);
+  const numbers q = test::normals(64, next);
+  using mixed = kv::rotated<kv::rows<blocq::q8_0, float>, rotation>;
+  auto none = *mixed::create(64, {}, {}), keys = *mixed::create(64, *rotation::make(64), {}),
+       values = *mixed::create(64, {}, *rotation::make(64));
+  const attended plain_keys = plain<kv::rows<blocq::q8_0>>(h, q), turned_keys = turned<kv::rows<blocq::q8_0>>(h, q);
+  CHECK(attend(none, h, q).scores == plain_keys.scores);
+  CHECK(attend(values, h, q).scores == plain_keys.scores);
+  CHECK(attend(keys, h, q).scores == turned_keys.scores);
+  CHECK(none.bytes() == tokens * (2 * 34 + 64 * 4));
+  const numbers seventh(h.values.begin() + 7 * 64, h.values.begin() + 8 * 64);
+  numbers x(64);
+  none.value(7, x);
+  CHECK(x == seventh);
+  values.value(7, x);
+  CHECK(test::error(seventh, x) < 1e-6);
+}
+
 TEST_CASE("what does not fit is refused, and an append without memory leaves the cache as it was") {
   using cache = kv::rotated<kv::rows<blocq::q4_0>, rotation>;
-  CHECK(cache::create(64, *rotation::make(32)).error().code == blocq::errc::size_mismatch);
-  CHECK(cache::create(16, *rotation::make(16)).error().code == blocq::errc::ragged);
+  CHECK(cache::create(64, *rotation::make(32), {}).error().code == blocq::errc::size_mismatch);
+  CHECK(cache::create(64, {}, *rotation::make(128)).error().code == blocq::errc::size_mismatch);
+  CHECK(cache::create(16, *rotation::make(16), {}).error().code == blocq::errc::ragged);
   const auto options =
-      kv::rotated<kv::kivi<4>, rotation>::create(64, *rotation::make(64), blocq::kivi_options{.window = 7});
+      kv::rotated<kv::kivi<4>, rotation>::create(64, *rotation::make(64), {}, blocq::kivi_options{.window = 7});
   CHECK(!options);  // no multiple of the groups
 
   test::random_bits next{4};
   const test::head h(50, 64, next);
-  const auto make = [] { return *cache::create(64, *rotation::make(64)); };
+  const auto make = [] { return *cache::create(64, *rotation::make(64), *rotation::make(64)); };
   for (const std::size_t before : {0u, 4u}) CHECK(test::fail_each_allocation(make, h, before) == 4);
 
   numbers keys(64 * 4), values(64 * 4);

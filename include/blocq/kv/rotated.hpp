@@ -6,6 +6,8 @@
 
 #include <blocq/core/error.hpp>
 
+#include <initializer_list>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -17,15 +19,17 @@ namespace blocq::inline v0::inline BLOCQ_ISA::kv {
 template <class Cache, class Rotation>
 class rotated {
  public:
-  // The cache's errors, and errc::size_mismatch if the rotation is for rows of another width. `options` are the
-  // cache's.
+  // Rotates that which a rotation is given for. The cache's errors, and errc::size_mismatch if a rotation is for rows
+  // of another width. `options` are the cache's.
   template <class... Options>
-  static result<rotated> create(std::size_t width, Rotation rotation, const Options&... options) {
-    if (rotation.size() != width)
-      return error(errc::size_mismatch) << "a rotation of " << rotation.size() << " channels for a width of " << width;
+  static result<rotated> create(std::size_t width, std::optional<Rotation> keys, std::optional<Rotation> values,
+                                const Options&... options) {
+    for (const auto* r : {&keys, &values})
+      if (*r && (*r)->size() != width)
+        return error(errc::size_mismatch) << "a rotation of " << (*r)->size() << " channels for a width of " << width;
     auto cache = Cache::create(width, options...);
     if (!cache) return cache.error();
-    return rotated(*std::move(cache), std::move(rotation));
+    return rotated(*std::move(cache), std::move(keys), std::move(values));
   }
 
   std::size_t size() const noexcept { return cache_.size(); }
@@ -33,40 +37,47 @@ class rotated {
   std::size_t bytes() const noexcept { return cache_.bytes(); }
   void clear() noexcept { cache_.clear(); }
 
-  // As the cache's, a copy of what is appended beside it: where there is no memory for that (std::bad_alloc) the cache
+  // As the cache's, a copy of what is rotated beside it: where there is no memory for that (std::bad_alloc) the cache
   // is as before.
   auto append(std::span<const float> keys, std::span<const float> values) {
-    std::vector<float> k = all_rotated(keys), v = all_rotated(values);
-    return cache_.append(k, v);
+    std::vector<float> k, v;
+    return cache_.append(turned(keys_, keys, k), turned(values_, values, v));
   }
-  // As the cache's, for a query in floats; std::bad_alloc if there is no memory for `width` numbers.
-  void scores(std::span<const float> q, std::span<float> out) const { cache_.scores(all_rotated(q), out); }
+  // As the cache's, for a query in floats; std::bad_alloc if there is no memory for a copy of it.
+  void scores(std::span<const float> q, std::span<float> out) const {
+    std::vector<float> copy;
+    cache_.scores(turned(keys_, q, copy), out);
+  }
   void mix(std::span<const float> p, std::span<float> out) const {
     cache_.mix(p, out);
-    rotation_.undo(out);
+    if (values_) values_->undo(out);
   }
 
   // Token t as it is remembered, turned back. Precondition: out has width() numbers.
   void key(std::size_t t, std::span<float> out) const {
     cache_.key(t, out);
-    rotation_.undo(out);
+    if (keys_) keys_->undo(out);
   }
   void value(std::size_t t, std::span<float> out) const {
     cache_.value(t, out);
-    rotation_.undo(out);
+    if (values_) values_->undo(out);
   }
 
  private:
-  rotated(Cache cache, Rotation rotation) : cache_(std::move(cache)), rotation_(std::move(rotation)) {}
+  rotated(Cache cache, std::optional<Rotation> keys, std::optional<Rotation> values)
+      : cache_(std::move(cache)), keys_(std::move(keys)), values_(std::move(values)) {}
 
-  std::vector<float> all_rotated(std::span<const float> rows) const {
-    std::vector<float> out(rows.begin(), rows.end());
-    for (std::size_t at = 0; at < out.size(); at += width()) rotation_.apply(std::span(out).subspan(at, width()));
-    return out;
+  // Rows as the cache is to take them: as they are, or rotated in `copy`.
+  std::span<const float> turned(const std::optional<Rotation>& rotation, std::span<const float> rows,
+                                std::vector<float>& copy) const {
+    if (!rotation) return rows;
+    copy.assign(rows.begin(), rows.end());
+    for (std::size_t at = 0; at < copy.size(); at += width()) rotation->apply(std::span(copy).subspan(at, width()));
+    return copy;
   }
 
   Cache cache_;
-  Rotation rotation_;
+  std::optional<Rotation> keys_, values_;
 };
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::kv
