@@ -121,12 +121,23 @@ int report(const report_options& o);
 struct perplexity_options {
   std::string model, text, base;
   std::vector<std::string> copies;
-  std::string cache = "f32";
+  std::string cache = "f32", cache_keys, cache_values;  // the latter if they are not as the first says
   bool json = false;
   std::size_t context = 256, windows = 40;
   unsigned threads = default_threads();
 };
 int perplexity(const perplexity_options& o);
+
+struct probe_options {
+  std::string model, text;    // the text may be missing
+  std::string type = "q4_0";  // that the matrices are rounded to, to see what the calibration text changes
+  double noise = 0.01;        // energy of what disturbs a matrix, of that of its weights
+  std::size_t parts = 4;      // of the text that calibrate
+  std::size_t context = 256, windows = 40;
+  bool json = false;
+  unsigned threads = default_threads();
+};
+int probe(const probe_options& o);
 
 struct explain_options {
   std::string mix, model;

@@ -13,11 +13,9 @@
 #include <iostream>
 #include <mutex>
 
-blocq::calib::importance_table measure_importance(const model& file, const std::string& text, std::size_t context,
-                                                  std::size_t count, bool with_output, unsigned threads) {
-  const engine_tensors tensors(file);
-  const llama::model m(tensors.set());
-  const auto windows = windows_of(text, m.shape(), llama::tokenizer(file.set()), context, count);
+blocq::calib::importance_table measure_importance(const llama::model& m, std::span<const std::vector<int>> windows,
+                                                  bool with_output, unsigned threads) {
+  const std::size_t context = windows.front().size();
 
   // The sums do not depend on the number of threads: the text has as many parts with any.
   constexpr std::size_t parts = 8;
@@ -46,9 +44,18 @@ blocq::calib::importance_table measure_importance(const model& file, const std::
   blocq::calib::importance_table table;
   for (const auto& part : tables)
     if (const auto merged = table.merge(part); !merged) throw failure(merged.message());
-  table.datasets = {text};
   table.chunks = static_cast<std::uint32_t>(windows.size());
   table.chunk_size = static_cast<std::uint32_t>(context);
+  return table;
+}
+
+blocq::calib::importance_table measure_importance(const model& file, const std::string& text, std::size_t context,
+                                                  std::size_t count, bool with_output, unsigned threads) {
+  const engine_tensors tensors(file);
+  const llama::model m(tensors.set());
+  auto table = measure_importance(m, windows_of(text, m.shape(), llama::tokenizer(file.set()), context, count),
+                                  with_output, threads);
+  table.datasets = {text};
   return table;
 }
 

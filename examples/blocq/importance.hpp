@@ -11,6 +11,10 @@
 #include <string>
 #include <vector>
 
+namespace llama {
+class model;
+}
+
 class importance_file {
  public:
   // Either form of llama.cpp's imatrix files; no column weighs less than `least` times its matrix's mean. Throws
@@ -41,5 +45,8 @@ class importance_file {
 // not depend on the number of threads. Throws failure, or not_finite.
 blocq::calib::importance_table measure_importance(const model& file, const std::string& text, std::size_t context,
                                                   std::size_t windows, bool output, unsigned threads);
+// The same of a text that is cut up: windows of equal size.
+blocq::calib::importance_table measure_importance(const llama::model& m, std::span<const std::vector<int>> windows,
+                                                  bool output, unsigned threads);
 
 #endif

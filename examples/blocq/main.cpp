@@ -60,6 +60,9 @@ constexpr std::pair<const char*, const char*> examples[] = {
     {"perplexity",
      "  blocq perplexity small.gguf text.txt --base model.gguf\n"
      "  blocq perplexity model.gguf text.txt --copies q4.gguf q5.gguf"},
+    {"probe",
+     "  blocq probe model.gguf            the weights alone\n"
+     "  blocq probe model.gguf text.txt --type q3_k"},
     {"explain",
      "  blocq explain q4_k_m              the rules\n"
      "  blocq explain q4_k_m model.gguf   what each matrix gets, and why"},
@@ -282,13 +285,40 @@ int run(int argc, char** argv) {
       ->add_option("--copies", p.copies, "Measure these files against MODEL, its quantized copies, and print a table")
       ->excludes("--base");
   command->add_flag("--json", p.json, "Print JSON instead of text");
-  command->add_option("--cache", p.cache, "How keys and values are remembered")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"}))
+  std::vector<std::string> caches = {"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"};
+  for (std::size_t plain = caches.size(), n = 0; n < plain; ++n) caches.push_back(caches[n] + "+rotate");
+  command
+      ->add_option("--cache", p.cache,
+                   "How keys and values are remembered; +rotate: after a Hadamard transform of each head's")
+      ->check(CLI::IsMember(caches))
       ->capture_default_str();
+  command->add_option("--cache-k", p.cache_keys, "How keys are, if not as --cache says")->check(CLI::IsMember(caches));
+  command->add_option("--cache-v", p.cache_values, "How values are")->check(CLI::IsMember(caches));
   add_windows(command, p.context, p.windows);
   add_threads(command, p.threads);
   command->footer(
       "Every window starts with the token of the beginning, and its second half is scored, as llama.cpp does it.");
+
+  probe_options doubt;
+  command = add("probe", "Show what makes a model hard to round", [&] { return probe(doubt); });
+  command->add_option("MODEL", doubt.model, "GGUF file, of a split set any of its files; with TEXT of the llama family")
+      ->required();
+  command->add_option("TEXT", doubt.text, "Text file, UTF-8: look at what goes through a llama model too");
+  command->add_option("--noise", doubt.noise, "Energy of what disturbs a matrix, as a part of that of its weights")
+      ->check(CLI::Range(1e-6, 0.99))
+      ->capture_default_str();
+  command
+      ->add_option("-t,--type", doubt.type,
+                   "Format to round to with the importance that each part of the text says there is")
+      ->type_name(format_value)
+      ->capture_default_str();
+  command
+      ->add_option("--parts", doubt.parts, "Parts of the text that calibrate; one more is what errors are measured on")
+      ->check(CLI::Range(2, 1000))
+      ->capture_default_str();
+  command->add_flag("--json", doubt.json, "Print JSON instead of tables");
+  add_windows(command, doubt.context, doubt.windows);
+  add_threads(command, doubt.threads);
 
   explain_options why;
   command = add("explain", "Show what a mix gives which matrix, and why", [&] { return explain(why); });

@@ -36,6 +36,10 @@ struct sums {
   }
 };
 
+llama::cache_kinds kinds_of(const perplexity_options& o) {
+  return {o.cache_keys.empty() ? o.cache : o.cache_keys, o.cache_values.empty() ? o.cache : o.cache_values};
+}
+
 std::size_t top(std::span<const float> logits) {
   return static_cast<std::size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
@@ -85,7 +89,7 @@ sums evaluate(const perplexity_options& o, const llama::model& m, const llama::m
   progress bar("windows", windows.size());
   std::mutex mutex;
   parallel_ranges(o.threads, windows.size(), [&](std::size_t begin, std::size_t end) {
-    llama::session session(m, o.context, o.cache);
+    llama::session session(m, o.context, kinds_of(o));
     std::optional<llama::session> base_session;
     if (base != nullptr) base_session.emplace(*base, o.context);
     for (std::size_t w = begin; w < end; ++w) {
@@ -158,8 +162,8 @@ int perplexity(const perplexity_options& o) {
   same_vocabulary(base ? *base : m);
 
   const auto windows = windows_of(o.text, m.shape(), tokenizer, o.context, o.windows);
-  if (const std::size_t latest = llama::cache::kept_exact(o.cache); latest != 0 && o.context <= latest)
-    std::cerr << "blocq: a cache of the kind " << o.cache << " has the latest " << latest
+  if (const std::size_t latest = llama::cache::kept_exact(kinds_of(o).keys); latest != 0 && o.context <= latest)
+    std::cerr << "blocq: a cache of the kind " << kinds_of(o).keys << " has the latest " << latest
               << " tokens in binary16: in windows of " << o.context << " nothing is quantized\n";
   const figures f = predictions(o, o.model, m, base ? &*base : nullptr, windows);
   const auto json_of = [](const std::string& path, const figures& x) {

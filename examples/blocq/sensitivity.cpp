@@ -1,8 +1,8 @@
 #include "sensitivity.hpp"
 
 #include "command.hpp"
-#include "parallel.hpp"
 #include "divergence.hpp"
+#include "parallel.hpp"
 #include "terminal.hpp"
 
 #include <algorithm>
@@ -62,6 +62,17 @@ double sensitivity_meter::divergence(std::string_view tensor, std::span<const fl
   const blocq::gguf::tensor_info& t = *copy_.find(tensor);
   const std::vector<float> own = copy_.get(t);
   copy_.set(t, weights);
+  const double mean = divergence_from(stage, "another '" + printable(tensor) + '\'');
+  copy_.set(t, own);
+  return mean;
+}
+
+void sensitivity_meter::set(std::string_view tensor, std::span<const float> weights) {
+  copy_.set(*copy_.find(tensor), weights);
+  stage_ = 0;  // what the layers got no longer is what they would get
+}
+
+double sensitivity_meter::divergence_from(std::size_t stage, const std::string& what) {
   const std::size_t vocabulary = model_.shape().vocabulary;
   std::vector<double> each(windows_.size());  // so that the order of summation is always the same
   std::size_t tokens = 0;
@@ -79,10 +90,8 @@ double sensitivity_meter::divergence(std::string_view tensor, std::span<const fl
       each[w] += ::divergence(p, q);
     }
   });
-  copy_.set(t, own);
   for (const auto& logits : logits_) tokens += logits.size() / vocabulary;
   const double mean = std::accumulate(each.begin(), each.end(), 0.0) / static_cast<double>(tokens);
-  if (!std::isfinite(mean))
-    throw not_finite("the predictions with another '" + printable(tensor) + "' are not numbers");
+  if (!std::isfinite(mean)) throw not_finite("the predictions with " + what + " are not numbers");
   return std::max(mean, 0.0);
 }

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,10 +23,17 @@ class sensitivity_meter {
   // of their layers. Does not depend on the number of threads. Throws not_finite.
   double divergence(std::string_view tensor, std::span<const float> weights);
 
+  // Gives a tensor other weights for good.
+  void set(std::string_view tensor, std::span<const float> weights);
+  // The divergence with all that was set.
+  double divergence() { return divergence_from(0, "all that was set"); }
+
  private:
   // Where a pass of the model can be taken up: before the embedding, before each layer, before the output.
   std::size_t stage_of(std::string_view tensor) const;
   void advance(std::size_t stage);
+  // The model runs on from a stage that it was taken to, with what has other weights than then.
+  double divergence_from(std::size_t stage, const std::string& what);
   template <class F>
   void each_window(const F& f);
 

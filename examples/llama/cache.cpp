@@ -1,40 +1,92 @@
 #include "cache.hpp"
 
+#include <blocq/calib/hadamard.hpp>
 #include <blocq/kv/all.hpp>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
-#include <variant>
 
 namespace llama {
 
 namespace kv = blocq::kv;
+using blocq::calib::rotation;
 
 struct cache::any {
-  std::variant<kv::rows<float>, kv::rows<blocq::f16>, kv::rows<blocq::q8_0>, kv::rows<blocq::q4_0>, kv::kivi<4>,
-               kv::kivi<2>>
-      is;
+  virtual ~any() = default;
+  virtual std::size_t size() const = 0;
+  virtual void clear() = 0;
+  virtual void append(std::span<const float> key, std::span<const float> value) = 0;
+  virtual void scores(std::span<const float> q, std::span<float> out) const = 0;
+  virtual void mix(std::span<const float> p, std::span<float> out) const = 0;
 };
 
 namespace {
 
-template <class Cache, class Any>
-std::unique_ptr<Any> make(std::size_t width) {
-  auto created = Cache::create(width);
+template <class Any, class Cache>
+struct held final : Any {
+  explicit held(Cache c) : cache(std::move(c)) {}
+  std::size_t size() const override { return cache.size(); }
+  void clear() override { cache.clear(); }
+  void append(std::span<const float> key, std::span<const float> value) override {
+    // A key that is no number spoils its own scores, as it would in floats.
+    static_cast<void>(cache.append(key, value));
+  }
+  void scores(std::span<const float> q, std::span<float> out) const override { cache.scores(q, out); }
+  void mix(std::span<const float> p, std::span<float> out) const override { cache.mix(p, out); }
+
+  Cache cache;
+};
+
+template <class Result>
+auto taken(Result created) {
   if (!created) throw std::runtime_error(std::string("the attention heads do not fit the cache: ") + created.message());
-  return std::make_unique<Any>(Any{*std::move(created)});
+  return *std::move(created);
+}
+
+// "q4_0+rotate" as what it is made of.
+struct kind {
+  std::string_view name;
+  std::optional<rotation> turn;
+
+  kind(std::string_view text, std::size_t width) : name(text) {
+    constexpr std::string_view suffix = "+rotate";
+    if (!text.ends_with(suffix)) return;
+    name.remove_suffix(suffix.size());
+    turn = taken(rotation::make(width));
+  }
+};
+
+// Calls f for the type of a row; false if it is none.
+template <class F>
+bool visit_row(std::string_view name, const F& f) {
+  if (name == "f32") return f.template operator()<float>(), true;
+  if (name == "f16") return f.template operator()<blocq::f16>(), true;
+  if (name == "q8_0") return f.template operator()<blocq::q8_0>(), true;
+  if (name == "q4_0") return f.template operator()<blocq::q4_0>(), true;
+  return false;
 }
 
 }  // namespace
 
-cache::cache(std::string_view kind, std::size_t width) {
-  if (kind == "f32") any_ = make<kv::rows<float>, any>(width);
-  if (kind == "f16") any_ = make<kv::rows<blocq::f16>, any>(width);
-  if (kind == "q8_0") any_ = make<kv::rows<blocq::q8_0>, any>(width);
-  if (kind == "q4_0") any_ = make<kv::rows<blocq::q4_0>, any>(width);
-  if (kind == "kivi4") any_ = make<kv::kivi<4>, any>(width);
-  if (kind == "kivi2") any_ = make<kv::kivi<2>, any>(width);
-  if (any_ == nullptr) throw std::runtime_error("there is no cache of the kind '" + std::string(kind) + "'");
+cache::cache(const cache_kinds& kinds, std::size_t width) {
+  kind keys(kinds.keys, width), values(kinds.values, width);
+  const auto make = [&]<class Cache>() {
+    using turned = kv::rotated<Cache, rotation>;
+    any_ =
+        std::make_unique<held<any, turned>>(taken(turned::create(width, std::move(keys.turn), std::move(values.turn))));
+  };
+  if (keys.name == values.name) {
+    if (keys.name == "kivi4") make.template operator()<kv::kivi<4>>();
+    if (keys.name == "kivi2") make.template operator()<kv::kivi<2>>();
+  }
+  if (any_ == nullptr)
+    visit_row(keys.name, [&]<class K>() {
+      visit_row(values.name, [&]<class V>() { make.template operator()<kv::rows<K, V>>(); });
+    });
+  if (any_ == nullptr)
+    throw std::runtime_error("there is no cache with keys of the kind '" + kinds.keys + "' and values of the kind '" +
+                             kinds.values + "'");
 }
 cache::cache(cache&&) noexcept = default;
 std::size_t cache::kept_exact(std::string_view kind) {
@@ -42,21 +94,10 @@ std::size_t cache::kept_exact(std::string_view kind) {
 }
 cache::~cache() = default;
 
-std::size_t cache::size() const {
-  return std::visit([](const auto& c) { return c.size(); }, any_->is);
-}
-void cache::clear() {
-  std::visit([](auto& c) { c.clear(); }, any_->is);
-}
-void cache::append(std::span<const float> key, std::span<const float> value) {
-  // A key that is no number spoils its own scores, as it would in floats.
-  std::visit([&](auto& c) { static_cast<void>(c.append(key, value)); }, any_->is);
-}
-void cache::scores(std::span<const float> q, std::span<float> out) const {
-  std::visit([&](const auto& c) { c.scores(q, out); }, any_->is);
-}
-void cache::mix(std::span<const float> p, std::span<float> out) const {
-  std::visit([&](const auto& c) { c.mix(p, out); }, any_->is);
-}
+std::size_t cache::size() const { return any_->size(); }
+void cache::clear() { any_->clear(); }
+void cache::append(std::span<const float> key, std::span<const float> value) { any_->append(key, value); }
+void cache::scores(std::span<const float> q, std::span<float> out) const { any_->scores(q, out); }
+void cache::mix(std::span<const float> p, std::span<float> out) const { any_->mix(p, out); }
 
 }  // namespace llama

@@ -5,16 +5,22 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace llama {
 
+// f32, f16, q8_0 or q4_0 each, or kivi4 or kivi2 both. With "+rotate" behind it the numbers of a head go through a
+// Hadamard transform first.
+struct cache_kinds {
+  std::string keys = "f32", values = keys;
+};
+
 // What blocq/kv has, behind a name that a user can give. The kernels are instantiated in cache.cpp and nowhere else.
 class cache {
  public:
-  // kind: f32, f16, q8_0, q4_0, kivi4 or kivi2. Throws std::runtime_error if there is no such cache for heads of this
-  // width.
-  cache(std::string_view kind, std::size_t width);
+  // Throws std::runtime_error if there is no such cache for heads of this width.
+  cache(const cache_kinds& kinds, std::size_t width);
   cache(cache&&) noexcept;
   // How many of the latest tokens a cache of this kind holds in binary16 before it quantizes any; 0 for most kinds.
   static std::size_t kept_exact(std::string_view kind);

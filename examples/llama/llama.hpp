@@ -102,8 +102,8 @@ class model {
 // model are independent, so each may have a thread of its own.
 class session {
  public:
-  // `tokens`: the longest text. `kind`: how keys and values are remembered, see cache.hpp.
-  session(const model& m, std::size_t tokens, std::string_view kind = "f32")
+  // `tokens`: the longest text. `kinds`: how keys and values are remembered, see cache.hpp.
+  session(const model& m, std::size_t tokens, const cache_kinds& kinds = {})
       : m_(m),
         capacity_(tokens),
         rope_(m.rope_, m.kind_.rotates_halves,
@@ -113,7 +113,7 @@ class session {
       throw std::runtime_error("'" + std::string(m.kind_.name) + ".attention.sliding_window' is " +
                                std::to_string(s.sliding_window) +
                                " tokens, and this engine does not run texts that are longer");
-    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kind, s.head_width);
+    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kinds, s.head_width);
   }
 
   void clear() {

@@ -1,5 +1,6 @@
 // Goes on writing where a prompt ends: generate MODEL.gguf [PROMPT [TOKENS [CACHE]]]. Always the likeliest token.
-// CACHE is how keys and values are remembered: f32, f16, q8_0, q4_0, kivi4 or kivi2.
+// CACHE is how keys and values are remembered: f32, f16, q8_0, q4_0, kivi4 or kivi2, each also with
+// "+rotate".
 #include "llama.hpp"
 #include "tokenizer.hpp"
 
@@ -27,7 +28,7 @@ int main(int argc, char** argv) {
     const std::size_t wanted = argc > 3 ? std::strtoul(argv[3], nullptr, 10) : 100;
     const std::size_t length = std::min(model.shape().context, tokens.size() + wanted);
 
-    llama::session session(model, std::max(length, tokens.size()), argc > 4 ? argv[4] : "f32");
+    llama::session session(model, std::max(length, tokens.size()), {argc > 4 ? argv[4] : "f32"});
     for (const int t : tokens) std::fputs(t == tokenizer.bos() ? "" : tokenizer.decode(t).c_str(), stdout);
     for (std::size_t n = tokens.size(); n < length; ++n) {
       const auto logits = session.append(tokens, tokens.size() - 1);

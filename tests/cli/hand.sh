@@ -1,7 +1,7 @@
 . "${0%/*}/lib.sh"
 
 # How the program feels: help with examples, names that are nearly right, completion, the manual page.
-commands="bench formats inspect quantize imatrix convert dequantize diff compare report perplexity explain completion man"
+commands="bench formats inspect quantize imatrix convert dequantize diff compare report perplexity probe explain completion man"
 for c in $commands; do
   expect 0 $c --help
   says "Examples:"

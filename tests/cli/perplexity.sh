@@ -53,6 +53,17 @@ cached() {
 }
 awk -v q8="$(cached q8_0)" -v q4="$(cached q4_0)" -v k4="$(cached kivi4)" -v k2="$(cached kivi2)" \
   'BEGIN { exit !(0 < q8 && q8 < q4 && 0 < k4 && k4 < k2) }' || fail "divergences of caches"
+# A rotation before that changes nothing in floats, and lets blocks lose less.
+awk -v f32="$(cached f32+rotate)" -v q4="$(cached q4_0)" -v turned="$(cached q4_0+rotate)" \
+  'BEGIN { exit !(f32 < 1e-9 && 0 < turned && turned < q4) }' || fail "divergences of rotated caches"
+# Keys and values by themselves.
+[ "$(cached "f32 --cache-k q4_0 --cache-v q4_0")" = "$(cached q4_0)" ] || fail "q4_0 is not q4_0"
+awk -v both="$(cached q4_0)" -v keys="$(cached "q4_0 --cache-v f32")" -v values="$(cached "q4_0 --cache-k f16+rotate")" \
+  'BEGIN { exit !(0 < keys && keys < both && 0 < values && values < both && keys != values) }' || fail "halves of a cache"
+expect 2 perplexity "$DEMO" "$story" --cache kivi4 --cache-v q8_0
+complains "keys of the kind 'kivi4' and values of the kind 'q8_0'"
+expect 2 perplexity "$F/llama.gguf" text --context 64 --cache q8_0+rotate
+complains "a width of 16 channels is not whole blocks of 32"
 expect 2 perplexity "$F/llama.gguf" text --context 64 --cache q8_0
 complains "a width of 16 channels is not whole blocks of 32"
 

@@ -19,6 +19,8 @@
 #include <blocq/calib/mix.hpp>
 #include <blocq/calib/palette.hpp>
 #include <blocq/calib/power.hpp>
+#include <blocq/calib/probe.hpp>
+#include <blocq/calib/random.hpp>
 #include <blocq/calib/rounding.hpp>
 #include <blocq/calib/rtn.hpp>
 #include <blocq/calib/smooth.hpp>

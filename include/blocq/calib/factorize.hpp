@@ -3,12 +3,12 @@
 #ifndef BLOCQ_CALIB_FACTORIZE_HPP
 #define BLOCQ_CALIB_FACTORIZE_HPP
 
+#include <blocq/calib/random.hpp>
 #include <blocq/core/config.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
 #include <numeric>
 #include <vector>
 
@@ -100,13 +100,8 @@ inline thin_factors factorize(const std::vector<double>& e, std::size_t rows, st
   BLOCQ_ASSERT(e.size() == rows * cols && rank <= rows && rank <= cols);
   const std::size_t m = (std::min)(rank + 8, (std::min)(rows, cols));
   std::vector<double> basis(cols * m), image(rows * m);
-  std::uint64_t state = 1;
-  for (double& x : basis) {  // splitmix64
-    std::uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    x = static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53 - 0.5;
-  }
+  detail::random_numbers next(1);
+  for (double& x : basis) x = next.uniform() - 0.5;
   const auto apply = [&] {  // image = e basis
     std::fill(image.begin(), image.end(), 0.0);
     for (std::size_t r = 0; r < rows; ++r)

@@ -13,6 +13,7 @@
 #ifndef BLOCQ_CALIB_HADAMARD_HPP
 #define BLOCQ_CALIB_HADAMARD_HPP
 
+#include <blocq/calib/random.hpp>
 #include <blocq/core/error.hpp>
 #include <blocq/core/view.hpp>
 
@@ -117,12 +118,8 @@ class rotation {
     r.matrix_ = detail::hadamard_matrix(r.m_);
     if (seed != 0) {
       r.negative_.resize(n);
-      for (std::size_t i = 0; i < n; ++i) {  // splitmix64
-        std::uint64_t z = seed += 0x9E3779B97F4A7C15u;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        r.negative_[i] = (z ^ (z >> 31)) >> 63 != 0;
-      }
+      detail::random_numbers next(seed);
+      for (std::size_t i = 0; i < n; ++i) r.negative_[i] = next.bits() >> 63 != 0;
     }
     return r;
   }

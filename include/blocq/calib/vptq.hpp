@@ -8,6 +8,7 @@
 #include <blocq/calib/clusters.hpp>
 #include <blocq/calib/columns.hpp>
 #include <blocq/calib/eigen.hpp>
+#include <blocq/calib/random.hpp>
 #include <blocq/packed/vectors.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::calib {
@@ -43,19 +44,13 @@ class vector_set {
     std::vector<std::size_t> taken(n);
     for (std::size_t i = 0; i < n; ++i) taken[i] = i * size() / n;
     const auto at = [&](std::size_t i) { return values_.data() + taken[i] * length_; };
-    std::uint64_t state = 1;
-    const auto random = [&] {
-      std::uint64_t z = state += 0x9E3779B97F4A7C15u;
-      z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-      z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-      return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-    };
+    random_numbers next(1);
     std::vector<float> centroids;
     std::vector<double> away(n);
     double total = 0.0;
     for (std::size_t i = 0; i < n; ++i) total += away[i] = weights_[taken[i]];
     for (std::size_t c = 0; c < k; ++c) {
-      double left = random() * total;
+      double left = next.uniform() * total;
       std::size_t i = 0;
       while (i + 1 < n && (left -= away[i]) > 0.0) ++i;
       centroids.insert(centroids.end(), at(i), at(i) + length_);

@@ -1,5 +1,5 @@
-// Keys and values of one attention head, a row of blocks of format B for every token: q8_0, q4_0, f16, mxfp8_e4m3 ...
-// or plain floats. The same calls as kivi.hpp.
+// Keys and values of one attention head, a row of blocks for every token, of one format or one each: q8_0, q4_0, f16,
+// mxfp8_e4m3 ... or plain floats. The same calls as kivi.hpp.
 #ifndef BLOCQ_KV_ROWS_HPP
 #define BLOCQ_KV_ROWS_HPP
 
@@ -8,28 +8,33 @@
 #include <blocq/op/quantize.hpp>
 
 #include <algorithm>
+#include <initializer_list>
 #include <vector>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::kv {
 
-// A growing row of keys and one of values, `width` numbers each. B: a format that can be encoded, or float.
-template <class B>
+// A growing row of keys and one of values, `width` numbers each. K of the keys, V of the values: a format that can be
+// encoded, or float.
+template <class K, class V = K>
 class rows {
+  template <class B>
   static constexpr bool plain = std::is_same_v<B, float>;
-  static_assert(plain || encodable_format<B>, "kv::rows<B>: B is float or a format that quantize() writes");
+  static_assert((plain<K> || encodable_format<K>)&&(plain<V> || encodable_format<V>),
+                "kv::rows<K, V>: either is float or a format that quantize() writes");
 
  public:
   // errc::ragged if a row is not whole blocks, or empty.
   static result<rows> create(std::size_t width) {
-    if (width == 0 || width % per_block() != 0)
-      return error(errc::ragged) << "a width of " << width << " channels is not whole blocks of " << per_block();
+    for (const std::size_t n : {per_block<K>(), per_block<V>()})
+      if (width == 0 || width % n != 0)
+        return error(errc::ragged) << "a width of " << width << " channels is not whole blocks of " << n;
     return rows(width);
   }
 
   std::size_t size() const noexcept { return size_; }
   std::size_t width() const noexcept { return width_; }
   // What the tokens take in memory.
-  std::size_t bytes() const noexcept { return 2 * size_ * row_blocks() * sizeof(B); }
+  std::size_t bytes() const noexcept { return size_ * (row_blocks<K>() * sizeof(K) + row_blocks<V>() * sizeof(V)); }
 
   void clear() noexcept {
     size_ = 0;
@@ -44,31 +49,30 @@ class rows {
   status append(std::span<const float> keys, std::span<const float> values) {
     BLOCQ_ASSERT(keys.size() == values.size() && keys.size() % width_ == 0);
     const std::size_t first = size_, end = size_ + keys.size() / width_;
-    keys_.resize(end * row_blocks());
-    values_.resize(end * row_blocks());
+    keys_.resize(end * row_blocks<K>());
+    values_.resize(end * row_blocks<V>());
     size_ = end;
     const status a = encode(keys, first, keys_), b = encode(values, first, values_);
-    const status& worst = !a && (b || a.at <= b.at) ? a : b;
-    return {worst.code, worst ? 0 : first + worst.at / row_blocks()};
+    return !a && (b || a.at <= b.at) ? a : b;
   }
 
-  // out[t] = q . key t, for all tokens. q: floats, or blocks of integer_operand_t<B>.
+  // out[t] = q . key t, for all tokens. q: floats, or blocks of integer_operand_t<K>.
   // Preconditions: q has width() numbers, out has size().
   template <class Q>
   void scores(const Q& q, std::span<float> out) const noexcept {
     BLOCQ_ASSERT(out.size() == size_);
     const std::span x(q);
     if constexpr (!std::is_same_v<std::remove_cv_t<typename decltype(x)::element_type>, float>) {
-      gemv(matrix_view<const B>{keys_.data(), size_, row_blocks(), row_blocks()}, x, out);
+      gemv(matrix_view<const K>{keys_.data(), size_, row_blocks<K>(), row_blocks<K>()}, x, out);
     } else {
       // Heads are narrower than what gemv takes at a time.
       namespace vec = simd::native;
       const fp_environment modes;
       for (std::size_t t = 0; t < size_; ++t) {
         vec::floats sum[4] = {};
-        float rest = 0.0f, buffer[step];
-        for (std::size_t d = 0; d < width_; d += step) {
-          const std::size_t count = (std::min)(step, width_ - d);
+        float rest = 0.0f, buffer[step<K>];
+        for (std::size_t d = 0; d < width_; d += step<K>) {
+          const std::size_t count = (std::min)(step<K>, width_ - d);
           const float* const key = numbers(keys_, t * width_ + d, count, buffer);
           std::size_t i = 0;
           for (; i + 32 <= count; i += 32)
@@ -88,9 +92,9 @@ class rows {
   void mix(std::span<const float> p, std::span<float> out) const noexcept {
     BLOCQ_ASSERT(p.size() == size_ && out.size() == width_);
     const fp_environment modes;
-    for (std::size_t d = 0; d < width_; d += step) {
-      const std::size_t count = (std::min)(step, width_ - d);
-      float sum[step] = {}, buffer[step];
+    for (std::size_t d = 0; d < width_; d += step<V>) {
+      const std::size_t count = (std::min)(step<V>, width_ - d);
+      float sum[step<V>] = {}, buffer[step<V>];
       for (std::size_t t = 0; t < size_; ++t) {
         const float* const value = numbers(values_, t * width_ + d, count, buffer);
         for (std::size_t i = 0; i < count; ++i) sum[i] += p[t] * value[i];
@@ -106,46 +110,56 @@ class rows {
  private:
   explicit rows(std::size_t width) : width_(width) {}
 
+  template <class B>
   static constexpr std::size_t per_block() noexcept {
-    if constexpr (plain)
+    if constexpr (plain<B>)
       return 1;
     else
       return block_size<B>;
   }
-  static constexpr std::size_t step = per_block() > 128 ? per_block() : 128;  // numbers at a time, whole blocks
-  std::size_t row_blocks() const noexcept { return width_ / per_block(); }
+  template <class B>
+  static constexpr std::size_t step = per_block<B>() > 128 ? per_block<B>() : 128;  // numbers at a time, whole blocks
+  template <class B>
+  std::size_t row_blocks() const noexcept {
+    return width_ / per_block<B>();
+  }
 
-  // Tokens to where they belong, from `first` on.
+  // Tokens to where they belong, from `first` on. An error is at a token.
+  template <class B>
   status encode(std::span<const float> x, std::size_t first, std::vector<B>& to) const noexcept {
-    const std::span blocks = std::span(to).subspan(first * row_blocks());
-    if constexpr (plain) {
+    const std::span blocks = std::span(to).subspan(first * row_blocks<B>());
+    if constexpr (plain<B>) {
       std::copy(x.begin(), x.end(), blocks.begin());
       return {};
     } else {
-      return quantize(x, blocks);
+      const status s = quantize(x, blocks);
+      return {s.code, s ? 0 : first + s.at / row_blocks<B>()};
     }
   }
+  template <class B>
   void decode(const std::vector<B>& from, std::size_t t, std::span<float> out) const noexcept {
     BLOCQ_ASSERT(t < size_ && out.size() == width_);
-    const std::span row = std::span(from).subspan(t * row_blocks(), row_blocks());
-    if constexpr (plain)
+    const std::span row = std::span(from).subspan(t * row_blocks<B>(), row_blocks<B>());
+    if constexpr (plain<B>)
       std::copy(row.begin(), row.end(), out.begin());
     else
       static_cast<void>(dequantize(row, out));
   }
   // `count` numbers, whole blocks: where they are, or decoded in the buffer.
+  template <class B>
   static const float* numbers(const std::vector<B>& from, std::size_t at, std::size_t count, float* buffer) noexcept {
-    if constexpr (plain) {
+    if constexpr (plain<B>) {
       return &from[at];
     } else {
-      blocq::detail::dequantize_blocks(reinterpret_cast<const wire_t<B>*>(&from[at / per_block()]), count / per_block(),
-                                       buffer);
+      blocq::detail::dequantize_blocks(reinterpret_cast<const wire_t<B>*>(&from[at / per_block<B>()]),
+                                       count / per_block<B>(), buffer);
       return buffer;
     }
   }
 
   std::size_t width_, size_ = 0;
-  std::vector<B> keys_, values_;  // a row for every token; more after an append that found no memory
+  std::vector<K> keys_;  // a row for every token; more after an append that found no memory
+  std::vector<V> values_;
 };
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::kv
