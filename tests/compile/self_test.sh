@@ -12,7 +12,7 @@ must_fail() {  # SCRIPT SENTENCE TEXT: with TEXT at the end of core/bits.hpp the
 }
 
 compiler=("$@")
-must_fail headers "core/bits.hpp does not stand alone" "inline int twice() { return 1; }"
+must_fail headers "blocq/blocq.hpp does not stand alone" "inline int twice() { return 1; }"
 must_fail macros "LEAK" "#define LEAK 1"
 must_fail macros "small" "namespace blocq { struct sizes { int small; }; }"
 must_fail symbols "defines" "#ifndef ONCE

@@ -2,7 +2,7 @@
 #include <blocq/blocq.hpp>
 
 #ifdef BAD
-using block = float;
+using block = double;
 #else
 using block = blocq::q4_0;
 #endif
