@@ -25,7 +25,7 @@ build build/test -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX
 build build/test-sanitize --preset asan-ubsan -DBLOCQ_TEST_HOUSE=OFF -DBLOCQ_BUILD_FUZZERS=OFF -DBLOCQ_PROGRAM_ARCHS=
 
 failed=0
-# Undefined behaviour traps there, which takes half the time to compile that messages take: this says where it was.
+# Undefined behaviour traps there, which compiles faster than messages do: this says where it was.
 export ASAN_OPTIONS=handle_sigill=1
 ctest --test-dir build/test-sanitize -j "$jobs" --output-on-failure "$@" || failed=1
 ctest --test-dir build/test -j "$jobs" --output-on-failure "$@" || failed=1
