@@ -102,6 +102,14 @@ TEST_CASE("two MX formats are multiplied as OCP defines it, also where a scale a
       for (auto& b : w) b.scale = 254;
       for (auto& b : x) b.scale = 0;
       check(w, x);
+      for (auto& b : x) b.scale = 254;
+      w.resize(1), x.resize(1);
+      std::memset(w[0].codes, 0, sizeof w[0].codes);
+      std::memset(x[0].codes, 0, sizeof x[0].codes);
+      CHECK(blocq::dot(w, x) == 0.0f);
+      w[0].codes[0] = x[0].codes[0] = 1;  // the least that there is, in the first element
+      CHECK(blocq::dot(w, x) == std::numeric_limits<float>::infinity());
+      w.resize(5), x.resize(5);
       x[2].scale = 255;
       CHECK(blocq::is_nan(blocq::dot(w, x)));
     });

@@ -72,9 +72,11 @@ BLOCQ_INLINE vec::floats mx_products(const B& w, const A& x) noexcept {
   }
 }
 
-// 2^e, at least 2^-149, and 2^128 for infinity.
+// 2^e, but no more than 2^127: twice that much takes any product of elements out of range, as more would. Precondition:
+// e >= -149.
 BLOCQ_INLINE float power_of_two(int e) noexcept {
-  return from_bits(e < -126 ? 1u << (e + 149) : static_cast<std::uint32_t>(e + 127) << 23);
+  const int bounded = e < 127 ? e : 127;
+  return from_bits(e < -126 ? 1u << (e + 149) : static_cast<std::uint32_t>(bounded + 127) << 23);
 }
 
 // The products of a block's elements are summed up before the two scales multiply the sum, in two steps, because
