@@ -133,7 +133,7 @@ BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) 
 BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane_at, const void* dword) noexcept {
   int last;
   std::memcpy(&last, dword, 4);
-  __m512i v = _mm512_zextsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
+  __m512i v = _mm512_maskz_loadu_epi64(0xf, half);
   v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(lane_at));
   return {_mm512_mask_set1_epi32(v, 0x1000, last)};
 }
