@@ -255,3 +255,50 @@ TEST_CASE_TEMPLATE("gemm of floats does not depend on how many rows of X there a
   CHECK(std::equal(row.begin(), row.end(), y.row(5).begin()));
   CHECK(row[rows - 1] == blocq::dot(weights.row(rows - 1), activations.row(5)));
 }
+
+TEST_CASE("gemm of bfloat16s adds pairs of columns, the odd one first, for any division of the rows") {
+  constexpr std::size_t k = 1043, rows = 53, n = 131;
+  const auto rounded = [](const std::vector<float>& numbers) {
+    std::vector<blocq::bf16> v(numbers.size());
+    for (std::size_t i = 0; i < v.size(); ++i) blocq::store(v[i].code, blocq::bfloat16::from_float(numbers[i]).code);
+    return v;
+  };
+  const auto uniform = [&](std::size_t count) {
+    std::vector<float> numbers(count);
+    for (float& v : numbers) v = next.uniform();
+    return rounded(numbers);
+  };
+  const std::vector<blocq::bf16> w = uniform(rows * k), x = uniform(n * k);
+  const std::vector<double> wd = decoded(w), xd = decoded(x);
+  const blocq::matrix_view<const blocq::bf16> weights{w.data(), rows, k}, activations{x.data(), n, k};
+  std::vector<float> whole(n * rows), parts(n * rows);
+  std::vector<std::byte> scratch(blocq::gemm_scratch<blocq::bf16>(n, k));
+  blocq::gemm(weights, activations, blocq::matrix_view<float>{whole.data(), n, rows}, scratch);
+  double worst = 0;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t m = 0; m < rows; ++m) {
+      double want = 0, magnitude = 1e-300;
+      for (std::size_t j = 0; j < k; ++j) {
+        want += wd[m * k + j] * xd[i * k + j];
+        magnitude += std::abs(wd[m * k + j] * xd[i * k + j]);
+      }
+      worst = std::max(worst, std::abs(static_cast<double>(whole[i * rows + m]) - want) / magnitude);
+    }
+  CHECK(worst <= 2e-6);
+  const blocq::matrix_view<float> y{parts.data(), n, rows};
+  for (const auto& [first, last] : {std::pair<std::size_t, std::size_t>{0, 1}, {1, 3}, {3, 20}, {20, n}}) {
+    scratch.resize(blocq::gemm_scratch<blocq::bf16>(last - first, k));
+    blocq::gemm(weights, activations.row_range(first, last), y.row_range(first, last), scratch);
+  }
+  CHECK(whole == parts);
+
+  // 2^24, then -2^24 and 1: what is left says which of the two was added first.
+  std::vector<float> numbers(18);
+  numbers[0] = 0x1p24f, numbers[16] = 1.0f, numbers[17] = -0x1p24f;
+  const std::vector<blocq::bf16> terms = rounded(numbers), ones = rounded(std::vector<float>(18, 1.0f));
+  float sum = 0;
+  blocq::gemm(blocq::matrix_view<const blocq::bf16>{terms.data(), 1, 18},
+              blocq::matrix_view<const blocq::bf16>{ones.data(), 1, 18}, blocq::matrix_view<float>{&sum, 1, 1},
+              scratch);
+  CHECK(sum == 1.0f);
+}

@@ -169,6 +169,11 @@
 #else
 #define BLOCQ_TAG_GFNI
 #endif
+#ifdef __AVX512BF16__
+#define BLOCQ_TAG_AVX512BF16 _bf16
+#else
+#define BLOCQ_TAG_AVX512BF16
+#endif
 #ifdef __ARM_FEATURE_DOTPROD
 #define BLOCQ_TAG_DOTPROD _dotprod
 #else
@@ -199,8 +204,8 @@
 
 #define BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
 #define BLOCQ_PASTE_X86(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j)
-#define BLOCQ_PASTE_512_(a, b, c, d, e, f, g) a##b##c##d##e##f##g
-#define BLOCQ_PASTE_512(a, b, c, d, e, f, g) BLOCQ_PASTE_512_(a, b, c, d, e, f, g)
+#define BLOCQ_PASTE_512_(a, b, c, d, e, f, g, h) a##b##c##d##e##f##g##h
+#define BLOCQ_PASTE_512(a, b, c, d, e, f, g, h) BLOCQ_PASTE_512_(a, b, c, d, e, f, g, h)
 #define BLOCQ_PASTE_VERSION_(a, b, c) _v##a##_##b##_##c
 #define BLOCQ_PASTE_VERSION(a, b, c) BLOCQ_PASTE_VERSION_(a, b, c)
 #define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
@@ -212,7 +217,7 @@
                   BLOCQ_PASTE_X86(BLOCQ_TAG_SSE3, BLOCQ_TAG_SSSE3, BLOCQ_TAG_SSE41, BLOCQ_TAG_SSE42, BLOCQ_TAG_AVX,  \
                                   BLOCQ_TAG_AVX2, BLOCQ_TAG_FMA, BLOCQ_TAG_F16C, BLOCQ_TAG_BMI2, BLOCQ_TAG_AVXVNNI), \
                   BLOCQ_PASTE_512(BLOCQ_TAG_AVX512F, BLOCQ_TAG_AVX512BW, BLOCQ_TAG_AVX512VL, BLOCQ_TAG_AVX512DQ,     \
-                                  BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI, BLOCQ_TAG_GFNI),                       \
+                                  BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI, BLOCQ_TAG_GFNI, BLOCQ_TAG_AVX512BF16), \
                   BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH,                 \
                   BLOCQ_TAG_CHECKED,                                                                                 \
                   BLOCQ_PASTE_VERSION(BLOCQ_VERSION_MAJOR, BLOCQ_VERSION_MINOR, BLOCQ_VERSION_PATCH))

@@ -50,6 +50,25 @@ BLOCQ_INLINE one::floats fill_eight_floats(const float* p) noexcept {
   return one::load_floats(p);
 #endif
 }
+// 32 bytes, as often as a register holds them.
+BLOCQ_INLINE one::bytes fill_32_bytes(const void* p) noexcept {
+#ifdef BLOCQ_HAS_AVX512
+  return one::load_halves(p, p);
+#else
+  return one::load_bytes(p);
+#endif
+}
+// Adds the products of neighbours in bfloat16 to a sum: of the odd elements, then of the even ones, each rounded once.
+BLOCQ_INLINE one::floats add_bf16_products(one::floats sum, one::bytes a, one::bytes b) noexcept {
+#ifdef BLOCQ_HAS_BF16_PRODUCTS
+  return one::add_bf16_products(sum, a, b);
+#else
+  one::floats a_even, a_odd, b_even, b_odd;
+  one::split_bf16(a, a_even, a_odd);
+  one::split_bf16(b, b_even, b_odd);
+  return one::fma(a_even, b_even, one::fma(a_odd, b_odd, sum));
+#endif
+}
 BLOCQ_INLINE words fill_words(int w) noexcept { return {one::fill_words(w), one::fill_words(w)}; }
 BLOCQ_INLINE ints fill_ints(int x) noexcept { return {one::fill_ints(x), one::fill_ints(x)}; }
 BLOCQ_INLINE floats load_floats(const float* p) noexcept {

@@ -388,6 +388,14 @@ BLOCQ_INLINE floats load_bf16_halves(const void* a, const void* b) noexcept {
   return upper_halves(avx2::load_two(a, b).v);
 }
 
+#ifdef __AVX512BF16__
+#define BLOCQ_HAS_BF16_PRODUCTS 1
+// Products of neighbours in bfloat16, those with odd index added first, each sum rounded once; subnormal numbers are 0.
+BLOCQ_INLINE floats add_bf16_products(floats sum, bytes a, bytes b) noexcept {
+  return {_mm512_dpbf16_ps(sum.v, (__m512bh)a.v, (__m512bh)b.v)};
+}
+#endif
+
 // ---- tables of bytes in registers ----
 
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__) && defined(__GFNI__)
