@@ -256,6 +256,23 @@ TEST_CASE_TEMPLATE("gemm of floats does not depend on how many rows of X there a
   CHECK(row[rows - 1] == blocq::dot(weights.row(rows - 1), activations.row(5)));
 }
 
+TEST_CASE_TEMPLATE("gemm of a few rows of X is what gemv makes of each", B, blocq::q4_0, blocq::iq2_xxs, blocq::tq1_0) {
+  constexpr std::size_t few = std::is_same_v<B, blocq::q4_0> ? 2 : 4, blocks = 2048 / blocq::block_size<B>, rows = 9;
+  const auto w = random_blocks<B>(rows * blocks, next);
+  const blocq::matrix_view<const B> weights{w.data(), rows, blocks};
+  std::vector<operand<B>> x(few * 2048 / blocq::block_size<operand<B>>);
+  std::vector<float> numbers(few * 2048), y(few * rows), row(rows);
+  for (float& v : numbers) v = next.uniform();
+  blocq::quantize_activations(numbers, x);
+  const blocq::matrix_view<const operand<B>> activations{x.data(), few, x.size() / few};
+  std::vector<std::byte> scratch(blocq::gemm_scratch<B>(few, 2048));
+  blocq::gemm(weights, activations, blocq::matrix_view<float>{y.data(), few, rows}, scratch);
+  for (std::size_t n = 0; n < few; ++n) {
+    blocq::gemv(weights, activations.row(n), row);
+    CHECK(std::equal(row.begin(), row.end(), y.begin() + static_cast<std::ptrdiff_t>(n * rows)));
+  }
+}
+
 TEST_CASE("gemm of bfloat16s adds pairs of columns, the odd one first, for any division of the rows") {
   constexpr std::size_t k = 1043, rows = 53, n = 131;
   const auto rounded = [](const std::vector<float>& numbers) {

@@ -1,9 +1,9 @@
 // Matrix products Y = X * W^T with the weights as they lie in the file: nothing is repacked beforehand.
 //
 // Formats of small integers are multiplied in integers (tile.hpp), with X quantized to 8 bits; all others in floats
-// (float_tile.hpp), without any rounding of X. One or two rows of X are multiplied by dot's kernels. Every element of Y
-// is a function of its row of X and its row of W, and of whether there are more than two rows of X, so any split of W
-// into ranges of rows gives the same numbers.
+// (float_tile.hpp), without any rounding of X. A few rows of X are multiplied by dot's kernels. Every element of Y is a
+// function of its row of X and its row of W, and of whether there are more rows of X than few_columns, so any split of
+// W into ranges of rows gives the same numbers.
 #ifndef BLOCQ_OP_GEMM_HPP
 #define BLOCQ_OP_GEMM_HPP
 
@@ -143,19 +143,27 @@ void multiply_panels(std::size_t k, const operand_rows<integer_operand_t<B>>& x,
     }
 }
 
+template <class B, class... Bs>
+concept one_of = (std::is_same_v<B, Bs> || ...);
+
 // Columns that are multiplied row by row, straight from the blocks: with no more of them, filling panels takes longer
-// than it saves. One number for all vectors, because the sums of the two ways are not added in the same order.
+// than it saves, longest where codes are looked up or are digits. One number for all vectors, because the sums of the
+// two ways are not added in the same order.
+template <class B>
 inline constexpr std::size_t few_columns = 2;
+template <one_of<iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, tq1_0, tq2_0> B>
+inline constexpr std::size_t few_columns<B> = 4;
 
 template <integer_format B>
 void multiply_few(matrix_view<const B> weights, std::size_t k, const operand_rows<integer_operand_t<B>>& x,
                   matrix_view<float> y, std::byte* scratch) noexcept {
   using A = integer_operand_t<B>;
+  constexpr std::size_t most = few_columns<B>;
   scratch_pieces pieces(scratch);
-  auto* const room = pieces.take<prepared_row<B, A>>(few_columns);
-  A* const operand = pieces.take<A>(few_columns * blocks_for<A>(k));
-  for_groups<few_columns>(y.rows, [&](std::size_t first, auto T) {
-    const A* rows[few_columns];
+  auto* const room = pieces.take<prepared_row<B, A>>(most);
+  A* const operand = pieces.take<A>(most * blocks_for<A>(k));
+  for_groups<most>(y.rows, [&](std::size_t first, auto T) {
+    const A* rows[most];
     for (std::size_t t = 0; t < T; ++t) rows[t] = x.get(first + t, operand + t * blocks_for<A>(k)).data();
     multiply_rows<decltype(T)::value>(
         weights, [&](std::size_t t) { return rows[t]; }, room, y.row_range(first, first + T));
@@ -165,7 +173,7 @@ void multiply_few(matrix_view<const B> weights, std::size_t k, const operand_row
 template <integer_format B>
 void multiply_integers(matrix_view<const B> weights, std::size_t k, const operand_rows<integer_operand_t<B>>& x,
                        matrix_view<float> y, std::byte* scratch) noexcept {
-  if (y.rows <= few_columns) return multiply_few(weights, k, x, y, scratch);
+  if (y.rows <= few_columns<B>) return multiply_few(weights, k, x, y, scratch);
   constexpr std::size_t blocks_per_slab = slab_chunks * 32 / block_size<B>;
   multiply_panels<B>(
       k, x, y, scratch,
@@ -245,9 +253,9 @@ void multiply_floats(matrix_view<const B> weights, matrix_view<const X> x, matri
                      std::byte* scratch) noexcept {
   constexpr bool rounded = !std::is_same_v<X, float>;
   if constexpr (!rounded)
-    if (x.rows <= few_columns) {
-      auto* const room = scratch_pieces(scratch).take<prepared_row<B, float>>(few_columns);
-      return for_groups<few_columns>(x.rows, [&](std::size_t, auto T) {
+    if (x.rows <= few_columns<B>) {
+      auto* const room = scratch_pieces(scratch).take<prepared_row<B, float>>(few_columns<B>);
+      return for_groups<few_columns<B>>(x.rows, [&](std::size_t, auto T) {
         multiply_rows<decltype(T)::value>(
             weights, [&](std::size_t t) { return x.row(t).data(); }, room, y);
       });
@@ -275,25 +283,26 @@ constexpr std::size_t gemm_scratch(std::size_t n, std::size_t k) noexcept {
     using A = integer_operand_t<W>;
     const std::size_t operand = piece(blocks_for<A>(k) * sizeof(A));
     const std::size_t few =
-        64 + piece(few_columns * sizeof(prepared_row<W, A>)) + piece(few_columns * blocks_for<A>(k) * sizeof(A));
+        64 + piece(few_columns<W> * sizeof(prepared_row<W, A>)) + piece(few_columns<W> * blocks_for<A>(k) * sizeof(A));
     const std::size_t panels = 64 + piece(panels_at_once * sizeof(panel<kernel_for<W>>)) +
                                piece(n * panel_rows * panels_at_once * 4) + piece(packed_dwords<W>(n, k) * 4) + operand;
-    return n <= few_columns || panels < few ? few : panels;
+    return n <= few_columns<W> || panels < few ? few : panels;
   } else {
-    if (n <= few_columns) return 64 + piece(few_columns * sizeof(prepared_row<W, float>));
+    if (n <= few_columns<W>) return 64 + piece(few_columns<W> * sizeof(prepared_row<W, float>));
     const std::size_t some = n < float_columns_of_x ? n : float_columns_of_x;
     const std::size_t panels =
         64 + piece(float_panel_rows * float_columns<W> * 4) + piece(some * float_rows * 32) + piece(some * 32);
-    const std::size_t few = gemm_scratch<W>(few_columns, k);
+    const std::size_t few = gemm_scratch<W>(few_columns<W>, k);
     return panels < few ? few : panels;
   }
 }
 
 // Y = X * W^T: Y[n][m] is the dot product of row n of X and row m of W. Formats of small integers quantize the rows of
 // X first: to their operand format, MX formats to q8_0; the others (floats of 16 and 32 bits, MXFP8, NF4) multiply the
-// floats as they are. Integers are exact as in dot; with the same operand the result of more than two rows differs from
-// dot's by the order of the float sums. Preconditions: x.cols == weights.cols * block_size<B> (weights.cols counts
-// blocks), y has x.rows rows and weights.rows columns, scratch has gemm_scratch<B>(x.rows, x.cols) bytes.
+// floats as they are. Integers are exact as in dot; up to two rows of X, four with IQ2, IQ3, IQ4_NL and TQ, with the
+// same operand give dot's results, which those of more rows differ from by the order of the float sums. Preconditions:
+// x.cols == weights.cols * block_size<B> (weights.cols counts blocks), y has x.rows rows and weights.rows columns,
+// scratch has gemm_scratch<B>(x.rows, x.cols) bytes.
 template <class B>
 void gemm(matrix_view<const B> weights, matrix_view<const float> x, matrix_view<float> y,
           std::span<std::byte> scratch) noexcept {

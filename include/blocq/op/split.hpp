@@ -339,7 +339,7 @@ void gemm(const split_view<B>& weights, matrix_view<const A> x, matrix_view<floa
       rows.floats = operand;
     else
       rows.blocks = {reinterpret_cast<const q8_0*>(operand.data), operand.rows, operand.cols, operand.stride};
-    if (y.rows > detail::few_columns) {
+    if (y.rows > detail::few_columns<B>) {
       detail::multiply_split_panels(weights, rows, y, pieces.next);
     } else {
       q8_0* const buffer = pieces.template take<q8_0>(k / 32);
