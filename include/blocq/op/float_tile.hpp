@@ -124,7 +124,7 @@ struct direct_tile {
     else if constexpr (rows_of_vector == 1)
       return load_eight(row[vector] + k);
     else if constexpr (as_they_are)
-      return one::load_halves(row[2 * vector] + k, row[2 * vector + 1] + k);
+      return quad::load_halves(row[2 * vector] + k, row[2 * vector + 1] + k);
     else
       return load_eight_of_two(row[2 * vector] + k, row[2 * vector + 1] + k);
   }
