@@ -54,7 +54,7 @@ isas=(
   "i686             | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf"
   "i686-sse2        | native sse2                      | i686-linux-gnu-g++ -static -march=pentium4 -mfpmath=sse | simd"
   "wasm-simd128     | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec"
-  "windows          | wine                             | x86_64-w64-mingw32-g++ -static             | simd codec gguf"
+  "windows          | wine                             | x86_64-w64-mingw32-g++ -static             | core simd codec gguf file/test_windows.cpp"
   "windows-haswell  | wine                             | x86_64-w64-mingw32-g++ -static -march=haswell -Wa,-muse-unaligned-vector-move | simd"
   "xsimd-13.2       | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd"
   "xsimd-14.3       | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd"
