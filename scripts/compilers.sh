@@ -107,7 +107,7 @@ for compiler in "${compilers[@]}"; do
   all_warnings=("${warnings[@]}")
   [[ $compiler == clang* ]] || warnings+=("${gnu_warnings[@]}")
   major=${compiler##*-}
-  row="| $("$compiler" --version | head -n 1 | sed 's/^Debian //; s/ (.*) / /; s/(.*//; s/clang version \([0-9.]*\).*/clang++ \1/') |"
+  row="| $("$compiler" --version | head -n 1 | sed 's/^Debian //; s/^g++-[0-9]*/g++/; s/ (.*) / /; s/(.*//; s/clang version \([0-9.]*\).*/clang++ \1/') |"
   for standard in c++20 c++2b c++2c; do try headers $standard; done
   try program -fno-exceptions -fno-rtti $small/main.cpp $small/other.cpp
   try precompiled

@@ -2,7 +2,7 @@
 // it is complete. With windows.hpp the only header of the library that calls the operating system.
 //
 // Where there is neither POSIX nor Windows it makes do with the C library: a file is read into memory. A program that
-// is killed leaves its temporary file behind, but on Linux.
+// is killed leaves its temporary file behind, except on Linux.
 #ifndef BLOCQ_FILE_FILE_HPP
 #define BLOCQ_FILE_FILE_HPP
 
@@ -145,7 +145,7 @@ class mapped_file {
 // A file to write, and a sink for the writers. Its bytes go to a temporary file in the directory of `path`; commit puts
 // it under its name in one step, in place of what was there, with the permissions of what was there. Without commit
 // everything is as before. On Linux the temporary file has no name until commit, so that a program that is killed
-// leaves nothing behind. A symbolic link is followed, but on Windows, where it is replaced; a device or a pipe is
+// leaves nothing behind. A symbolic link is followed, except on Windows, where it is replaced; a device or a pipe is
 // written directly, commit or not. Paths are UTF-8 on Windows, and what the system takes them for elsewhere.
 class output_file {
  public:
