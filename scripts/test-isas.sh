@@ -5,7 +5,8 @@
 #   scripts/test-isas.sh [--quick] [--install] [--markdown] [--build-dir DIR] [NAME ...]
 #
 # Every instruction set must give the results of the portable model (tests/isa/isa.cpp); then come the unit tests that
-# its line below names. NAME chooses lines. --quick: only the former, with fewer formats. --install: scripts/setup.sh
+# its line below names. A line for the program blocq compares what it writes with what it writes here (tests/isa/program.sh).
+# NAME chooses lines. --quick: only the former, with fewer formats. --install: scripts/setup.sh
 # installs what is missing. --markdown: the last result of every line in the build directory replaces the table of
 # docs/support.md. Exits with 1 if something failed.
 set -euo pipefail
@@ -27,7 +28,7 @@ done
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 
-# name | how it is run | compiler and flags | tests: rooms, or sources
+# name | how it is run | compiler and flags | tests: rooms, or sources; or the program
 #
 # How: native, native if the processor has the flags named, an emulator, bochs, wine, or node.
 arm="aarch64-linux-gnu-g++ -static"
@@ -54,8 +55,9 @@ isas=(
   "i686             | native                           | i686-linux-gnu-g++ -static -DBLOCQ_NO_XSIMD | core elem format codec gguf"
   "i686-sse2        | native sse2                      | i686-linux-gnu-g++ -static -march=pentium4 -mfpmath=sse | simd"
   "wasm-simd128     | node                             | clang++ --target=wasm32-wasi -msimd128    | simd/test_vec.cpp codec"
-  "windows          | wine                             | x86_64-w64-mingw32-g++ -static             | simd codec gguf"
+  "windows          | wine                             | x86_64-w64-mingw32-g++ -static             | core simd codec gguf file/test_windows.cpp"
   "windows-haswell  | wine                             | x86_64-w64-mingw32-g++ -static -march=haswell -Wa,-muse-unaligned-vector-move | simd"
+  "windows-program  | wine                             | x86_64-w64-mingw32-g++ -static             | program"
   "xsimd-13.2       | native avx2 fma f16c             | g++ -march=haswell xsimd=trixie           | simd"
   "xsimd-14.3       | native avx2 fma f16c             | g++ -march=haswell xsimd=sid              | simd"
   "xsimd-14.3-avx512 | native avx512f avx512bw avx512vl | g++ -march=skylake-avx512 xsimd=sid       | simd"
@@ -78,7 +80,7 @@ packages() {  # what Debian calls the compiler and the emulator of this line
 
 # Headers that cross compilers do not look for beside their own: linked into one folder each.
 mkdir -p "$out/doctest" "$out/xsimd"
-for header in doctest xsimd; do
+for header in doctest xsimd CLI nlohmann; do
   for prefix in /usr/include /usr/local/include; do
     [ -e "$prefix/$header" ] && ln -sfn "$prefix/$header" "$out/$header/$header"
   done
@@ -200,6 +202,34 @@ test_isa() {  # sets `verdict` and `tested`
   verdict=passed
 }
 
+# The program, whole, with CMake as its users build it; the same for this machine is what it is compared with.
+test_program() {  # sets `verdict` and `tested`
+  local compiler=${flags%% *} linked=${flags#* } side options package
+  verdict= tested=
+  [ -z "$install" ] || scripts/setup.sh $(packages) || true
+  command -v "$compiler" >/dev/null || { verdict="skipped: no $compiler"; return; }
+  command -v "${how%% *}" >/dev/null || { verdict="skipped: no ${how%% *}"; return; }
+  mkdir -p "$out/packages"
+  for package in CLI11:CLI11::CLI11 nlohmann_json:nlohmann_json::nlohmann_json xsimd:xsimd; do
+    printf 'add_library(%s INTERFACE IMPORTED)\ntarget_include_directories(%s INTERFACE "%s")\n' \
+      "${package#*:}" "${package#*:}" "$out/CLI;$out/nlohmann;$out/xsimd" >"$out/packages/${package%%:*}Config.cmake"
+  done
+  for side in here there; do
+    options=(-DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG" -DBLOCQ_BUILD_TESTS=OFF -DBLOCQ_BUILD_BENCH=OFF
+      -DBLOCQ_BUILD_EXAMPLES=ON -DBLOCQ_INSTALL=OFF ${cache:+-DCMAKE_CXX_COMPILER_LAUNCHER=$cache} -DCMAKE_DISABLE_FIND_PACKAGE_Eigen3=ON)
+    [ $side = here ] || options+=(-DCMAKE_SYSTEM_NAME=Windows -DCMAKE_SYSTEM_PROCESSOR=x86_64
+      "-DCMAKE_CXX_COMPILER=$compiler" "-DCMAKE_EXE_LINKER_FLAGS=$linked" "-DCLI11_DIR=$out/packages"
+      "-Dnlohmann_json_DIR=$out/packages" "-Dxsimd_DIR=$out/packages")
+    { cmake -S . -B "$out/$name.$side" "${options[@]}" && cmake --build "$out/$name.$side" -j "$(nproc)" --target blocq_program; } \
+      >"$out/$name.$side.log" 2>&1 || { verdict="FAILED: does not compile"; tail -n 20 "$out/$name.$side.log" >&2; return; }
+  done
+  command=(g++ -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
+  build "$out/checkpoint" tests/cli/checkpoint_helper.cpp || { verdict="FAILED: no model to convert"; return; }
+  CHECKPOINT=$out/checkpoint WINEPREFIX=$out/wine WINEDEBUG=-all tests/isa/program.sh "$out/$name.files" "$out/$name.here/bin/blocq" \
+    "${how%% *}" "$out/$name.there/bin/blocq.exe" || { verdict="FAILED: other files"; return; }
+  tested="the program's files and figures" verdict=passed
+}
+
 model=$out/model${quick:+.quick}
 if [ ! -s "$model.txt" ] || [ -n "$(find include tests/isa tests/support -newer "$model.txt" -type f -print -quit)" ]; then
   command=(g++ -DBLOCQ_NO_SIMD ${quick:+-DBLOCQ_ISA_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
@@ -212,7 +242,7 @@ for line in "${isas[@]}"; do
   IFS='|' read -r name how flags tests <<<"$line"
   name=$(strip "$name") how=$(strip "$how") flags=$(strip "$flags") tests=$(strip "$tests")
   [ ${#names[@]} -eq 0 ] || [[ " ${names[*]} " == *" $name "* ]] || continue
-  test_isa
+  if [ "$tests" = program ]; then test_program; else test_isa; fi
   case $verdict in FAILED*) failed=1 ;; esac
   printf '%-17s %-32s %s%s\n' "$name" "$how" "$verdict" "${tested:+ ($tested)}"
   echo "| $name | \`$flags\` | $how | $tested | $verdict |" >"$out/$name.row"

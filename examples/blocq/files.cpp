@@ -40,7 +40,7 @@ blocq::gguf::output_file create(const std::string& path) {
   auto file = blocq::gguf::output_file::create(path.c_str());
   if (!file) throw failure(file.message());
   outputs.emplace_back(path);
-  if (collide("/dev/stdout", path)) std::cout.rdbuf(std::cerr.rdbuf());
+  if (path == "/dev/stdout" || collide("/dev/stdout", path)) std::cout.rdbuf(std::cerr.rdbuf());
   return std::move(*file);
 }
 

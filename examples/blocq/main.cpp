@@ -382,7 +382,8 @@ int main(int argc, char** argv) {
   keep_standard_streams();
   stop_on_interrupt();
   try {
-    return run(argc, argv);
+    command_arguments arguments(argc, argv);
+    return run(arguments.count(), arguments.values());
   } catch (const interrupted& e) {
     std::cerr << "blocq: interrupted\n";
     return 128 + e.signal;

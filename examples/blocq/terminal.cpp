@@ -8,7 +8,14 @@
 #include <cstdio>
 #include <iostream>
 #ifdef _WIN32
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+// It needs the former.
 #include <io.h>
+#include <shellapi.h>
 #endif
 
 namespace {
@@ -125,8 +132,23 @@ std::ostream& operator<<(std::ostream& out, const table& t) {
   return out;
 }
 
+namespace {
+
+// Whether standard error is a terminal that knows the sequences which a bar of progress needs.
+bool rewrites_lines() {
+#ifdef _WIN32
+  const HANDLE console = GetStdHandle(STD_ERROR_HANDLE);
+  DWORD mode = 0;
+  return GetConsoleMode(console, &mode) != 0 && SetConsoleMode(console, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING) != 0;
+#else
+  return isatty(STDERR_FILENO) == 1;
+#endif
+}
+
+}  // namespace
+
 progress::progress(std::string what, std::uint64_t total)
-    : what_(std::move(what)), total_(std::max<std::uint64_t>(total, 1)), shown_(isatty(STDERR_FILENO) == 1) {}
+    : what_(std::move(what)), total_(std::max<std::uint64_t>(total, 1)), shown_(rewrites_lines()) {}
 
 progress::~progress() {
   if (shown_) std::cerr << "\r\x1b[K" << std::flush;
@@ -171,6 +193,7 @@ void check_interrupt() {
 void keep_standard_streams() {
 #ifdef _WIN32
   _setmode(STDOUT_FILENO, _O_BINARY);  // bytes are written to it
+  SetConsoleOutputCP(CP_UTF8);
 #else
   while (true) {
     const int fd = open("/dev/null", O_RDONLY);
@@ -178,4 +201,23 @@ void keep_standard_streams() {
     if (fd < 0 || fd > STDERR_FILENO) return;
   }
 #endif
+}
+
+command_arguments::command_arguments(int argc, char** argv) : texts_(argv, argv + argc) {
+#ifdef _WIN32  // where they are in the code page of the system, which is seldom UTF-8
+  int count = 0;
+  LPWSTR* const wide = CommandLineToArgvW(GetCommandLineW(), &count);
+  if (wide != nullptr) texts_.resize(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; wide != nullptr && i < texts_.size(); ++i) {
+    const auto convert = [&](char* to, int size) {
+      return WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, to, size, nullptr, nullptr);
+    };
+    texts_[i].resize(static_cast<std::size_t>(convert(nullptr, 0)));
+    convert(texts_[i].data(), static_cast<int>(texts_[i].size()));
+    texts_[i].pop_back();  // its NUL
+  }
+  LocalFree(wide);
+#endif
+  for (std::string& text : texts_) pointers_.push_back(text.data());
+  pointers_.push_back(nullptr);
 }

@@ -61,4 +61,16 @@ void check_interrupt();
 // end up in a file. After this, writing to such a stream fails.
 void keep_standard_streams();
 
+// The arguments of main, in UTF-8 on every system.
+class command_arguments {
+ public:
+  command_arguments(int argc, char** argv);
+  int count() const { return static_cast<int>(texts_.size()); }
+  char** values() { return pointers_.data(); }
+
+ private:
+  std::vector<std::string> texts_;
+  std::vector<char*> pointers_;
+};
+
 #endif

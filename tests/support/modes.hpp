@@ -28,6 +28,9 @@ template <class F>
 void for_each(F&& f) {
   std::fenv_t before;
   std::fegetenv(&before);
+#ifdef __SSE2__
+  const unsigned own = _mm_getcsr();
+#endif
   for (const int rounding : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
     std::fesetround(rounding);
     std::feraiseexcept(FE_UNDERFLOW);
@@ -40,6 +43,9 @@ void for_each(F&& f) {
     f();
 #endif
     std::fesetenv(&before);
+#ifdef __SSE2__
+    _mm_setcsr(own);  // which fesetenv of mingw-w64 leaves as it is
+#endif
   }
 }
 

@@ -1,13 +1,14 @@
 // Files of the operating system: one that is read through a memory map, and one that appears under its name only when
-// it is complete. The only header of the library that calls the operating system; no other includes it.
+// it is complete. With windows.hpp the only header of the library that calls the operating system.
 //
-// Where there is no POSIX it makes do with the C library: a file is read into memory, and a program that is killed
-// leaves its temporary file behind.
+// Where there is neither POSIX nor Windows it makes do with the C library: a file is read into memory. A program that
+// is killed leaves its temporary file behind, except on Linux.
 #ifndef BLOCQ_FILE_FILE_HPP
 #define BLOCQ_FILE_FILE_HPP
 
 #include <blocq/core/error.hpp>
 #include <blocq/file/storage.hpp>
+#include <blocq/file/windows.hpp>
 
 #include <cerrno>
 #include <cstdio>
@@ -24,6 +25,11 @@
 #include <unistd.h>
 #else
 #define BLOCQ_POSIX_FILES 0
+#endif
+#if defined(_WIN32)
+#define BLOCQ_WINDOWS_FILES 1
+#else
+#define BLOCQ_WINDOWS_FILES 0
 #endif
 
 namespace blocq::inline v0::inline BLOCQ_ISA {
@@ -103,7 +109,7 @@ class mapped_file {
   // is, and reading it again takes longer.
   void release(std::span<const std::byte> part) const noexcept;
 
-#if BLOCQ_POSIX_FILES
+#if BLOCQ_POSIX_FILES || BLOCQ_WINDOWS_FILES
   mapped_file() = default;
   mapped_file(mapped_file&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -113,7 +119,11 @@ class mapped_file {
     return *this;
   }
   ~mapped_file() {
+#if BLOCQ_WINDOWS_FILES
+    if (data_ != nullptr) detail::windows::unmap(data_);
+#else
     if (data_ != nullptr) ::munmap(data_, size_);
+#endif
   }
 
  private:
@@ -135,7 +145,8 @@ class mapped_file {
 // A file to write, and a sink for the writers. Its bytes go to a temporary file in the directory of `path`; commit puts
 // it under its name in one step, in place of what was there, with the permissions of what was there. Without commit
 // everything is as before. On Linux the temporary file has no name until commit, so that a program that is killed
-// leaves nothing behind. A symbolic link is followed; a device or a pipe is written directly, commit or not.
+// leaves nothing behind. A symbolic link is followed, except on Windows, where it is replaced; a device or a pipe is
+// written directly, commit or not. Paths are UTF-8 on Windows, and what the system takes them for elsewhere.
 class output_file {
  public:
   static result<output_file> create(const char* path) noexcept;
@@ -171,7 +182,7 @@ class output_file {
     return false;
   }
 
-#if BLOCQ_POSIX_FILES
+#if BLOCQ_POSIX_FILES || BLOCQ_WINDOWS_FILES
   using handle = int;
   static constexpr handle closed = -1;
   template <class Make>
@@ -182,11 +193,63 @@ class output_file {
 #endif
   detail::path_text target_;
   detail::path_text temporary_;  // empty: there is no such name
-  detail::path_text directory_;  // of the target, with a slash behind it unless empty
+  detail::path_text directory_;  // of the target, with a slash, or what is one, behind it unless empty
   handle handle_ = closed;
   bool direct_ = false;  // the target itself is open
   error error_{errc::ok};
 };
+
+#if BLOCQ_POSIX_FILES || BLOCQ_WINDOWS_FILES
+
+namespace detail::os {
+#if BLOCQ_POSIX_FILES
+using ::close;
+using ::unlink;
+using ::write;
+inline unsigned long process() noexcept { return static_cast<unsigned long>(::getpid()); }
+#else
+using windows::close;
+using windows::unlink;
+using windows::write;
+inline unsigned long process() noexcept { return 0; }
+#endif
+}  // namespace detail::os
+
+// Tries names until `make` succeeds with one; it gives false with errno set.
+template <class Make>
+bool output_file::make_temporary(Make&& make) noexcept {
+  for (unsigned n = 0; n < 10000; ++n) {
+    if (!detail::temporary_name(temporary_, directory_.view(), detail::os::process(), n)) {
+      errno = ENOMEM;
+      break;
+    }
+    if (make(temporary_.c_str())) return true;
+    if (errno != EEXIST) break;
+  }
+  static_cast<void>(temporary_.text.resize(0));
+  return false;
+}
+
+inline bool output_file::operator()(const void* data, std::size_t size) noexcept {
+  const char* p = static_cast<const char*>(data);
+  if (handle_ == closed || error_.code != errc::ok) return false;
+  while (size > 0) {
+    const std::ptrdiff_t n = detail::os::write(handle_, p, size < (std::size_t{1} << 30) ? size : std::size_t{1} << 30);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail("write");
+    p += n;
+    size -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+inline void output_file::close() noexcept {
+  if (handle_ != closed) detail::os::close(std::exchange(handle_, closed));
+  if (!temporary_.view().empty()) detail::os::unlink(temporary_.c_str());
+  static_cast<void>(temporary_.text.resize(0));
+}
+
+#endif
 
 #if BLOCQ_POSIX_FILES
 
@@ -230,21 +293,6 @@ inline void mapped_file::release(std::span<const std::byte> part) const noexcept
   static_cast<void>(::madvise(static_cast<std::byte*>(data_) + from, to - from, MADV_DONTNEED));
 }
 
-// Tries names until `make` succeeds with one; it gives false with errno set.
-template <class Make>
-bool output_file::make_temporary(Make&& make) noexcept {
-  for (unsigned n = 0; n < 10000; ++n) {
-    if (!detail::temporary_name(temporary_, directory_.view(), static_cast<unsigned long>(::getpid()), n)) {
-      errno = ENOMEM;
-      break;
-    }
-    if (make(temporary_.c_str())) return true;
-    if (errno != EEXIST) break;
-  }
-  static_cast<void>(temporary_.text.resize(0));
-  return false;
-}
-
 inline result<void> output_file::open() noexcept {
   mode_t mode = 0666;
   struct stat about = {};
@@ -268,19 +316,6 @@ inline result<void> output_file::open() noexcept {
   }
   if (handle_ == closed) return detail::file_error("write", target_.view());
   return {};
-}
-
-inline bool output_file::operator()(const void* data, std::size_t size) noexcept {
-  const char* p = static_cast<const char*>(data);
-  if (handle_ == closed || error_.code != errc::ok) return false;
-  while (size > 0) {
-    const ssize_t n = ::write(handle_, p, size < (std::size_t{1} << 30) ? size : std::size_t{1} << 30);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail("write");
-    p += n;
-    size -= static_cast<std::size_t>(n);
-  }
-  return true;
 }
 
 inline result<void> output_file::commit() noexcept {
@@ -314,10 +349,79 @@ inline result<void> output_file::commit() noexcept {
   return {};
 }
 
-inline void output_file::close() noexcept {
-  if (handle_ != closed) ::close(std::exchange(handle_, closed));
-  if (!temporary_.view().empty()) ::unlink(temporary_.c_str());
-  static_cast<void>(temporary_.text.resize(0));
+#elif BLOCQ_WINDOWS_FILES
+
+inline result<mapped_file> mapped_file::open(const char* path) noexcept {
+  namespace windows = detail::windows;
+  windows::status_of_file about = {};
+  if (windows::stat(path, &about) == 0 && windows::is_directory(about))  // which cannot be opened
+    return detail::file_error("read", path, "it is a directory");
+  const int fd = windows::open(path, _O_RDONLY);
+  if (fd < 0) return detail::file_error("open", path);
+  mapped_file file;
+  error failure(errc::ok);
+  if (windows::fstat(fd, &about) != 0) {
+    failure = detail::file_error("read", path);
+  } else if (!windows::is_regular(about)) {
+    failure = detail::file_error("read", path, "it is not a regular file");
+  } else if (about.st_size == 0) {
+    failure = detail::file_error("read", path, "it is empty");
+    failure.code = errc::truncated;
+  } else if (static_cast<std::uint64_t>(about.st_size) > static_cast<std::uint64_t>(PTRDIFF_MAX)) {
+    failure = detail::file_error("read", path, "it does not fit into the address space");
+  } else if (void* data = windows::map(fd)) {
+    file.data_ = data;
+    file.size_ = static_cast<std::size_t>(about.st_size);
+  } else {
+    failure = detail::file_error("map", path);
+  }
+  windows::close(fd);
+  if (failure.code != errc::ok) return failure;
+  return file;
+}
+
+inline void mapped_file::release(std::span<const std::byte> part) const noexcept {
+  if (!part.empty()) detail::windows::release(part.data(), part.size());
+}
+
+inline result<void> output_file::open() noexcept {
+  namespace windows = detail::windows;
+  if (target_.view() == "/dev/stdout") {  // the name that it has elsewhere
+    direct_ = true;
+    handle_ = windows::standard_output();
+    if (handle_ == closed) return detail::file_error("write", target_.view());
+    return {};
+  }
+  windows::status_of_file about = {};
+  const bool replaces = windows::stat(target_.c_str(), &about) == 0;
+  if (replaces && windows::is_directory(about)) return detail::file_error("write", target_.view(), "it is a directory");
+  if (replaces && !windows::is_regular(about)) {
+    direct_ = true;
+    handle_ = windows::open(target_.c_str(), _O_WRONLY);
+  } else if (replaces && (about.st_mode & _S_IWRITE) == 0) {
+    errno = EACCES;
+  } else {
+    make_temporary([&](const char* name) {
+      handle_ = windows::open(name, _O_CREAT | _O_EXCL | _O_WRONLY);
+      return handle_ != closed;
+    });
+  }
+  if (handle_ == closed) return detail::file_error("write", target_.view());
+  return {};
+}
+
+inline result<void> output_file::commit() noexcept {
+  if (error_.code != errc::ok) return error_;
+  if (handle_ == closed) return detail::file_error("write", target_.view(), "it was committed already");
+  bool done = direct_ || detail::windows::fsync(handle_) == 0;
+  done = detail::windows::close(std::exchange(handle_, closed)) == 0 && done;
+  if (done && !direct_) done = detail::windows::rename(temporary_.c_str(), target_.c_str()) == 0;
+  if (done)
+    static_cast<void>(temporary_.text.resize(0));
+  else
+    fail("write");
+  close();
+  return error_;
 }
 
 #else
@@ -391,7 +495,7 @@ inline result<output_file> output_file::create(const char* path) noexcept {
   if (!followed) return followed.error();
   file.target_ = std::move(*followed);
   const std::string_view target = file.target_.view();
-  const std::size_t slash = target.rfind('/');
+  const std::size_t slash = target.find_last_of(BLOCQ_WINDOWS_FILES ? "/\\:" : "/");
   if (!file.directory_.assign(target.substr(0, slash + 1))) return error(errc::no_memory);  // npos + 1 is 0
   if (auto opened = file.open(); !opened) return opened.error();
   return file;

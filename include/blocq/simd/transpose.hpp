@@ -1,5 +1,5 @@
 // A square of registers, transposed: the way from rows in memory to lanes, and back. For registers of 32-bit elements
-// of any width; each step is one instruction on x86.
+// of any width; each step is one instruction on x86. Empty without the vectors of g++ and clang++.
 #ifndef BLOCQ_SIMD_TRANSPOSE_HPP
 #define BLOCQ_SIMD_TRANSPOSE_HPP
 
@@ -7,6 +7,8 @@
 
 #include <cstddef>
 #include <utility>
+
+#ifdef BLOCQ_GNU
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd {
 
@@ -42,7 +44,7 @@ BLOCQ_INLINE V shuffle(V a, V b, std::index_sequence<k...>) noexcept {
 template <template <std::size_t, std::size_t> class Step, std::size_t Distance, class V, std::size_t W,
           std::size_t... i>
 BLOCQ_INLINE void exchange(V (&r)[W], std::index_sequence<i...> all) noexcept {
-  const auto pair = [&](V & a, V & b) __attribute__((always_inline)) {
+  const auto pair = [&](V& a, V& b) BLOCQ_INLINE_LAMBDA {
     const V first = shuffle<Step<W, 0>>(a, b, all);
     b = shuffle<Step<W, 1>>(a, b, all);
     a = first;
@@ -69,5 +71,7 @@ BLOCQ_INLINE void transpose(V (&r)[W]) noexcept {
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd
+
+#endif
 
 #endif

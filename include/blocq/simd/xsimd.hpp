@@ -1,4 +1,4 @@
-// The only door to xsimd: whether it can be used here, and what was renamed between its versions 8.1 and 14.
+// The only door to xsimd, versions 8.1 to 14: whether it can be used here.
 // BLOCQ_HAS_XSIMD is 1 if xsimd is found and usable; define BLOCQ_NO_XSIMD to leave it out on purpose.
 #ifndef BLOCQ_SIMD_XSIMD_HPP
 #define BLOCQ_SIMD_XSIMD_HPP
@@ -28,21 +28,5 @@
 #pragma pop_macro("I")
 #pragma pop_macro("max")
 #pragma pop_macro("min")
-
-#if BLOCQ_HAS_XSIMD
-namespace blocq::inline v0::inline BLOCQ_ISA::simd {
-
-// Reinterprets the bits of a batch as elements of type To. (8.x names the batch type, later versions the element.)
-template <class To, class From, class Arch>
-BLOCQ_INLINE xsimd::batch<To, Arch> bit_cast(const xsimd::batch<From, Arch>& x) noexcept {
-#if XSIMD_VERSION_MAJOR < 9
-  return xsimd::bitwise_cast<xsimd::batch<To, Arch>>(x);
-#else
-  return xsimd::bitwise_cast<To>(x);
-#endif
-}
-
-}  // namespace blocq::inline v0::inline BLOCQ_ISA::simd
-#endif
 
 #endif
