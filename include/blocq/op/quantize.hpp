@@ -52,7 +52,7 @@ concept encodable_format = block_format<B> && requires(const float* x, wire_t<B>
 
 namespace detail {
 
-constexpr std::size_t cached_elements = 8192;
+inline constexpr std::size_t cached_elements = 8192;
 
 // The largest magnitude as bits, which order as the magnitudes do, infinity and NaN last.
 inline std::uint32_t peak_bits(const float* x, std::size_t n) noexcept {
@@ -105,7 +105,7 @@ inline constexpr bool requires_importance = requires {
 
 // Weights as encoders want them: finite, not negative, and the largest of a block within bounds beyond which sums of
 // them times products of values could leave the range of a float.
-constexpr float largest_weight = 0x1p64f, least_peak_weight = 0x1p-40f;
+inline constexpr float largest_weight = 0x1p64f, least_peak_weight = 0x1p-40f;
 BLOCQ_INLINE bool usable_weight(float w) noexcept { return is_finite(w) && (to_bits(w) >> 31 == 0 || w == 0.0f); }
 
 // True if less than half of the weights, which are usable, are within a factor of 2^20 of the largest.
@@ -158,7 +158,7 @@ bool mend_weights(const float* from, float (&to)[N]) noexcept {
 
 // False if a decoder cannot use the block, or if the block does not come near the largest magnitude that was encoded:
 // where the sums of a reference encoder overflow, what it leaves is a block of zeros.
-constexpr std::uint32_t suspicious_peak = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
+inline constexpr std::uint32_t suspicious_peak = 0x4e800000u;  // 2^30, beyond every format with a binary16 scale
 template <class B>
 bool holds(const B& block, std::uint32_t peak) noexcept {
   if (!is_valid(block)) return false;
