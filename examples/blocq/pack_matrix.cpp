@@ -4,6 +4,7 @@
 #include "suggest.hpp"
 #include "terminal.hpp"
 
+#include <blocq/calib/abq.hpp>
 #include <blocq/calib/bitstack.hpp>
 #include <blocq/calib/dgq.hpp>
 #include <blocq/calib/finequant.hpp>
@@ -38,6 +39,10 @@ const std::vector<packing_method>& packing_methods() {
        "integers in groups of a size for each row",
        false,
        {{"bits", 4, 2, 7}, {"least", 64, 32, 1e9}, {"narrowing", 0.8, 0, 2, false}}},
+      {"abq",
+       "bit planes, with a level more than the bits have",
+       false,
+       {{"bits", 2, 1, 8}, {"balanced", 1, 0, 1}, {"group", 128, 0, 1e9}, {"inputs", 8, 2, 8}}},
       {"lowrank", "two thin matrices beside blocks of --type", false, {{"rank", 8, 1, 1e6}}},
       {"bitstack",
        "signs times magnitudes of low rank, level upon level",
@@ -130,6 +135,13 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
   if (name == "splitquant") return check(calib::split_ranges(w, {.bits = bits()}));
   if (name == "finequant")
     return check(calib::finequant(w, {.bits = bits(), .least = whole("least"), .narrowing = number("narrowing")}));
+  if (name == "abq")
+    return check(calib::abq(w,
+                            {.bits = bits(),
+                             .balanced = number("balanced") != 0,
+                             .group = whole("group"),
+                             .input_bits = static_cast<int>(number("inputs"))},
+                            importance));
   if (name == "lowrank")
     return check(calib::low_rank_error(w, *blocks, std::min({whole("rank"), w.rows, w.cols}), importance));
   if (name == "bitstack")

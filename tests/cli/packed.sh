@@ -27,6 +27,7 @@ packed splitquant --with bits=2 && checked splitquant.gguf 'palette bits=4'
 packed finequant && checked finequant.gguf 'row_groups bits=4'
 packed lowrank --type q4_0 --with rank=3 && checked lowrank.gguf 'q4_0 \+ low_rank rank=3'
 packed bitstack --with levels=3 && checked bitstack.gguf 'bit_stack levels=3 rank=4'
+packed abq && checked abq.gguf 'plane_groups bits=3 group=128 input_bits=8'
 packed fp6 && checked fp6.gguf 'fp6_llm'
 
 # One file of stacks, and three sizes of it: the smaller, the worse.

@@ -74,10 +74,10 @@ void refused_or_safe(const copy_of_parts& parts) {
 
 }  // namespace
 
-#define EVERY_MATRIX                                                                                      \
-  packed::int_groups, packed::row_groups, packed::column_groups, packed::dual_groups, packed::palette,    \
-      packed::vector_codes, packed::bit_stack, packed::low_rank, packed::bipolar_matrix, packed::fp6_llm, \
-      packed::fp5_llm, packed::int8_matrix, packed::spqr_matrix
+#define EVERY_MATRIX                                                                                           \
+  packed::int_groups, packed::row_groups, packed::column_groups, packed::dual_groups, packed::palette,         \
+      packed::vector_codes, packed::bit_stack, packed::low_rank, packed::bipolar_matrix, packed::plane_groups, \
+      packed::fp6_llm, packed::fp5_llm, packed::int8_matrix, packed::spqr_matrix
 
 TEST_CASE("the list has every packed matrix, each with a scheme of its own") {
   CHECK(std::is_same_v<packed::all_packed, blocq::type_list<EVERY_MATRIX>>);

@@ -108,6 +108,15 @@ template <>
 struct example<blocq::packed::bipolar_matrix> {
   static auto make(source& s) { return *blocq::packed::bipolar_matrix::quantize(s.matrix(5, 70).view(), 3); }
 };
+template <>
+struct example<blocq::packed::plane_groups> {
+  static auto make(source& s) {
+    blocq::packed::plane_rows codes(5, 700, 3);
+    for (std::size_t r = 0; r < 5; ++r)
+      for (std::size_t k = 0; k < 700; ++k) codes.set(r, k, static_cast<int>(s.next.next() % 8));
+    return blocq::packed::plane_groups(std::move(codes), 256, s.halves(15), s.bytes(15, 0, 8));
+  }
+};
 template <class Element>
 struct example<blocq::packed::split_floats<Element>> {
   static auto make(source& s) { return *blocq::packed::split_floats<Element>::quantize(s.matrix(5, 45).view()); }

@@ -3,6 +3,7 @@
 #ifndef BLOCQ_CALIB_ALL_HPP
 #define BLOCQ_CALIB_ALL_HPP
 
+#include <blocq/calib/abq.hpp>
 #include <blocq/calib/awq.hpp>
 #include <blocq/calib/bfp.hpp>
 #include <blocq/calib/bitstack.hpp>
