@@ -8,6 +8,7 @@
 #include <blocq/calib/bitstack.hpp>
 #include <blocq/calib/dgq.hpp>
 #include <blocq/calib/finequant.hpp>
+#include <blocq/calib/fmpq.hpp>
 #include <blocq/calib/llm_int8.hpp>
 #include <blocq/calib/low_rank.hpp>
 #include <blocq/calib/palette.hpp>
@@ -51,6 +52,10 @@ const std::vector<packing_method>& packing_methods() {
       {"fp6", "floats of 6 bits under a scale for each row", false, {}},
       {"fp5", "floats of 5 bits under a scale for each row", false, {}},
       {"int8", "8 bits, and extreme columns in half precision", true, {{"threshold", 6, 0, 1e9, false}}},
+      {"fmpq",
+       "4 bits for inputs of 4, or of 8 in the few blocks with extreme columns",
+       true,
+       {{"block", 128, 32, 1e9}, {"threshold", 8, 0, 1e9, false}}},
       {"dgq",
        "4 bits in groups inside a grid of 8",
        true,
@@ -152,6 +157,8 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
   if (name == "int8")
     return check(packed::int8_matrix::quantize(
         w, calib::outlier_columns(inputs->peaks(), static_cast<float>(number("threshold")))));
+  if (name == "fmpq")
+    return check(calib::fmpq(w, *inputs, {.block = whole("block"), .threshold = number("threshold")}));
   if (name == "dgq") return check(calib::dgq(w, *inputs, {.group = whole("group"), .smoothed = number("smoothed")}));
 #ifdef BLOCQ_PROGRAM_CALIBRATES
   if (name == "adadim") {

@@ -65,7 +65,7 @@ is_type again.gguf blk.0.ffn_up.weight q8_0
 
 # With a text, if this build can.
 if "$BLOCQ" quantize --help | grep -q vptq; then
-  for method in palette adadim dgq vptq spqr int8; do
+  for method in palette adadim dgq fmpq vptq spqr int8; do
     options=
     case $method in adadim | dgq) options='--with group=32' ;; vptq) options='--with bits=4' ;; esac
     expect 0 quantize "$model" $method.gguf --method $method --calibration text --context 64 --windows 8 $options

@@ -143,6 +143,21 @@ struct example<blocq::packed::spqr_matrix> {
   }
 };
 
+template <>
+struct example<blocq::packed::mixed_blocks> {
+  static auto make(source& s) {
+    std::vector<std::uint32_t> order(170);
+    for (std::uint32_t k = 0; k < 170; ++k) order[k] = k * 7 % 170;
+    return blocq::packed::mixed_blocks(s.codes(5, 170, 4), 64, s.halves(15), {1, 0, 0}, order);
+  }
+};
+
+// What the largest input becomes where a product rounds them.
+template <class M>
+inline constexpr int largest_input = 127;
+template <>
+inline constexpr int largest_input<blocq::packed::mixed_blocks> = 7;
+
 template <class M>
 M make_packed() {
   source s;

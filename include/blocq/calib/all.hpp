@@ -12,6 +12,7 @@
 #include <blocq/calib/dgq.hpp>
 #include <blocq/calib/factorize.hpp>
 #include <blocq/calib/finequant.hpp>
+#include <blocq/calib/fmpq.hpp>
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
