@@ -31,6 +31,7 @@
 #include <blocq/calib/adadim.hpp>
 #include <blocq/calib/columns.hpp>
 #include <blocq/calib/gptq.hpp>
+#include <blocq/calib/klt.hpp>
 #include <blocq/calib/spqr.hpp>
 #include <blocq/calib/vptq.hpp>
 #endif
