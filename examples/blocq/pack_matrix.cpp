@@ -192,5 +192,7 @@ stack_levels levels_of(const packed_weight& weight) {
 }
 
 packed_weight first_levels(const packed_weight& weight, std::size_t count) {
-  return packed_weight::from_parts(stack_of(weight).first_levels(count));
+  auto less = packed_weight::from_parts(stack_of(weight).first_levels(count));
+  if (!less) throw failure(less.message());
+  return std::move(*less);
 }
