@@ -12,7 +12,7 @@
 #ifndef BLOCQ_PACKED_PLANE_GROUPS_HPP
 #define BLOCQ_PACKED_PLANE_GROUPS_HPP
 
-#include <blocq/core/lane.hpp>
+#include <blocq/packed/inputs.hpp>
 #include <blocq/packed/matrix.hpp>
 #include <blocq/packed/planes.hpp>
 
@@ -106,38 +106,18 @@ class plane_groups {
   // Of x: plane after plane of each chunk.
   std::size_t chunk_floats() const noexcept { return static_cast<std::size_t>(input_bits_) * 16; }
 
-  static float largest_magnitude(std::span<const float> x) noexcept {
-    namespace vec = simd::native;
-    vec::ints peak = vec::fill_ints(0);
-    const auto add = [&](const float* p) BLOCQ_INLINE_LAMBDA {  // magnitudes are ordered as their bits
-      peak = vec::larger(peak, vec::as_ints(vec::as_bytes(vec::load_floats(p))) & vec::fill_ints(0x7fffffff));
-    };
-    std::size_t k = 0;
-    for (; k + 8 <= x.size(); k += 8) add(x.data() + k);
-    float rest[8] = {};
-    for (std::size_t i = 0; k + i < x.size(); ++i) rest[i] = x[k + i];
-    add(rest);
-    return from_bits(static_cast<std::uint32_t>(vec::largest(peak)));
-  }
   // x in planes, the sum of each group times -1; the scale of its numbers.
   float split_inputs(std::span<const float> x, float* planes, float* less) const noexcept {
     namespace vec = simd::native;
     const auto top = static_cast<float>((1 << (input_bits_ - 1)) - 1);
-    const lane scale = lane(largest_magnitude(x)) / lane(top);
+    const lane scale = lane(detail::largest_magnitude(x)) / lane(top);
     std::memset(planes, 0, chunks() * chunk_floats() * sizeof(float));
     for (std::size_t g = 0; g < groups(); ++g) less[g] = 0.0f;
     if (!(scale.v > 0.0f)) return 0.0f;
     for (std::size_t k = 0, group = 0; k < x.size(); k += 32) {
       if (k == (group + 1) * group_) ++group;
-      float rest[32] = {};
-      if (x.size() - k < 32) std::memcpy(rest, x.data() + k, (x.size() - k) * sizeof(float));
-      const float* const from = x.size() - k < 32 ? rest : x.data() + k;
-      vec::ints codes[4];
-      for (std::size_t q = 0; q < 4; ++q)
-        codes[q] =
-            vec::nearest(vec::as_written(vec::quotient(vec::load_floats(from + 8 * q), vec::fill_floats(scale.v))));
-      less[group] -= static_cast<float>(vec::sum((codes[0] + codes[1]) + (codes[2] + codes[3])));
-      const vec::bytes bytes = vec::narrow(codes);
+      const auto [bytes, sum] = detail::round_chunk(x, k / 32, scale.v);
+      less[group] -= static_cast<float>(sum);
       float* const to = planes + k / detail::plane_chunk * chunk_floats() + half_word(k % detail::plane_chunk / 32);
       for (int j = 0; j < input_bits_; ++j) {
         const std::uint32_t bits = vec::upper_bits(vec::shift_left(bytes, 7 - j));
