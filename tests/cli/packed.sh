@@ -8,7 +8,7 @@ packed() {  # METHOD ARGUMENT...
   says "packed by $1, "
 }
 # It runs from what is stored, and gives what its floats do: but for the order of sums, or, where a product rounds its
-# inputs, for less than MOST.
+# inputs, as that of blocks does, for less than MOST.
 checked() {  # FILE WHAT [MOST]
   expect 0 inspect "$1"
   grep -qE "^blk.0.ffn_up.weight +$2 " out || fail "$1 is not shown as $2"
@@ -26,9 +26,9 @@ checked palette.gguf 'palette bits=3 group=8'
 packed power && checked power.gguf 'palette bits=4'
 packed splitquant --with bits=2 && checked splitquant.gguf 'palette bits=4'
 packed finequant && checked finequant.gguf 'row_groups bits=4'
-packed lowrank --type q4_0 --with rank=3 && checked lowrank.gguf 'q4_0 \+ low_rank rank=3'
+packed lowrank --type q4_0 --with rank=3 && checked lowrank.gguf 'q4_0 \+ low_rank rank=3' 0.0001
 packed bitstack --with levels=3 && checked bitstack.gguf 'bit_stack levels=3 rank=4'
-packed abq && checked abq.gguf 'plane_groups bits=3 group=128 input_bits=8' 0.01
+packed abq && checked abq.gguf 'plane_groups bits=3 input_bits=8' 0.01
 packed fp6 && checked fp6.gguf 'fp6_llm'
 
 # One file of stacks, and three sizes of it: the smaller, the worse.
