@@ -11,8 +11,13 @@ namespace blocq::inline v0::inline BLOCQ_ISA::packed {
 
 namespace detail {
 
-// Which of eight columns is number i in a panel: those of lower nibbles come first.
-constexpr std::size_t column_in_panel(std::size_t i) noexcept { return i % 4 * 2 + i / 4; }
+// Of eight columns in a panel those of lower nibbles come first. Sums of sixteen stay what they are.
+inline void order_for_panels(q8_k& x) noexcept {
+  namespace vec = simd::native;
+  static constexpr std::uint8_t from[16] = {0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15};
+  const vec::bytes order = vec::load_halves(from);
+  for (std::size_t i = 0; i < 256; i += 32) vec::store_bytes(x.qs + i, vec::lookup16(vec::load_bytes(x.qs + i), order));
+}
 
 // Rows m to m + panel_rows - 1 of w as a panel of super-blocks: steps are groups' integer scales, steps times zeros
 // their minima, and row scales those of both.
@@ -46,10 +51,15 @@ inline void fill_panel(const dual_groups& w, std::size_t groups, std::size_t m, 
       std::memcpy(to.scales[c], to.scales[c - 1], sizeof to.scales[c]);
       std::memcpy(to.mins[c], to.mins[c - 1], sizeof to.mins[c]);
     } else {
-      for (std::size_t r = 0; r < in::panel_rows; ++r) {
-        const unsigned step = steps[r][g], least = step * zeros[r][g];
-        to.scales[c][r] = step << 16 | step;
-        to.mins[c][r] = least << 16 | least;
+      for (std::size_t half = 0; half < in::panel_rows; half += 8) {
+        const auto eight = [&](const std::uint8_t* const* of) BLOCQ_INLINE_LAMBDA {
+          return in::vec::load_bytes_as_ints(
+              [=](int r) BLOCQ_INLINE_LAMBDA { return of[half + static_cast<std::size_t>(r)] + g; });
+        };
+        const in::vec::ints step = eight(steps), least = step * eight(zeros);
+        const auto twice = [](in::vec::ints v) BLOCQ_INLINE_LAMBDA { return v | in::vec::shift_left(v, 16); };
+        in::vec::store_bytes(&to.scales[c][half], in::vec::as_bytes(twice(step)));
+        in::vec::store_bytes(&to.mins[c][half], in::vec::as_bytes(twice(least)));
       }
     }
     --left;
@@ -73,7 +83,7 @@ constexpr std::size_t padded_columns(std::size_t k) noexcept { return (k + 255) 
 // Bytes of scratch for n rows of X. Any alignment.
 inline std::size_t gemm_scratch(const dual_groups& w, std::size_t n) noexcept {
   const std::size_t k = detail::padded_columns(w.cols());
-  return 192 + 4 * (n + 1) * k + blocq::gemm_scratch<q4_k>(n < 3 ? 3 : n, k);
+  return 192 + n * (k / 256) * sizeof(q8_k) + 4 * k + blocq::gemm_scratch<q4_k>(n < 3 ? 3 : n, k);
 }
 
 // Y = X W^T, as the method has it: X in 8 bits (q8_k, with a scale for 256), and whole numbers until a row's scale. It
@@ -86,24 +96,23 @@ inline void gemm(const dual_groups& w, matrix_view<const float> x, matrix_view<f
   BLOCQ_ASSERT(x.cols == w.cols() && y.rows == x.rows && y.cols == w.rows() &&
                scratch.size() >= gemm_scratch(w, x.rows));
   const fp_environment modes;
-  const std::size_t k = detail::padded_columns(x.cols);
+  const std::size_t k = detail::padded_columns(x.cols), blocks = k / 256;
   in::scratch_pieces pieces(scratch.data());
-  auto* const inputs = pieces.take<float>((x.rows + 1) * k);
+  auto* const inputs = pieces.take<q8_k>(x.rows * blocks);
+  auto* const row = pieces.take<float>(k);
   for (std::size_t t = 0; t < x.rows; ++t) {
     const float* from = x.row(t).data();
-    float* const to = inputs + t * k;
-    if (!w.divisors().empty()) {
-      float* const divided = inputs + x.rows * k;
-      for (std::size_t i = 0; i < x.cols; ++i) divided[i] = from[i] / w.divisors()[i];
-      from = divided;
+    if (k != x.cols || !w.divisors().empty()) {
+      for (std::size_t i = 0; i < x.cols; ++i) row[i] = w.divisors().empty() ? from[i] : from[i] / w.divisors()[i];
+      std::memset(row + x.cols, 0, (k - x.cols) * sizeof(float));
+      from = row;
     }
-    for (std::size_t i = 0; i < x.cols; i += 8)
-      for (std::size_t e = 0; e < 8; ++e) to[i + e] = from[i + detail::column_in_panel(e)];
-    std::memset(to + x.cols, 0, (k - x.cols) * sizeof(float));
+    in::encode_activations(from, blocks, inputs + t * blocks);
+    for (std::size_t i = 0; i < blocks; ++i) detail::order_for_panels(inputs[t * blocks + i]);
   }
   const std::size_t groups = w.groups();
   in::multiply_panels<q4_k>(
-      k, {{inputs, x.rows, k}, {}}, y, pieces.next,
+      k, {{}, {inputs, x.rows, blocks}}, y, pieces.next,
       [&](std::size_t m, std::size_t slab, std::size_t chunks, in::panel<in::kernel_for<q4_k>>& to,
           in::row_bytes& next) { detail::fill_panel(w, groups, m, slab * in::slab_chunks, chunks, to, next); },
       [](std::size_t, std::span<const q8_k>) {});  // X is rounded here, and has no -128
