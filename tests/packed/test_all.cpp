@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -136,6 +137,12 @@ TEST_CASE_TEMPLATE("a product is that of the decoded rows, the same for any rang
     const double rounding = M::rounds_inputs ? weights * static_cast<double>(peak) / (2 * test::largest_input<M>) : 0;
     // The zeros that some take off at the end make larger sums than the weights.
     CHECK(std::fabs(static_cast<double>(y[r]) - sum) <= 4e-6 * (size + weights) + rounding);
+  }
+  numbers none = x, bad(m.rows());
+  none[m.cols() / 2] = std::numeric_limits<float>::infinity();
+  if (!std::is_same_v<M, packed::int8_matrix>) {  // which asks for numbers
+    m.gemv(none, bad, space);
+    for (const float v : bad) CHECK_FALSE(blocq::is_finite(v));
   }
   for (std::size_t first = 0; first < m.rows(); ++first)
     for (const std::size_t count : {std::size_t{1}, std::size_t{2}, m.rows() - first}) {

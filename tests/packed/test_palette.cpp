@@ -57,4 +57,9 @@ TEST_CASE("palettes in integers: tables of equal numbers") {
   std::vector<float> x(40, 2.0f), y(2), space(p.integer_scratch());
   p.integer_gemv(x, y, space);
   for (const float v : y) CHECK(v == doctest::Approx(40.0));
+  for (const float no_number : {INFINITY, NAN}) {
+    x[17] = no_number;
+    p.integer_gemv(x, y, space);
+    for (const float v : y) CHECK_FALSE(blocq::is_finite(v));
+  }
 }

@@ -9,7 +9,7 @@
 
 namespace blocq::inline v0::inline BLOCQ_ISA::packed::detail {
 
-// Of finite numbers.
+// A NaN or an infinity if there is one.
 inline float largest_magnitude(std::span<const float> x) noexcept {
   namespace vec = simd::native;
   vec::ints peak = vec::fill_ints(0);

@@ -78,7 +78,7 @@ class mixed_blocks {
 
   // x in order, as bytes, and the scale and the sum of each block.
   std::size_t scratch() const noexcept { return padded() / 4 + 2 * blocks(); }
-  // Precondition: x is finite.
+  // Where x is not finite, y is not.
   void gemv(std::span<const float> x, std::span<float> y, std::span<float> space,
             std::size_t first = 0) const noexcept {
     BLOCQ_ASSERT(x.size() == cols() && first + y.size() <= rows() && space.size() >= scratch());
@@ -118,7 +118,7 @@ class mixed_blocks {
   // Between -top - 1 and top.
   static int round(float x, lane scale, int top) noexcept {
     const float q = scale.v != 0.0f ? nearest_int(lane(x) / scale).v : 0.0f, most = static_cast<float>(top);
-    return static_cast<int>(q < -most - 1.0f ? -most - 1.0f : q > most ? most : q);
+    return static_cast<int>(q > most ? most : q > -most - 1.0f ? q : -most - 1.0f);
   }
   void round_inputs(std::span<const float> x, std::int8_t* to, float* scales, float* sums) const noexcept {
     for (std::size_t b = 0; b < blocks(); ++b) {
@@ -127,6 +127,7 @@ class mixed_blocks {
       for (std::size_t k = first; k < last; ++k) {
         const float v = x[column(k)], magnitude = v < 0.0f ? -v : v;
         if (magnitude > most) most = magnitude, largest = v;
+        if (!is_finite(v)) most = from_bits(quiet_nan_bits);  // which it stays, and the result becomes
       }
       // Of 4 bits: the codes under a few scales, each of which then has the best scale for itself.
       constexpr float divisors[] = {-7.5f, -8.0f, -8.5f, -9.0f, -9.5f};

@@ -77,7 +77,7 @@ class plane_groups {
 
   // The planes of x, a sum of each group of it, and the scales of a row: of its groups, and of each 128 columns.
   std::size_t scratch() const noexcept { return chunks() * (chunk_floats() + 4) + 2 * groups(); }
-  // Precondition: x is finite.
+  // Where x is not finite, y is not.
   void gemv(std::span<const float> x, std::span<float> y, std::span<float> space,
             std::size_t first = 0) const noexcept {
     BLOCQ_ASSERT(x.size() == cols() && first + y.size() <= rows() && space.size() >= scratch());
@@ -113,7 +113,7 @@ class plane_groups {
     const lane scale = lane(detail::largest_magnitude(x)) / lane(top);
     std::memset(planes, 0, chunks() * chunk_floats() * sizeof(float));
     for (std::size_t g = 0; g < groups(); ++g) less[g] = 0.0f;
-    if (!(scale.v > 0.0f)) return 0.0f;
+    if (!(scale.v > 0.0f) || !is_finite(scale.v)) return scale.v - scale.v;  // 0, or no number
     for (std::size_t k = 0, group = 0; k < x.size(); k += 32) {
       if (k == (group + 1) * group_) ++group;
       const auto [bytes, sum] = detail::round_chunk(x, k / 32, scale.v);
