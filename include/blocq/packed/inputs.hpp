@@ -24,6 +24,10 @@ inline float largest_magnitude(std::span<const float> x) noexcept {
   return from_bits(static_cast<std::uint32_t>(vec::largest(peak)));
 }
 
+// Whether numbers can be rounded to multiples of a scale. Not where it is subnormal, and may be half of what it should
+// be (all numbers are next to nothing then), nor where it is none.
+inline bool can_divide(float scale) noexcept { return scale >= 0x1p-126f && is_finite(scale); }
+
 // Numbers 32 chunk to 32 chunk + 31 over scale, to the nearest integers, which are bytes; 0 beyond the end.
 struct rounded_chunk {
   simd::native::bytes bytes;

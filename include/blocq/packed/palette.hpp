@@ -71,7 +71,7 @@ class palette {
   }
 
   // The same in integers, for 1 to 4 bits: x in 8 bits with a scale for 256, tables in 14 bits between their smallest
-  // and their largest number. What it rounds in the tables is a hundredth of what it rounds in x. Preconditions: as
+  // and their largest number. A table loses a sixtieth of what x does. Preconditions: as
   // gemv, bits() <= 4, space has integer_scratch() numbers. Where x is not finite, y is not.
   std::size_t integer_scratch() const noexcept { return 65 * blocks(); }
   void integer_gemv(std::span<const float> x, std::span<float> y, std::span<float> space,
@@ -86,7 +86,7 @@ class palette {
       scales[b] = (lane(detail::largest_magnitude(block)) / lane(127.0f)).v;
       std::memset(inputs + 256 * b, 0, 256);
       std::int32_t whole = 0;
-      for (std::size_t c = 0; 32 * c < block.size() && scales[b] > 0.0f && is_finite(scales[b]); ++c) {
+      for (std::size_t c = 0; 32 * c < block.size() && detail::can_divide(scales[b]); ++c) {
         const detail::rounded_chunk some = detail::round_chunk(block, c, scales[b]);
         simd::native::store_bytes(inputs + 256 * b + 32 * c, some.bytes);
         whole += some.sum;

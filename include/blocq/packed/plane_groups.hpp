@@ -113,7 +113,7 @@ class plane_groups {
     const lane scale = lane(detail::largest_magnitude(x)) / lane(top);
     std::memset(planes, 0, chunks() * chunk_floats() * sizeof(float));
     for (std::size_t g = 0; g < groups(); ++g) less[g] = 0.0f;
-    if (!(scale.v > 0.0f) || !is_finite(scale.v)) return scale.v - scale.v;  // 0, or no number
+    if (!detail::can_divide(scale.v)) return scale.v - scale.v;  // 0, or no number
     for (std::size_t k = 0, group = 0; k < x.size(); k += 32) {
       if (k == (group + 1) * group_) ++group;
       const auto [bytes, sum] = detail::round_chunk(x, k / 32, scale.v);
