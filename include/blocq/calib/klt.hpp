@@ -43,7 +43,7 @@ class klt_rotation {
         moments(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(k)) = m;
       }
     const Eigen::SelfAdjointEigenSolver<detail::matrix> of(moments);
-    if (of.info() != Eigen::Success) return error(errc::not_finite) << "the inputs' moments have no eigenvectors";
+    if (static_cast<int>(of.info()) != 0) return error(errc::not_finite) << "the inputs' moments have no eigenvectors";
     klt_rotation r;
     r.matrix_ = of.eigenvectors();
     std::vector<float> row(n);

@@ -108,11 +108,11 @@ class plane_window {
   std::uint64_t rest_[8][chunk_words];
 };
 
-// f.operator()<I>() or f(i) for 0 to N - 1, or to count - 1 where N is 0.
+// f(i) for 0 to N - 1, or to count - 1 where N is 0.
 template <int N, class F>
 BLOCQ_INLINE void each_plane(int count, F&& f) noexcept {
   if constexpr (N != 0)
-    simd::unroll<N>([&]<int I>() BLOCQ_INLINE_LAMBDA { f(I); });
+    simd::unroll<N>([&]<int Index>() BLOCQ_INLINE_LAMBDA { f(Index); });
   else
     for (int i = 0; i < count; ++i) f(i);
 }
