@@ -43,7 +43,8 @@ class klt_rotation {
         moments(static_cast<Eigen::Index>(i), static_cast<Eigen::Index>(k)) = m;
       }
     const Eigen::SelfAdjointEigenSolver<detail::matrix> of(moments);
-    if (static_cast<int>(of.info()) != 0) return error(errc::not_finite) << "the inputs' moments have no eigenvectors";
+    if (of.info() != Eigen::ComputationInfo{})  // Success, which is a macro of X11
+      return error(errc::not_finite) << "the inputs' moments have no eigenvectors";
     klt_rotation r;
     r.matrix_ = of.eigenvectors();
     std::vector<float> row(n);
