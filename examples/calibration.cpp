@@ -56,6 +56,17 @@ bool rotate(blocq::matrix_view<float> w, blocq::matrix_view<float> x) {
   return true;
 }
 
+// Whatever computes the inputs, and what they are multiplied with; between them nothing, sums, or a norm without a
+// gain.
+bool rotate_by_eigenvectors(blocq::matrix_view<float> producer, blocq::matrix_view<float> w,
+                            const calib::gram& inputs) {
+  const auto r = calib::klt_rotation::make(inputs);
+  if (!r) return false;
+  calib::rotate_outputs(producer, *r);
+  r->apply(w);
+  return true;
+}
+
 auto int8_with_outliers(const_matrix w, const calib::gram& inputs) {
   return packed::int8_matrix::quantize(w, calib::outlier_columns(inputs.peaks(), 6.0f));
 }
@@ -181,6 +192,13 @@ int main() {
   std::vector<float> by_table(w.rows);
   multiply(*few, x.view().row(0), by_table);
   std::printf("by a table %.3f\n", static_cast<double>(by_table[0]));
+  matrix turned = w;
+  const auto first_input = x.view().row(0);
+  std::vector<float> input(first_input.begin(), first_input.end());
+  if (!rotate_by_eigenvectors({input.data(), input.size(), 1}, turned.writable(), inputs)) return 1;
+  float folded = 0;
+  for (std::size_t k = 0; k < w.cols; ++k) folded += turned.values[k] * input[k];
+  std::printf("behind eigenvectors %.3f\n", static_cast<double>(folded));
   if (!rotate(w.writable(), x.writable())) return 1;
   for (std::size_t n = 0; n < w.rows; ++n)
     for (std::size_t k = 0; k < w.cols; ++k) rotated[n] += w.values[n * w.cols + k] * x.values[k];

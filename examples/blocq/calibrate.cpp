@@ -3,6 +3,7 @@
 #include "../llama/llama.hpp"
 #include "command.hpp"
 #include "float_copy.hpp"
+#include "rotate_model.hpp"
 #include "round_matrix.hpp"
 #include "terminal.hpp"
 #include "whole_tensor.hpp"
@@ -39,6 +40,20 @@ std::vector<group> groups_of(const float_copy& model, const llama::shape& s, std
           {{b + "ffn_down.weight"}, up_produces ? b + "ffn_up.weight" : ""}};
 }
 
+// What is rotated in a layer, of the groups above.
+rotated_layer rotated(const std::vector<group>& groups, const llama::shape& s, std::size_t layer) {
+  const std::string b = "blk." + std::to_string(layer) + '.';
+  const bool joined = groups[0].consumers.size() == 1;
+  return {.attention_norm = b + "attn_norm.weight",
+          .feed_norm = b + "ffn_norm.weight",
+          .qkv = groups[0].consumers,
+          .feed = groups[2].consumers,
+          .values = groups[0].consumers.back(),
+          .first_value = joined ? (s.heads + s.kv_heads) * s.head_width : 0,
+          .output = groups[1].consumers.front(),
+          .down = groups[3].consumers.front()};
+}
+
 class calibrator {
  public:
   calibrator(const model& source, const std::map<std::string, int, std::less<>>& types, const calibration& how)
@@ -54,12 +69,11 @@ class calibrator {
 
   calibrated_tensors run() {
     const std::size_t layers = model_.shape().layers;
-    progress bar("calibrating", ((how_.awq ? 6 : 5) * layers + 2) * windows_.size());
+    const std::size_t runs = (how_.awq ? 6 : 5) * layers + 2, more = how_.klt ? 2 * layers + 2 : 0;
+    progress bar("calibrating", (runs + more) * windows_.size());
     bar_ = &bar;
-    each_window([&](llama::session& session, std::size_t, std::size_t w) {
-      session.embed(windows_[w]);
-      states_[w] = session.state();
-    });
+    if (how_.klt) rotate();
+    embed();
     for (std::size_t l = 0; l < layers; ++l) {
       const auto groups = groups_of(copy_, model_.shape(), l);
       const auto step = [&](llama::session& session) { session.layer(l); };
@@ -72,14 +86,11 @@ class calibrator {
         model_ = llama::model(copy_.set());
       }
       for (const group& g : groups) round(g, moments({g.consumers.front()}, step).front());
-      each_window([&](llama::session& session, std::size_t, std::size_t w) {
-        session.state() = states_[w];
-        session.layer(l);
-        states_[w] = session.state();
-      });
+      advance(l);
     }
     if (const std::string output = "output.weight"; types_.contains(output))
       round({{output}, ""}, moments({output}, [&](llama::session& session) { session.finish(0); }).front());
+    if (how_.klt) finish_rotated();
     return std::move(done_);
   }
 
@@ -104,6 +115,63 @@ class calibrator {
           bar_->advance(1);
         }
     });
+  }
+
+  void embed() {
+    each_window([&](llama::session& session, std::size_t, std::size_t w) {
+      session.embed(windows_[w]);
+      states_[w] = session.state();
+    });
+  }
+  void advance(std::size_t l) {
+    each_window([&](llama::session& session, std::size_t, std::size_t w) {
+      session.state() = states_[w];
+      session.layer(l);
+      states_[w] = session.state();
+    });
+  }
+
+  // Another model that computes the same, before anything is rounded.
+  void rotate() {
+    const llama::shape& s = model_.shape();
+    std::vector<rotated_layer> layers;
+    for (std::size_t l = 0; l < s.layers; ++l) layers.push_back(rotated(groups_of(copy_, s, l), s, l));
+    fold_gains(copy_, layers);
+    model_ = llama::model(copy_.set());
+    embed();
+    calib::gram stream(s.width);
+    std::vector<calib::gram> heads;
+    for (std::size_t l = 0; l < s.layers; ++l) {
+      auto each = moments({layers[l].qkv.front(), layers[l].feed.front(), layers[l].output},
+                          [&](llama::session& session) { session.layer(l); });
+      for (std::size_t i = 0; i < 2; ++i) static_cast<void>(stream.merge(each[i]));
+      heads.push_back(std::move(each[2]));
+      advance(l);
+    }
+    static_cast<void>(
+        stream.merge(moments({"output.weight"}, [&](llama::session& session) { session.finish(0); }).front()));
+    rotate_stream(copy_, layers, stream);
+    for (std::size_t l = 0; l < s.layers; ++l)
+      rotate_values(copy_, layers[l], heads[l], s.head_width, s.heads / s.kv_heads);
+    model_ = llama::model(copy_.set());
+  }
+  // What has not been rounded is another tensor than in the file all the same.
+  void finish_rotated() {
+    for (const tensor_info& t : copy_.set().tensors()) {
+      const std::string name(t.name);
+      if (done_.contains(name) || (t.type != 0 && !types_.contains(name))) continue;
+      const std::vector<float> values = copy_.get(t);
+      const auto type = types_.find(name);
+      if (type == types_.end() || type->second == 0) {
+        done_[name] = {image_of(values)};
+        continue;
+      }
+      const format_entry& format = *find_format(type->second);
+      calibrated_tensor& to = done_[name];
+      to.bytes.resize(format.bytes_for(values.size()));
+      if (const auto s = format.encode(values, to.bytes.data(), {.importance = {}, .best = how_.best}); !s)
+        throw failure("tensor '" + printable(name) + "': " + s.message());
+    }
   }
 
   // Of what goes into each of these matrices when `step` is done from the present states on.

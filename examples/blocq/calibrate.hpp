@@ -13,6 +13,7 @@
 
 struct calibration {
   bool awq = false, gptq = false;
+  bool klt = false;   // the model is rotated before (rotate_model.hpp): all its tensors may be in the result then
   bool best = false;  // scales of blocks are searched for longer than the reference encoder does
   std::string text;
   std::size_t context = 256, windows = 64;

@@ -175,7 +175,10 @@ std::string manual_entry(const CLI::Option& o) {
   std::string out = ".TP\n";
   const std::vector<std::string> names = o.get_positional() ? std::vector{o.get_name()} : names_of(o);
   for (const std::string& name : names) out += (&name == &names[0] ? "\\fB" : ", \\fB") + roff(name) + "\\fR";
-  if (!is_flag(o) && !o.get_positional() && !o.get_type_name().empty()) out += " " + roff(o.get_type_name());
+  if (!is_flag(o) && !o.get_positional() && !o.get_type_name().empty()) {
+    out += ' ';
+    for (const char c : roff(o.get_type_name())) out += c == ',' ? ",\\:" : std::string(1, c);  // a line may end there
+  }
   out += "\n" + roff(o.get_description());
   if (!o.get_default_str().empty() && !is_flag(o)) out += " [" + roff(o.get_default_str()) + "]";
   return out + "\n";

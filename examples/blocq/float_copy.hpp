@@ -4,7 +4,6 @@
 
 #include "model.hpp"
 
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,19 +24,6 @@ class float_copy {
   std::vector<std::byte> bytes_;
   blocq::gguf::reader reader_;
   blocq::gguf::split_set set_;
-};
-
-// A model's tensors as the engine takes them: as they are in the file, or a copy where some are packed.
-class engine_tensors {
- public:
-  explicit engine_tensors(const model& source) : source_(source) {
-    if (source.is_packed()) copy_.emplace(source);
-  }
-  const blocq::gguf::split_set& set() const { return copy_ ? copy_->set() : source_.set(); }
-
- private:
-  const model& source_;
-  std::optional<float_copy> copy_;
 };
 
 #endif

@@ -2,7 +2,6 @@
 #include "../llama/llama.hpp"
 #include "command.hpp"
 #include "files.hpp"
-#include "float_copy.hpp"
 #include "importance.hpp"
 #include "model.hpp"
 #include "terminal.hpp"
@@ -51,8 +50,7 @@ blocq::calib::importance_table measure_importance(const llama::model& m, std::sp
 
 blocq::calib::importance_table measure_importance(const model& file, const std::string& text, std::size_t context,
                                                   std::size_t count, bool with_output, unsigned threads) {
-  const engine_tensors tensors(file);
-  const llama::model m(tensors.set());
+  const llama::model m(file.stored());
   auto table = measure_importance(m, windows_of(text, m.shape(), llama::tokenizer(file.set()), context, count),
                                   with_output, threads);
   table.datasets = {text};

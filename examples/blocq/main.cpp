@@ -159,11 +159,12 @@ int run(int argc, char** argv) {
       ->add_option("--least-importance", q.least_importance,
                    "No column weighs less than so many times the mean of its matrix; with --best 1e-6 by itself")
       ->check(CLI::Range(0.0, 1.0));
-  std::vector<std::string> methods = {"rtn", "gptq", "awq", "awq+gptq"};
+  std::vector<std::string> methods = {"rtn", "gptq", "awq", "awq+gptq", "klt", "klt+gptq"};
   for (const packing_method& m : packing_methods()) methods.emplace_back(m.name);
   command
       ->add_option("--method", q.method,
-                   "How weights are rounded: rtn (each for itself), gptq, awq or awq+gptq; or a method whose result is "
+                   "How weights are rounded: rtn (each for itself), gptq, awq, awq+gptq, klt or klt+gptq; or a method "
+                   "whose result is "
                    "no blocks")
       ->check(CLI::IsMember(methods))
       ->capture_default_str();

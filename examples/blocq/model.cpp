@@ -122,7 +122,9 @@ void model::open_packed(const std::string& path) {
       if (!text) throw failure("is no text");
       const auto parts = blocq::packed::find_parts(name, *text, s.stored.tensors());
       if (!parts) throw failure(parts.message());
-      entries.push_back({name, &s.packed.emplace_back(packed_weight::from_parts(*parts)), false});
+      auto weight = packed_weight::from_parts(*parts);
+      if (!weight) throw failure(weight.message());
+      entries.push_back({name, &s.packed.emplace_back(std::move(*weight)), false});
     } catch (const failure& e) {
       throw failure(printable(path) + ": " + printable(kv.key) + ": " + e.what());
     }
@@ -177,6 +179,7 @@ void model::open_packed(const std::string& path) {
 }
 
 bool model::is_packed() const { return !storage_->packed.empty(); }
+const gguf::split_set& model::stored() const { return is_packed() ? storage_->stored : storage_->set; }
 
 const std::vector<std::string>& model::notes() const {
   static const std::vector<std::string> none;

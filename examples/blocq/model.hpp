@@ -3,9 +3,8 @@
 #ifndef BLOCQ_EXAMPLES_MODEL_HPP
 #define BLOCQ_EXAMPLES_MODEL_HPP
 
+#include "../llama/packed_weight.hpp"
 #include "catalog.hpp"
-
-#include "packed_weight.hpp"
 #include "published.hpp"
 
 #include <blocq/gguf/reader.hpp>
@@ -66,8 +65,9 @@ class model {
   // Gives the memory of elements [first, last) of a tensor, which are whole blocks, back to the system; it can be read
   // again.
   void release(const tensor& t, std::size_t first, std::size_t last) const;
-  // Whether some tensors are packed: set() has no data then.
+  // Whether some tensors are packed: set() has no data then, and stored() has what is in the file.
   bool is_packed() const;
+  const blocq::gguf::split_set& stored() const;
   // What the user should know about a published checkpoint.
   const std::vector<std::string>& notes() const;
 

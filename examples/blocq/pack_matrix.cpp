@@ -4,9 +4,11 @@
 #include "suggest.hpp"
 #include "terminal.hpp"
 
+#include <blocq/calib/abq.hpp>
 #include <blocq/calib/bitstack.hpp>
 #include <blocq/calib/dgq.hpp>
 #include <blocq/calib/finequant.hpp>
+#include <blocq/calib/fmpq.hpp>
 #include <blocq/calib/llm_int8.hpp>
 #include <blocq/calib/low_rank.hpp>
 #include <blocq/calib/palette.hpp>
@@ -38,6 +40,10 @@ const std::vector<packing_method>& packing_methods() {
        "integers in groups of a size for each row",
        false,
        {{"bits", 4, 2, 7}, {"least", 64, 32, 1e9}, {"narrowing", 0.8, 0, 2, false}}},
+      {"abq",
+       "bit planes, with a level more than the bits have",
+       false,
+       {{"bits", 2, 1, 8}, {"balanced", 1, 0, 1}, {"group", 128, 0, 1e9}, {"inputs", 8, 2, 8}}},
       {"lowrank", "two thin matrices beside blocks of --type", false, {{"rank", 8, 1, 1e6}}},
       {"bitstack",
        "signs times magnitudes of low rank, level upon level",
@@ -46,6 +52,10 @@ const std::vector<packing_method>& packing_methods() {
       {"fp6", "floats of 6 bits under a scale for each row", false, {}},
       {"fp5", "floats of 5 bits under a scale for each row", false, {}},
       {"int8", "8 bits, and extreme columns in half precision", true, {{"threshold", 6, 0, 1e9, false}}},
+      {"fmpq",
+       "4 bits for inputs of 4, or of 8 in the few blocks with extreme columns",
+       true,
+       {{"block", 128, 32, 1e9}, {"threshold", 8, 0, 1e9, false}}},
       {"dgq",
        "4 bits in groups inside a grid of 8",
        true,
@@ -130,6 +140,13 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
   if (name == "splitquant") return check(calib::split_ranges(w, {.bits = bits()}));
   if (name == "finequant")
     return check(calib::finequant(w, {.bits = bits(), .least = whole("least"), .narrowing = number("narrowing")}));
+  if (name == "abq")
+    return check(calib::abq(w,
+                            {.bits = bits(),
+                             .balanced = number("balanced") != 0,
+                             .group = whole("group"),
+                             .input_bits = static_cast<int>(number("inputs"))},
+                            importance));
   if (name == "lowrank")
     return check(calib::low_rank_error(w, *blocks, std::min({whole("rank"), w.rows, w.cols}), importance));
   if (name == "bitstack")
@@ -140,6 +157,8 @@ packed_weight pack_matrix(const packing_method& method, const packing_parameters
   if (name == "int8")
     return check(packed::int8_matrix::quantize(
         w, calib::outlier_columns(inputs->peaks(), static_cast<float>(number("threshold")))));
+  if (name == "fmpq")
+    return check(calib::fmpq(w, *inputs, {.block = whole("block"), .threshold = number("threshold")}));
   if (name == "dgq") return check(calib::dgq(w, *inputs, {.group = whole("group"), .smoothed = number("smoothed")}));
 #ifdef BLOCQ_PROGRAM_CALIBRATES
   if (name == "adadim") {
@@ -173,5 +192,7 @@ stack_levels levels_of(const packed_weight& weight) {
 }
 
 packed_weight first_levels(const packed_weight& weight, std::size_t count) {
-  return packed_weight::from_parts(stack_of(weight).first_levels(count));
+  auto less = packed_weight::from_parts(stack_of(weight).first_levels(count));
+  if (!less) throw failure(less.message());
+  return std::move(*less);
 }

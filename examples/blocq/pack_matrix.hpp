@@ -2,7 +2,7 @@
 #ifndef BLOCQ_EXAMPLES_PACK_MATRIX_HPP
 #define BLOCQ_EXAMPLES_PACK_MATRIX_HPP
 
-#include "packed_weight.hpp"
+#include "../llama/packed_weight.hpp"
 
 #include <blocq/calib/gram.hpp>
 

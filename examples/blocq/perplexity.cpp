@@ -2,7 +2,6 @@
 #include "../llama/llama.hpp"
 #include "command.hpp"
 #include "divergence.hpp"
-#include "float_copy.hpp"
 #include "measure.hpp"
 #include "model.hpp"
 #include "predictions.hpp"
@@ -148,11 +147,8 @@ figures predictions(const perplexity_options& o, const std::string& path, const 
 int perplexity(const perplexity_options& o) {
   const model file(o.model);
   const std::optional<model> base_file = o.base.empty() ? std::nullopt : std::optional<model>(std::in_place, o.base);
-  const engine_tensors tensors(file);
-  std::optional<engine_tensors> base_tensors;
-  if (base_file) base_tensors.emplace(*base_file);
-  const llama::model m(tensors.set());
-  const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_tensors->set()) : std::nullopt;
+  const llama::model m(file.stored());
+  const std::optional<llama::model> base = base_file ? std::optional<llama::model>(base_file->stored()) : std::nullopt;
   const llama::tokenizer tokenizer(file.set());
   const std::size_t vocabulary = m.shape().vocabulary;
   const auto same_vocabulary = [&](const llama::model& other) {
@@ -215,8 +211,7 @@ int perplexity(const perplexity_options& o) {
   row(o.model, file, f);
   for (const std::string& path : o.copies) {
     const model copy(path);
-    const engine_tensors copy_tensors(copy);
-    const llama::model weights(copy_tensors.set());
+    const llama::model weights(copy.stored());
     same_vocabulary(weights);
     row(path, copy, predictions(o, path, weights, &m, windows));
   }

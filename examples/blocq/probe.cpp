@@ -378,8 +378,7 @@ int probe(const probe_options& o) {
   if (o.text.empty()) {
     look_at_weights(o, file, p);
   } else {
-    const engine_tensors tensors(file);
-    const llama::model m(tensors.set());
+    const llama::model m(file.stored());
     const auto windows = windows_of(o.text, m.shape(), llama::tokenizer(file.set()), o.context, o.windows);
     const std::size_t each = windows.size() / (o.parts + 1);
     if (each == 0)

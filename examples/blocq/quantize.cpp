@@ -339,7 +339,8 @@ class quantization {
         if (!fits)
           fallbacks_.row(
               {"  " + printable(t.name), shape_text(t), std::string(choice.wanted->name), std::string(c.target->name)});
-        if (c.target == format_of(t)) c.target = nullptr;  // it is that already
+        // It is that already, unless its numbers will be others.
+        if (c.target == format_of(t) && !o.method.starts_with("klt")) c.target = nullptr;
         if (c.target != nullptr) ++(fits ? quantized_ : fallen_back_);
       }
       const bool has_weights = c.target != nullptr && importance != nullptr && importance->prepare(t);
@@ -374,6 +375,7 @@ class quantization {
     calibrated_ = ::calibrate(source_, types,
                               {.awq = o_.method.starts_with("awq"),
                                .gptq = o_.method.ends_with("gptq"),
+                               .klt = o_.method.starts_with("klt"),
                                .best = o_.best,
                                .text = o_.calibration,
                                .context = o_.context,

@@ -32,12 +32,11 @@ class model {
     rope_ = read_rope(about, s_);
     about.finish();
     kind_ = about.architecture();
-    const auto* embedding = from.find("token_embd.weight");
-    if (embedding == nullptr) throw std::runtime_error("the model lacks the tensor 'token_embd.weight'");
-    s_.vocabulary = embedding->rows();
+    s_.vocabulary = from.rows_of("token_embd.weight");
+    if (s_.vocabulary == 0) throw std::runtime_error("the model lacks the tensor 'token_embd.weight'");
 
     embedding_ = {from, "token_embd", s_.vocabulary, s_.width};
-    output_ = from.find("output.weight") != nullptr ? matrix(from, "output", s_.vocabulary, s_.width) : embedding_;
+    output_ = from.has("output.weight") ? matrix(from, "output", s_.vocabulary, s_.width) : embedding_;
     output_norm_ = read_vector(from, "output_norm.weight", s_.width);
     read_divisors(from);
     for (std::size_t l = 0; l < s_.layers; ++l) layers_.push_back(read_layer(from, "blk." + std::to_string(l) + '.'));
@@ -66,7 +65,7 @@ class model {
       l.q_norm = read_vector(from, block + "attn_q_norm.weight", s_.head_width);
       l.k_norm = read_vector(from, block + "attn_k_norm.weight", s_.head_width);
     }
-    if (from.find(block + "attn_qkv.weight") != nullptr)
+    if (from.has(block + "attn_qkv.weight"))
       l.qkv = {{from, block + "attn_qkv", q_width + 2 * kv_width, s_.width}};
     else
       l.qkv = {{from, block + "attn_q", q_width, s_.width},

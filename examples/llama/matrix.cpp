@@ -6,7 +6,9 @@
 #include <blocq/format/all.hpp>
 #include <blocq/gguf/tensor.hpp>
 #include <blocq/op/dequantize.hpp>
+#include <blocq/packed/gguf.hpp>
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -71,6 +73,37 @@ const tensor_info* tensors::find(const std::string& name) {
   return found;
 }
 
+// The entry of the metadata for a packed matrix.
+static std::optional<std::string_view> entry_of(const blocq::gguf::split_set& file, const std::string& name) {
+  const auto* const found = file.first().find(std::string(blocq::packed::key_prefix) + name);
+  return found != nullptr ? found->get<std::string_view>().value_or("") : std::optional<std::string_view>();
+}
+
+std::optional<packed_weight> tensors::find_packed(const std::string& name) {
+  const auto entry = entry_of(file_, name);
+  if (!entry) return std::nullopt;
+  const auto refused = [&](const char* why) {
+    throw std::runtime_error("the packed matrix " + quoted(name) + ": " + why);
+  };
+  const auto parts = blocq::packed::find_parts(name, *entry, file_.tensors());
+  if (!parts) refused(parts.message());
+  auto weight = packed_weight::from_parts(*parts);
+  if (!weight) refused(weight.message());
+  for (const tensor_info& t : file_.tensors())
+    if (!blocq::packed::part_name(t.name, name).empty()) used_.insert(t.name);
+  return std::move(*weight);
+}
+
+std::size_t tensors::rows_of(const std::string& name) const {
+  if (const auto entry = entry_of(file_, name)) {
+    if (const auto set = blocq::packed::parse_description(*entry); set)
+      for (const blocq::packed::parameter& p : set->parameters())
+        if (p.name == "rows") return static_cast<std::size_t>(p.value);
+  }
+  const tensor_info* const found = file_.find_tensor(name);
+  return found != nullptr ? found->rows() : 0;
+}
+
 blocq::gguf::weight_scale tensors::scale_of(const tensor_info& weight) {
   const auto scale = find_scale(file_, weight);
   if (scale) used_.insert(scale.tensor->name);
@@ -97,8 +130,18 @@ std::vector<float> read_vector(tensors& file, const std::string& name, std::size
 }
 
 matrix::matrix(tensors& file, const std::string& name, std::size_t rows, std::size_t columns)
-    : weight_(file.find(name + ".weight")) {
-  if (weight_ == nullptr) throw std::runtime_error("the model lacks the tensor '" + name + ".weight'");
+    : name_(name + ".weight"),
+      rows_(rows),
+      columns_(columns),
+      packed_(file.find_packed(name_)),
+      weight_(file.find(name_)) {
+  if (file.find(name + ".bias") != nullptr) bias_ = read_vector(file, name + ".bias", rows);
+  if (packed_ && (packed_->rows() != rows || packed_->cols() != columns))
+    throw std::runtime_error("the packed matrix " + quoted(name_) + " does not have the shape that the metadata say");
+  if (weight_ == nullptr) {
+    if (!packed_) throw std::runtime_error("the model lacks the tensor '" + name_ + "'");
+    return;
+  }
   checked(*weight_, rows, columns);
   scale_ = file.scale_of(*weight_)[0];
   const product_table& products = *best_instruction_set().products;
@@ -111,24 +154,70 @@ matrix::matrix(tensors& file, const std::string& name, std::size_t rows, std::si
       read_row(*weight_, 0, floats_);
     }
   }
-  if (file.find(name + ".bias") != nullptr) bias_ = read_vector(file, name + ".bias", rows);
+}
+
+// At least so many bytes, as floats: what a vector of bytes holds is aligned for them.
+static std::span<float> floats_in(std::vector<std::byte>& scratch, std::size_t count) {
+  if (scratch.size() < count * sizeof(float)) scratch.resize(count * sizeof(float));
+  return {reinterpret_cast<float*>(scratch.data()), count};
 }
 
 void matrix::multiply(std::span<const float> x, std::size_t n, std::span<float> y,
                       std::vector<std::byte>& scratch) const {
-  if (const std::size_t needed = product_->scratch_bytes(n, columns()); scratch.size() < needed) scratch.resize(needed);
-  const std::byte* const w =
-      floats_.empty() ? weight_->data.data() : reinterpret_cast<const std::byte*>(floats_.data());
-  product_->multiply(w, rows(), columns(), x.data(), n, y.data(), scratch.data());
-  if (scale_ != 1)
-    for (float& v : y) v *= scale_;
+  if (weight_ != nullptr) {
+    if (const std::size_t needed = product_->scratch_bytes(n, columns()); scratch.size() < needed)
+      scratch.resize(needed);
+    const std::byte* const w =
+        floats_.empty() ? weight_->data.data() : reinterpret_cast<const std::byte*>(floats_.data());
+    product_->multiply(w, rows(), columns(), x.data(), n, y.data(), scratch.data());
+    if (scale_ != 1)
+      for (float& v : y) v *= scale_;
+  } else {
+    std::fill(y.begin(), y.end(), 0.0f);
+  }
+  if (packed_) add_packed(x, n, y, scratch);
   if (!bias_.empty())
     for (std::size_t i = 0; i < y.size(); ++i) y[i] += bias_[i % bias_.size()];
 }
 
+// Adds the product of what is packed. One row of x, and inputs that are rounded, go through its own product. Of several
+// rows a few rows of weights at a time are decoded, each for all of them.
+void matrix::add_packed(std::span<const float> x, std::size_t n, std::span<float> y,
+                        std::vector<std::byte>& scratch) const {
+  if (n == 1 || packed_->rounds_inputs()) {
+    const std::span<float> space = floats_in(scratch, rows() + packed_->scratch());
+    const std::span<float> product = space.first(rows());
+    for (std::size_t t = 0; t < n; ++t) {
+      packed_->multiply(x.subspan(t * columns(), columns()), product, space.subspan(rows()));
+      for (std::size_t r = 0; r < rows(); ++r) y[t * rows() + r] += product[r];
+    }
+    return;
+  }
+  constexpr std::size_t most = 64;
+  const product& floats = best_instruction_set().products->floats;
+  const std::size_t needed = floats.scratch_bytes(n, columns());
+  const std::span<float> space =
+      floats_in(scratch, most * (columns() + n) + (needed + sizeof(float) - 1) / sizeof(float));
+  const std::span<float> weights = space.first(most * columns()), products = space.subspan(weights.size(), most * n);
+  for (std::size_t first = 0; first < rows(); first += most) {
+    const std::size_t count = std::min(most, rows() - first);
+    std::fill(weights.begin(), weights.end(), 0.0f);
+    for (std::size_t r = 0; r < count; ++r) packed_->add_row(first + r, weights.subspan(r * columns(), columns()));
+    floats.multiply(reinterpret_cast<const std::byte*>(weights.data()), count, columns(), x.data(), n, products.data(),
+                    reinterpret_cast<std::byte*>(products.data() + most * n));
+    for (std::size_t t = 0; t < n; ++t)
+      for (std::size_t r = 0; r < count; ++r) y[t * rows() + first + r] += products[t * count + r];
+  }
+}
+
 void matrix::row(std::size_t r, std::span<float> out) const {
-  read_row(*weight_, r, out);
-  for (float& v : out) v *= scale_;
+  if (weight_ != nullptr) {
+    read_row(*weight_, r, out);
+    for (float& v : out) v *= scale_;
+  } else {
+    std::fill(out.begin(), out.end(), 0.0f);
+  }
+  if (packed_) packed_->add_row(r, out);
 }
 
 }  // namespace llama

@@ -2,10 +2,13 @@
 #ifndef LLAMA_MATRIX_HPP
 #define LLAMA_MATRIX_HPP
 
+#include "packed_weight.hpp"
+
 #include <blocq/gguf/scale.hpp>
 #include <blocq/gguf/split.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -26,6 +29,12 @@ class tensors {
 
   // Null if there is none.
   const blocq::gguf::tensor_info* find(const std::string& name);
+  // The packed matrix of this name (blocq/packed/gguf.hpp), if there is one. Throws std::runtime_error if its parts are
+  // not in order.
+  std::optional<packed_weight> find_packed(const std::string& name);
+  // Whether there is a matrix of this name, packed or not; and how many rows it has.
+  bool has(const std::string& name) const { return rows_of(name) != 0; }
+  std::size_t rows_of(const std::string& name) const;
   // The scale of a weight, and what may be beside it.
   blocq::gguf::weight_scale scale_of(const blocq::gguf::tensor_info& weight);
   // To be called last: throws std::runtime_error for a tensor that nobody asked for, which may change results.
@@ -36,7 +45,8 @@ class tensors {
   std::set<std::string_view> used_;
 };
 
-// y = scale * W * x + bias, with W in whatever type the file has it: all that this engine asks of blocq.
+// y = scale * W * x + bias, with W in whatever type the file has it, packed or blocks or both together: all that this
+// engine asks of blocq.
 class matrix {
  public:
   matrix() = default;
@@ -44,9 +54,9 @@ class matrix {
   // the weight, or if one of them is of another shape.
   matrix(tensors& file, const std::string& name, std::size_t rows, std::size_t columns);
 
-  std::string_view name() const { return weight_->name; }  // of the tensor
-  std::size_t rows() const { return weight_->rows(); }
-  std::size_t columns() const { return weight_->row_elements(); }
+  std::string_view name() const { return name_; }  // of the tensor
+  std::size_t rows() const { return rows_; }
+  std::size_t columns() const { return columns_; }
 
   // n rows of x to n rows of y.
   void multiply(std::span<const float> x, std::size_t n, std::span<float> y, std::vector<std::byte>& scratch) const;
@@ -54,7 +64,12 @@ class matrix {
   void row(std::size_t r, std::span<float> out) const;
 
  private:
-  const blocq::gguf::tensor_info* weight_ = nullptr;
+  void add_packed(std::span<const float> x, std::size_t n, std::span<float> y, std::vector<std::byte>& scratch) const;
+
+  std::string name_;
+  std::size_t rows_ = 0, columns_ = 0;
+  std::optional<packed_weight> packed_;
+  const blocq::gguf::tensor_info* weight_ = nullptr;  // null: it is packed and nothing else
   const product* product_ = nullptr;
   float scale_ = 1;
   std::vector<float> bias_;

@@ -39,3 +39,14 @@ for pair in 'phi3:blk.1.attn_qkv|blk.1.ffn_down' 'qwen2_biases:blk.1.attn_[qkvo]
   }
   expect 0 perplexity $model "$story" --windows 2 --copies q.gguf g.gguf
 done
+
+# Rotated, each computes what it did: gains, biases, scales and shared heads are all in the right place.
+for name in phi3 qwen2_biases joined_qkv_bias qwen3_narrow scales_and_biases; do
+  "$BLOCQ" quantize models/$name.gguf turned.gguf -t f32 --method klt --calibration "$story" --windows 2 --context 64 \
+    >out 2>err || {
+    grep -q Eigen err && break
+    fail "$name cannot be rotated"
+  }
+  expect 0 perplexity turned.gguf "$story" --windows 1 --context 64 --base models/$name.gguf
+  awk '/divergence/ { sub(/.*: /, ""); exit !($1 < 1e-9) }' out || fail "$name is another model when it is rotated"
+done

@@ -23,6 +23,22 @@ for method in gptq awq awq+gptq; do
     fail "$method does not help"
 done
 
+# A rotated model computes the same. It is another one in every matrix, in the types that are asked for.
+expect 0 quantize "$F/llama.gguf" turned.gguf --type f32 --method klt --calibration text --context 64 --windows 8
+awk -v d="$(divergence turned.gguf)" 'BEGIN { exit !(d < 1e-6) }' || fail "the rotated model is another one"
+expect 0 diff "$F/llama.gguf" turned.gguf --json
+awk -v e="$("$HELPER" json /total/relative_rmse <out)" 'BEGIN { exit !(e > 0.5) }' || fail "nothing was rotated"
+for method in klt klt+gptq; do
+  calibrated $method $method.gguf --exclude ffn_up
+  calibrated $method three.gguf --exclude ffn_up --threads 3
+  same $method.gguf three.gguf
+  is_type $method.gguf blk.1.ffn_down.weight q4_0
+  is_type $method.gguf token_embd.weight q4_0
+  is_type $method.gguf blk.1.ffn_up.weight f32
+done
+awk -v with="$(divergence klt+gptq.gguf)" -v without="$(divergence rtn.gguf)" 'BEGIN { exit !(0 < with && with < without) }' ||
+  fail "klt+gptq does not help"
+
 # What is left out stays as it is, and the embedding is rounded as ever.
 calibrated gptq some.gguf --exclude 'ffn|output.weight'
 is_type some.gguf blk.0.ffn_up.weight f32

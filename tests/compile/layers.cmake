@@ -15,7 +15,7 @@ set(may_encode core elem format)
 set(may_simd core)
 set(may_codec core elem format simd)
 set(may_op core elem format encode simd codec)
-set(may_packed core elem file format gguf simd codec)  # gguf: what a file keeps of them
+set(may_packed core elem file format gguf encode simd codec op)  # gguf: what a file keeps of them
 set(may_calib core elem file format gguf encode simd codec op packed)  # gguf: importance files
 set(may_kv core elem format encode simd codec op)
 set(may_dispatch core elem format encode simd codec op)

@@ -108,6 +108,7 @@ TEST_CASE("what works within lanes is that of the model in both halves") {
           halves_of([&](int i) { return common::move_bits<2, 6, 4>(model(p + i)); }));
     CHECK(image_of(quad::move_bits<1, 2, 7>(a)) ==
           halves_of([&](int i) { return common::move_bits<1, 2, 7>(model(p + i)); }));
+    CHECK(image_of(quad::count_bits(a)) == halves_of([&](int i) { return common::count_bits(model(p + i)); }));
     CHECK(image_of(quad::carry_of_thrice(a)) ==
           halves_of([&](int i) { return common::carry_of_thrice(model(p + i)); }));
     CHECK(image_of(quad::lookup16(quad::fill_lanes(q), quad::move_bits<4, 0, 0>(a))) == halves_of([&](int i) {

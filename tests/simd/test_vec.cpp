@@ -141,6 +141,8 @@ TEST_CASE("fields of bytes are those of the model") {
       if (shift <= 6) CHECK_SAME(vec::field<2>(vec::load_bytes(p + 0), shift));
       if (shift <= 4) CHECK_SAME(vec::field<4>(vec::load_bytes(p + 0), shift));
     }
+    CHECK(common::upper_bits(common::load_bytes(p + 0)) == native::upper_bits(native::load_bytes(p + 0)));
+    CHECK_SAME(vec::count_bits(vec::load_bytes(p + 0)));
     CHECK_SAME(vec::split_nibbles(p + 0));
     CHECK_SAME(vec::spread_nibbles(p + 0));
     CHECK_SAME(vec::spread_nibbles<true>(p + 0));

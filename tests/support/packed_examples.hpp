@@ -108,6 +108,15 @@ template <>
 struct example<blocq::packed::bipolar_matrix> {
   static auto make(source& s) { return *blocq::packed::bipolar_matrix::quantize(s.matrix(5, 70).view(), 3); }
 };
+template <>
+struct example<blocq::packed::plane_groups> {
+  static auto make(source& s) {
+    blocq::packed::plane_rows codes(5, 700, 3);
+    for (std::size_t r = 0; r < 5; ++r)
+      for (std::size_t k = 0; k < 700; ++k) codes.set(r, k, static_cast<int>(s.next.next() % 8));
+    return blocq::packed::plane_groups(std::move(codes), 256, s.halves(15), s.bytes(15, 0, 8));
+  }
+};
 template <class Element>
 struct example<blocq::packed::split_floats<Element>> {
   static auto make(source& s) { return *blocq::packed::split_floats<Element>::quantize(s.matrix(5, 45).view()); }
@@ -133,6 +142,21 @@ struct example<blocq::packed::spqr_matrix> {
     return m;
   }
 };
+
+template <>
+struct example<blocq::packed::mixed_blocks> {
+  static auto make(source& s) {
+    std::vector<std::uint32_t> order(170);
+    for (std::uint32_t k = 0; k < 170; ++k) order[k] = k * 7 % 170;
+    return blocq::packed::mixed_blocks(s.codes(5, 170, 4), 64, s.halves(15), {1, 0, 0}, order);
+  }
+};
+
+// What the largest input becomes where a product rounds them.
+template <class M>
+inline constexpr int largest_input = 127;
+template <>
+inline constexpr int largest_input<blocq::packed::mixed_blocks> = 7;
 
 template <class M>
 M make_packed() {

@@ -3,6 +3,7 @@
 #ifndef BLOCQ_CALIB_ALL_HPP
 #define BLOCQ_CALIB_ALL_HPP
 
+#include <blocq/calib/abq.hpp>
 #include <blocq/calib/awq.hpp>
 #include <blocq/calib/bfp.hpp>
 #include <blocq/calib/bitstack.hpp>
@@ -11,6 +12,7 @@
 #include <blocq/calib/dgq.hpp>
 #include <blocq/calib/factorize.hpp>
 #include <blocq/calib/finequant.hpp>
+#include <blocq/calib/fmpq.hpp>
 #include <blocq/calib/gram.hpp>
 #include <blocq/calib/hadamard.hpp>
 #include <blocq/calib/imatrix.hpp>
@@ -29,6 +31,7 @@
 #include <blocq/calib/adadim.hpp>
 #include <blocq/calib/columns.hpp>
 #include <blocq/calib/gptq.hpp>
+#include <blocq/calib/klt.hpp>
 #include <blocq/calib/spqr.hpp>
 #include <blocq/calib/vptq.hpp>
 #endif

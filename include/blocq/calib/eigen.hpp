@@ -1,6 +1,7 @@
-// The one place that includes Eigen, of which this folder uses the dense matrices and the Cholesky decomposition. Its
-// functions live in its own namespace, not in that of the instruction set: translation units of one program that
-// include this header are to be compiled with the same instruction-set flags.
+// The one place that includes Eigen, of which this folder uses the dense matrices and the Cholesky decomposition;
+// klt.hpp adds the eigenvectors, which take long to compile. Eigen's functions live in its own namespace, not in that
+// of the instruction set: translation units of one program that include this header are to be compiled with the same
+// instruction-set flags.
 #ifndef BLOCQ_CALIB_EIGEN_HPP
 #define BLOCQ_CALIB_EIGEN_HPP
 

@@ -164,6 +164,11 @@
 #else
 #define BLOCQ_TAG_AVX512VBMI
 #endif
+#ifdef __AVX512BITALG__
+#define BLOCQ_TAG_AVX512BITALG _bitalg
+#else
+#define BLOCQ_TAG_AVX512BITALG
+#endif
 #ifdef __GFNI__
 #define BLOCQ_TAG_GFNI _gfni
 #else
@@ -204,22 +209,23 @@
 
 #define BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
 #define BLOCQ_PASTE_X86(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_X86_(a, b, c, d, e, f, g, h, i, j)
-#define BLOCQ_PASTE_512_(a, b, c, d, e, f, g, h) a##b##c##d##e##f##g##h
-#define BLOCQ_PASTE_512(a, b, c, d, e, f, g, h) BLOCQ_PASTE_512_(a, b, c, d, e, f, g, h)
+#define BLOCQ_PASTE_512_(a, b, c, d, e, f, g, h, i) a##b##c##d##e##f##g##h##i
+#define BLOCQ_PASTE_512(a, b, c, d, e, f, g, h, i) BLOCQ_PASTE_512_(a, b, c, d, e, f, g, h, i)
 #define BLOCQ_PASTE_VERSION_(a, b, c) _v##a##_##b##_##c
 #define BLOCQ_PASTE_VERSION(a, b, c) BLOCQ_PASTE_VERSION_(a, b, c)
 #define BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i, j) a##b##c##d##e##f##g##h##i##j
 #define BLOCQ_PASTE_ALL(a, b, c, d, e, f, g, h, i, j) BLOCQ_PASTE_ALL_(a, b, c, d, e, f, g, h, i, j)
 
 // The name of the innermost namespace, for example x86_64_sse3_ssse3_sse41_sse42_avx_avx2_fma_f16c_v0_1_0.
-#define BLOCQ_ISA                                                                                                    \
-  BLOCQ_PASTE_ALL(BLOCQ_TAG_BASE,                                                                                    \
-                  BLOCQ_PASTE_X86(BLOCQ_TAG_SSE3, BLOCQ_TAG_SSSE3, BLOCQ_TAG_SSE41, BLOCQ_TAG_SSE42, BLOCQ_TAG_AVX,  \
-                                  BLOCQ_TAG_AVX2, BLOCQ_TAG_FMA, BLOCQ_TAG_F16C, BLOCQ_TAG_BMI2, BLOCQ_TAG_AVXVNNI), \
-                  BLOCQ_PASTE_512(BLOCQ_TAG_AVX512F, BLOCQ_TAG_AVX512BW, BLOCQ_TAG_AVX512VL, BLOCQ_TAG_AVX512DQ,     \
-                                  BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI, BLOCQ_TAG_GFNI, BLOCQ_TAG_AVX512BF16), \
-                  BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH,                 \
-                  BLOCQ_TAG_CHECKED,                                                                                 \
+#define BLOCQ_ISA                                                                                                     \
+  BLOCQ_PASTE_ALL(BLOCQ_TAG_BASE,                                                                                     \
+                  BLOCQ_PASTE_X86(BLOCQ_TAG_SSE3, BLOCQ_TAG_SSSE3, BLOCQ_TAG_SSE41, BLOCQ_TAG_SSE42, BLOCQ_TAG_AVX,   \
+                                  BLOCQ_TAG_AVX2, BLOCQ_TAG_FMA, BLOCQ_TAG_F16C, BLOCQ_TAG_BMI2, BLOCQ_TAG_AVXVNNI),  \
+                  BLOCQ_PASTE_512(BLOCQ_TAG_AVX512F, BLOCQ_TAG_AVX512BW, BLOCQ_TAG_AVX512VL, BLOCQ_TAG_AVX512DQ,      \
+                                  BLOCQ_TAG_AVX512VNNI, BLOCQ_TAG_AVX512VBMI, BLOCQ_TAG_AVX512BITALG, BLOCQ_TAG_GFNI, \
+                                  BLOCQ_TAG_AVX512BF16),                                                              \
+                  BLOCQ_TAG_DOTPROD, BLOCQ_TAG_I8MM, BLOCQ_TAG_SVE, BLOCQ_TAG_XSIMD, BLOCQ_TAG_MATH,                  \
+                  BLOCQ_TAG_CHECKED,                                                                                  \
                   BLOCQ_PASTE_VERSION(BLOCQ_VERSION_MAJOR, BLOCQ_VERSION_MINOR, BLOCQ_VERSION_PATCH))
 
 #endif

@@ -12,15 +12,18 @@
 #include <blocq/packed/int_groups.hpp>
 #include <blocq/packed/llm_int8.hpp>
 #include <blocq/packed/low_rank.hpp>
+#include <blocq/packed/mixed_blocks.hpp>
 #include <blocq/packed/palette.hpp>
+#include <blocq/packed/plane_groups.hpp>
 #include <blocq/packed/row_groups.hpp>
 #include <blocq/packed/spqr.hpp>
 #include <blocq/packed/vectors.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::packed {
 
-using all_packed = type_list<int_groups, row_groups, column_groups, dual_groups, palette, vector_codes, bit_stack,
-                             low_rank, bipolar_matrix, fp6_llm, fp5_llm, int8_matrix, spqr_matrix>;
+using all_packed =
+    type_list<int_groups, row_groups, column_groups, dual_groups, palette, vector_codes, bit_stack, low_rank,
+              bipolar_matrix, plane_groups, mixed_blocks, fp6_llm, fp5_llm, int8_matrix, spqr_matrix>;
 
 // Calls f.template operator()<M>() for the packed matrix with this scheme. False if there is none.
 template <class F>

@@ -1,5 +1,5 @@
-// Bipolar integers of any width from 1 to 8, in bit planes: a product of two of them is XOR and popcount, one machine
-// word at a time, for every pair of widths.
+// Bipolar integers of any width from 1 to 8, in bit planes: a product of two of them is XOR and popcount, for every
+// pair of widths.
 //
 // Bit i of a code counts as +2^i if it is set and as -2^i if not, so that the code c of n bits stands for
 // 2c - (2^n - 1): the odd integers between -(2^n - 1) and 2^n - 1, without a zero and without a sign bit that would
@@ -7,14 +7,14 @@
 //
 //   <a, b> = sum over i, j of 2^(i + j) (K - 2 popcount(a_i xor b_j))
 //
-//   planes  [rows, n * words]  I32, pairs of which are words of 64 bits: plane after plane, number k in bit k % 64 of
-//                              word k / 64; what is beyond K is 0 in all planes
+//   planes  [rows, n * words]  I32, as in planes.hpp
 //   scales  [rows]             F32
 #ifndef BLOCQ_PACKED_BIPOLAR_HPP
 #define BLOCQ_PACKED_BIPOLAR_HPP
 
 #include <blocq/core/lane.hpp>
 #include <blocq/packed/matrix.hpp>
+#include <blocq/packed/planes.hpp>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::packed {
 
@@ -25,7 +25,7 @@ struct bipolar_row {
   std::size_t columns = 0;
   float scale = 1.0f;
 
-  constexpr std::size_t words() const noexcept { return columns / 64 + (columns % 64 != 0 ? 1 : 0); }
+  constexpr std::size_t words() const noexcept { return words_of_plane(columns); }
   constexpr int code(std::size_t k) const noexcept {
     int c = 0;
     for (int i = 0; i < bits; ++i)
@@ -49,7 +49,7 @@ class bipolar_matrix : public detail::decoded_product<bipolar_matrix> {
     bipolar_matrix m(rows, columns, bits);
     for (std::size_t i = 0; i < codes.size(); ++i) {
       if (codes[i] >> bits != 0) return error(errc::bad_value) << "code " << i << " has more than " << bits << " bits";
-      m.set(i / columns, i % columns, codes[i]);
+      m.planes_.set(i / columns, i % columns, codes[i]);
     }
     return m;
   }
@@ -74,7 +74,7 @@ class bipolar_matrix : public detail::decoded_product<bipolar_matrix> {
         // floor((w / scale + top) / 2 + 1/2): below zero only by rounding
         const lane doubled = scale.v > 0.0f ? lane(w.row(r)[k]) / scale : lane(0.0f);
         const int code = static_cast<int>(((doubled + lane(static_cast<float>(top))) * lane(0.5f) + lane(0.5f)).v);
-        m.set(r, k, static_cast<unsigned>(code < 0 ? 0 : code > top ? top : code));
+        m.planes_.set(r, k, code < 0 ? 0 : code > top ? top : code);
       }
     }
     return m;
@@ -83,65 +83,55 @@ class bipolar_matrix : public detail::decoded_product<bipolar_matrix> {
   static result<bipolar_matrix> from_parts(const part_set& set) {
     part_reader in(set, scheme);
     const std::size_t rows = in.rows(), cols = in.cols();
-    bipolar_matrix m(0, cols, static_cast<int>(in.number("bits", 1, 8)));
-    m.planes_ = in.take<std::uint64_t>("planes", part_type::i32, rows, 2 * m.row_words());
+    bipolar_matrix m(0, 0, 1);
+    m.planes_ = plane_rows(in, "planes", rows, cols, static_cast<int>(in.number("bits", 1, 8)));
     m.scales_ = in.take<float>("scales", part_type::f32, 1, rows);
     in.require_finite("scales", m.scales_);
-    if (cols % 64 != 0)
-      for (std::size_t i = m.plane_words(); i <= m.planes_.size(); i += m.plane_words())
-        in.require(m.planes_[i - 1] >> cols % 64 == 0, "planes", "have bits beyond the columns");
     return in.finish(std::move(m));
   }
   part_set parts() const noexcept {
     part_set set(scheme, rows(), cols());
-    set.add("bits", static_cast<std::uint64_t>(bits_));
-    return set.add("planes", part_type::i32, rows(), planes_).add("scales", part_type::f32, 1, scales_);
+    set.add("bits", static_cast<std::uint64_t>(bits()));
+    return planes_.add_to(set, "planes").add("scales", part_type::f32, 1, scales_);
   }
 
-  std::size_t rows() const noexcept { return scales_.size(); }
-  std::size_t cols() const noexcept { return columns_; }
-  int bits() const noexcept { return bits_; }
+  std::size_t rows() const noexcept { return planes_.rows(); }
+  std::size_t cols() const noexcept { return planes_.cols(); }
+  int bits() const noexcept { return planes_.bits(); }
   bipolar_row row(std::size_t r) const noexcept {
     BLOCQ_ASSERT(r < rows());
-    return {planes_.data() + r * row_words(), bits_, columns_, scales_[r]};
+    return {planes_.row(r), bits(), cols(), scales_[r]};
   }
   void dequantize_row(std::size_t r, std::span<float> y) const noexcept {
-    BLOCQ_ASSERT(y.size() == columns_);
+    BLOCQ_ASSERT(y.size() == cols());
     const bipolar_row from = row(r);
     for (std::size_t k = 0; k < y.size(); ++k) y[k] = from.scale * static_cast<float>(from.value(k));
   }
 
  private:
-  bipolar_matrix(std::size_t rows, std::size_t columns, int bits)
-      : columns_(columns), bits_(bits), planes_(rows * row_words()), scales_(rows, 1.0f) {}
+  bipolar_matrix(std::size_t rows, std::size_t columns, int bits) : planes_(rows, columns, bits), scales_(rows, 1.0f) {}
 
-  std::size_t plane_words() const noexcept { return columns_ / 64 + (columns_ % 64 != 0 ? 1 : 0); }
-  std::size_t row_words() const noexcept { return plane_words() * static_cast<std::size_t>(bits_); }
-  void set(std::size_t r, std::size_t k, unsigned code) noexcept {
-    for (std::size_t i = 0; i < static_cast<std::size_t>(bits_); ++i)
-      planes_[r * row_words() + i * plane_words() + k / 64] |= std::uint64_t{code >> i & 1u} << k % 64;
-  }
-
-  std::size_t columns_;
-  int bits_;
-  std::vector<std::uint64_t> planes_;
+  plane_rows planes_;
   std::vector<float> scales_;
 };
 
 // The exact sum of the products of two rows' integers. Precondition: both have the same number of columns.
 inline std::int64_t dot(const bipolar_row& a, const bipolar_row& b) noexcept {
   BLOCQ_ASSERT(a.columns == b.columns);
-  const std::size_t words = a.words();
-  std::int64_t sum = 0;
-  for (int i = 0; i < a.bits; ++i)
-    for (int j = 0; j < b.bits; ++j) {
-      const std::uint64_t* const x = a.planes + static_cast<std::size_t>(i) * words;
-      const std::uint64_t* const y = b.planes + static_cast<std::size_t>(j) * words;
-      std::int64_t different = 0;
-      for (std::size_t w = 0; w < words; ++w) different += count_ones(x[w] ^ y[w]);
-      sum += (static_cast<std::int64_t>(a.columns) - 2 * different) * (std::int64_t{1} << (i + j));
-    }
-  return sum;
+  namespace quad = simd::quad;
+  const auto weights = detail::plane_weights::negative(b.bits);
+  std::int64_t sum = 0;  // less all that are different
+  for (std::size_t first = 0; first < a.words(); first += detail::chunk_words) {
+    const detail::plane_window x(a.planes, a.words(), a.bits, first), y(b.planes, b.words(), b.bits, first);
+    const quad::ints parts = detail::meet_planes(
+        x, a.bits, [&](int j) BLOCQ_INLINE_LAMBDA { return y.plane(j); }, b.bits, weights,
+        [](quad::bytes p, quad::bytes q) BLOCQ_INLINE_LAMBDA { return p ^ q; });
+    std::int32_t each[16];
+    quad::store_bytes(each, quad::as_bytes(parts));
+    for (const std::int32_t part : each) sum += part;
+  }
+  const std::int64_t greatest = ((std::int64_t{1} << a.bits) - 1) * ((std::int64_t{1} << b.bits) - 1);
+  return static_cast<std::int64_t>(a.columns) * greatest + 2 * sum;
 }
 
 // y = W * x, scales included. Preconditions: x has w.cols() numbers, y has w.rows().

@@ -79,7 +79,15 @@ class dual_groups {
 
   std::size_t rows() const noexcept { return codes_.rows(); }
   std::size_t cols() const noexcept { return codes_.cols(); }
+  std::size_t group() const noexcept { return group_; }
+  std::size_t groups() const noexcept { return cols() / group_ + (cols() % group_ != 0 ? 1 : 0); }
+  const code_rows& codes() const noexcept { return codes_; }
   float scale(std::size_t r) const noexcept { return scales_[r]; }
+  // Of all groups, row after row.
+  std::span<const std::uint8_t> steps() const noexcept { return steps_; }
+  std::span<const std::uint8_t> zeros() const noexcept { return zeros_; }
+  // What inputs are divided by; empty: nothing.
+  std::span<const float> divisors() const noexcept { return divisors_; }
   int byte(std::size_t r, std::size_t k) const noexcept {
     const std::size_t line = r * groups() + k / group_;
     return steps_[line] * (codes_.get(r, k) - zeros_[line]);
@@ -120,8 +128,6 @@ class dual_groups {
 
  private:
   dual_groups() = default;
-
-  std::size_t groups() const noexcept { return cols() / group_ + (cols() % group_ != 0 ? 1 : 0); }
 
   code_rows codes_ = {};
   std::size_t group_ = 32;

@@ -99,6 +99,10 @@ BLOCQ_INLINE two<V> carry_of_thrice(two<V> a) noexcept {
   return {carry_of_thrice(a.low), carry_of_thrice(a.high)};
 }
 template <class V>
+BLOCQ_INLINE two<V> count_bits(two<V> a) noexcept {
+  return {count_bits(a.low), count_bits(a.high)};
+}
+template <class V>
 BLOCQ_INLINE two<V> lookup16(two<V> table, two<V> index) noexcept {
   return {lookup16(table.low, index.low), lookup16(table.high, index.high)};
 }

@@ -194,6 +194,14 @@ BLOCQ_INLINE bytes spread_sixes(const void* p) noexcept {
 }
 BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept { return {_mm256_permute4x64_epi64(a.v, 0xd8)}; }
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept { return {_mm256_shuffle_epi8(table.v, index.v)}; }
+BLOCQ_INLINE std::uint32_t upper_bits(bytes a) noexcept {
+  return static_cast<std::uint32_t>(_mm256_movemask_epi8(a.v));
+}
+BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
+  const bytes counts{
+      _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4)};
+  return lookup16(counts, field<4>(a, 0)) + lookup16(counts, field<4>(a, 4));
+}
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {_mm256_cmpeq_epi8(a.v, b.v)}; }
 BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept {
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);

@@ -431,6 +431,17 @@ inline words equal(words a, words b) noexcept {
   for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] == b.v[i] ? -1 : 0;
   return a;
 }
+// Bit 7 of byte i as bit i.
+inline std::uint32_t upper_bits(bytes a) noexcept {
+  std::uint32_t r = 0;
+  for (int i = 0; i < 32; ++i) r |= static_cast<std::uint32_t>(a.v[i] >> 7) << i;
+  return r;
+}
+// How many bits of each byte are set.
+inline bytes count_bits(bytes a) noexcept {
+  for (std::uint8_t& v : a.v) v = static_cast<std::uint8_t>(count_ones(v));
+  return a;
+}
 // 16 unsigned bytes as words.
 inline words widen_bytes(const void* p) noexcept {
   words r;

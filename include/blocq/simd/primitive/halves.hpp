@@ -75,6 +75,15 @@ BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
 }
 #endif
 
+#ifndef BLOCQ_HAS_HALVES_COUNT
+// In pairs, in fours, in all eight.
+BLOCQ_INLINE u8x16 count_bits(u8x16 a) noexcept {
+  a = a - ((a >> 1) & 0x55);
+  a = (a & 0x33) + ((a >> 2) & 0x33);
+  return (a + (a >> 4)) & 0x0f;
+}
+#endif
+
 #ifndef BLOCQ_HAS_HALVES_F16
 BLOCQ_INLINE f32x4 f16_to_floats(u16x8 codes, int h) noexcept {
   const u32x4 x = widen_unsigned(codes, h);
@@ -223,6 +232,13 @@ BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
   const auto low = as<u64x2>(a.low), high = as<u64x2>(a.high);
   return {as<u8x16>(__builtin_shufflevector(low, high, 0, 2)), as<u8x16>(__builtin_shufflevector(low, high, 1, 3))};
 }
+BLOCQ_INLINE std::uint32_t upper_bits(u8x16 a) noexcept {
+  const u64x2 one = as<u64x2>(a >> 7);  // of each byte, gathered by a product without carries
+  const auto eight = [&](int h) { return static_cast<std::uint32_t>(one[h] * 0x0102040810204080u >> 56); };
+  return eight(0) | eight(1) << 8;
+}
+BLOCQ_INLINE std::uint32_t upper_bits(bytes a) noexcept { return upper_bits(a.low) | upper_bits(a.high) << 16; }
+BLOCQ_INLINE bytes count_bits(bytes a) noexcept { return {count_bits(a.low), count_bits(a.high)}; }
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
   return {lookup(table.low, index.low), lookup(table.high, index.high)};
 }

@@ -6,6 +6,7 @@
 //   lookup             tbl                        2 cycles, 2 a cycle
 //   maddubs, maddss    smull, smull2, addp        4 + 2 cycles
 //   madd2              smull, smull2, addp        4 + 2 cycles
+//   count_bits         cnt                        2 cycles, 2 a cycle
 //   dot4               sdot                       with dotprod, 3 cycles, 2 a cycle
 //   convert            sxtl, uxtl                 2 cycles, 1 a cycle
 //   ints *             mul                        5 cycles, every second cycle
@@ -22,6 +23,7 @@
 #define BLOCQ_HAS_HALVES 1
 #define BLOCQ_HAS_HALVES_MADD 1
 #define BLOCQ_HAS_HALVES_F16 1
+#define BLOCQ_HAS_HALVES_COUNT 1
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 
@@ -29,6 +31,7 @@ namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
   return as<u8x16>(vqtbl1q_u8(as<uint8x16_t>(table), as<uint8x16_t>(index & 15)));
 }
+BLOCQ_INLINE u8x16 count_bits(u8x16 a) noexcept { return as<u8x16>(vcntq_u8(as<uint8x16_t>(a))); }
 BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
   const auto x = as<int8x16_t>(a), y = as<int8x16_t>(b);
   return as<i16x8>(vpaddq_s16(vmull_s8(vget_low_s8(x), vget_low_s8(y)), vmull_high_s8(x, y)));

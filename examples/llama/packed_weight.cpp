@@ -1,20 +1,23 @@
 #include "packed_weight.hpp"
 
-#include "command.hpp"
-#include "terminal.hpp"
-
 #include <blocq/packed/all.hpp>
 
 #include <optional>
 
-packed_weight packed_weight::from_parts(const blocq::packed::part_set& parts) {
+blocq::result<packed_weight> packed_weight::from_parts(const blocq::packed::part_set& parts) {
+  blocq::error said(blocq::errc::bad_type);
+  said << "the scheme ";
+  said.quote(parts.scheme.data(), parts.scheme.size());
+  said << " is not known";
   std::optional<packed_weight> found;
   blocq::packed::visit_scheme(parts.scheme, [&]<class M> {
     auto m = M::from_parts(parts);
-    if (!m) throw failure(m.message());
-    found.emplace(std::move(*m));
+    if (m)
+      found.emplace(std::move(*m));
+    else
+      said = m.error();
   });
-  if (!found) throw failure("the scheme '" + printable(parts.scheme) + "' is not known");
+  if (!found) return said;
   return std::move(*found);
 }
 
