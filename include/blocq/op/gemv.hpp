@@ -27,7 +27,7 @@ void gemv(matrix_view<const B> weights, const X& x, std::span<float> y) noexcept
     BLOCQ_ASSERT(row.size() == weights.cols * block_size<B>);
     detail::multiply_row(w, row.data(), y.data());
   } else {
-    static_assert(std::is_same_v<wire_t<A>, detail::row_operand_t<wire_t<B>>>,
+    static_assert(integer_format<wire_t<B>> && std::is_same_v<wire_t<A>, detail::row_operand_t<wire_t<B>>>,
                   "gemv(weights, x, y): x is floats or blocks of integer_operand_t<the weights' format>");
     BLOCQ_ASSERT(row.size() * block_size<A> == weights.cols * block_size<B>);
     detail::multiply_row(w, reinterpret_cast<const wire_t<A>*>(row.data()), y.data());
