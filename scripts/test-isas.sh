@@ -164,7 +164,7 @@ test_isa() {  # sets `verdict` and `tested`
   fi
 
   sources=(tests/isa/isa.cpp)
-  [ -z "$quick" ] || command+=(-DBLOCQ_ISA_FEW)
+  [ -z "$quick" ] || command+=(-DBLOCQ_TEST_FEW)
   build "$out/$name.isa" "${sources[@]}" || { verdict="FAILED: does not compile"; return; }
   if [[ $how == native* ]]; then
     for flag in ${how#native}; do
@@ -180,7 +180,7 @@ test_isa() {  # sets `verdict` and `tested`
     head -n 20 "$out/$name.diff" >&2
     return
   fi
-  tested="all operations${quick:+, 17 formats}"
+  tested="all operations${quick:+, 20 formats}"
   if [ -z "$quick" ] && [ -n "$tests" ]; then
     sources=(tests/support/main.cpp)
     for room in $tests; do
@@ -202,7 +202,7 @@ test_isa() {  # sets `verdict` and `tested`
 
 model=$out/model${quick:+.quick}
 if [ ! -s "$model.txt" ] || [ -n "$(find include tests/isa tests/support -newer "$model.txt" -type f -print -quit)" ]; then
-  command=(g++ -DBLOCQ_NO_SIMD ${quick:+-DBLOCQ_ISA_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
+  command=(g++ -DBLOCQ_NO_SIMD ${quick:+-DBLOCQ_TEST_FEW} -std=c++20 -O1 -w -Iinclude -Itests/support) libraries=()
   build "$model" tests/isa/isa.cpp
   "$model" >"$model.txt"
 fi
