@@ -28,6 +28,8 @@ rm -rf "$work" && mkdir -p "$work"
 cp -r include "$work"
 flags=(-std=c++20 -O0 -w -DBLOCQ_TEST_FEW "-DBLOCQ_GOLDEN_DIR=\"$PWD/tests/golden\"" "-I$work/include" -Itests/support -pthread)
 g++ "${flags[@]}" -c tests/support/main.cpp -o "$work/main.o"
+printf '#include <allocations.hpp>\nBLOCQ_TEST_COUNT_ALLOCATIONS\n' |
+  g++ "${flags[@]}" -c -x c++ - -o "$work/allocations.o"
 
 # Lines "LINE COLUMN LENGTH REPLACEMENT", a change each. Comments, directives, strings and what only the compiler sees are
 # left alone.
@@ -57,16 +59,31 @@ tests_of() {  # ROOM NAME: the header's own test, then those of its room
   [ ! -e "$own" ] || echo "$own"
   for source in tests/"$1"/test_*.cpp; do [ "$source" = "$own" ] || echo "$source"; done
 }
-noticed() {  # ROOM NAME: 0 if a test fails, 1 if none does, 2 if it does not compile
-  local source compiled=
+# Builds one source of tests with the headers as they are in the copy, and runs it.
+passes() {  # SOURCE: 1 if it fails, 2 if it does not compile
+  local objects=("$work/main.o")
+  grep -q '^BLOCQ_TEST_COUNT_ALLOCATIONS' "$1" || objects+=("$work/allocations.o")
+  g++ "${flags[@]}" "$1" "${objects[@]}" -ldl -o "$work/test" 2>/dev/null || return 2
+  { (ulimit -v 8388608; timeout 120 "$work/test" --minimal --abort-after=1) >/dev/null 2>&1; } 2>/dev/null || return 1
+}
+declare -A sound=()  # sources that pass with the headers unchanged
+noticed() {  # HEADER: 0 if a test fails, 1 if none does, 2 if the first does not compile
+  local source outcome copy=$work/include/blocq/$1.hpp first=1
   while read -r source; do
-    if ! g++ "${flags[@]}" "$source" "$work/main.o" -ldl -o "$work/test" 2>/dev/null; then
-      [ -n "$compiled" ] && return 0
-      return 2
+    outcome=0
+    passes "$source" || outcome=$?
+    [ $outcome = 2 ] && [ $first = 1 ] && return 2
+    first=0
+    [ $outcome != 0 ] || continue
+    if [ -z "${sound[$source]:-}" ]; then
+      mv "$copy" "$work/changed.hpp"
+      cp "include/blocq/$1.hpp" "$copy"
+      passes "$source" || { echo "mutate: $source does not pass as it is" >&2; exit 1; }
+      mv "$work/changed.hpp" "$copy"
+      sound[$source]=1
     fi
-    compiled=1
-    { (ulimit -v 8388608; timeout 120 "$work/test" --minimal --abort-after=1) >/dev/null 2>&1; } 2>/dev/null || return 0
-  done < <(tests_of "$1" "$2")
+    return 0
+  done < <(tests_of "${1%%/*}" "${1##*/}")
   return 1
 }
 
@@ -79,7 +96,7 @@ for header in "${headers[@]}"; do
     awk -v line="$line" -v column="$column" -v size="$size" -v by="$replacement" \
       'NR == line { $0 = substr($0, 1, column - 1) by substr($0, column + size) } { print }' "$original" >"$copy"
     outcome=0
-    noticed "${header%%/*}" "${header##*/}" || outcome=$?
+    noticed "$header" || outcome=$?
     case $outcome in
       0) killed=$((killed + 1)) ;;
       2) stillborn=$((stillborn + 1)) ;;
