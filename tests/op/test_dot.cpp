@@ -48,7 +48,8 @@ void check_dot() {
 
 TEST_CASE("dot agrees with double precision") {
   blocq::for_each(test::formats{}, []<class B> {
-    if constexpr (blocq::integer_format<B> && !std::is_same_v<B, blocq::q8_1>) check_dot<B>();
+    constexpr bool integers = blocq::integer_format<B> && !std::is_same_v<B, blocq::q8_1>;
+    if constexpr (integers || std::is_same_v<B, blocq::q8_k>) check_dot<B>();
   });
 }
 
