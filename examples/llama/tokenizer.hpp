@@ -6,6 +6,7 @@
 #include <blocq/gguf/split.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <queue>
 #include <stdexcept>
 #include <string>
@@ -87,8 +88,9 @@ class tokenizer {
   // The text of one token; a byte token is its byte.
   std::string decode(int token) const {
     const std::string& text = text_[at(token)];
-    if (text.size() == 6 && text.starts_with("<0x"))
-      return {static_cast<char>(std::stoi(text.substr(3, 2), nullptr, 16))};
+    if (unsigned char byte = 0; text.size() == 6 && text.starts_with("<0x"))
+      if (const char* const end = text.data() + 5; std::from_chars(end - 2, end, byte, 16).ptr == end)
+        return {static_cast<char>(byte)};
     std::string plain;
     for (std::size_t i = 0; i < text.size();) {
       const bool is_space = text.compare(i, space.size(), space) == 0;

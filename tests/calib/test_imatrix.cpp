@@ -271,3 +271,22 @@ TEST_CASE("what a sink does not take is an error") {
   CHECK(small_table(1).write_gguf(refuse).error().code == errc::io);
   CHECK(small_table(1).write_legacy(refuse).error().code == errc::io);
 }
+
+TEST_CASE("a sum that the file's floats do not hold is refused, and nothing is written") {
+  const auto table = [](float each) {
+    importance_table t;
+    const std::vector<float> x(512, each);
+    REQUIRE(t.collect("large", blocq::matrix_view<const float>{x.data(), 512, 1, 1}));
+    return t;
+  };
+  text_sink sink;
+  const auto refused = [](const auto& written) {
+    CHECK(written.error().code == errc::bad_value);
+    CHECK(std::string_view(written.message()).find("'large'") != std::string_view::npos);
+  };
+  refused(table(1e18f).write_gguf(sink));  // 512e36
+  refused(table(3e38f).write_gguf(sink));
+  refused(table(3e38f).write_legacy(sink));
+  CHECK(sink.text.empty());
+  CHECK(error_of(legacy_of(table(1e18f))) == errc::ok);  // a mean, which a float holds
+}

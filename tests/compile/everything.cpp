@@ -1,20 +1,15 @@
 // Uses every function template of the library, so that the checks of this folder see what it is compiled to. Never run.
 // No container of the standard library: what it would leave in the object file is not the library's doing.
-// BLOCQ_TEST_FEW takes the formats that reach every template, for checks that compile this more than once.
+// Of all formats, or those that reach every template (BLOCQ_TEST_FEW) for checks that compile this more than once.
 #include <blocq_all.hpp>
+#include "../support/formats.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#ifdef BLOCQ_TEST_FEW
-using formats = blocq::type_list<blocq::f16, blocq::q5_1, blocq::q2_k, blocq::q4_k, blocq::q6_k, blocq::iq1_m, blocq::iq2_xs,
-                                 blocq::iq3_s, blocq::iq4_xs, blocq::tq1_0, blocq::mxfp4_ocp, blocq::mxfp6_e3m2,
-                                 blocq::mxfp8_e4m3, blocq::mxint8, blocq::nvfp4, blocq::nf4>;
-#else
-using formats = blocq::all_formats;
-#endif
+using formats = test::formats;
 
 namespace {
 
@@ -42,11 +37,11 @@ int one_format() {
     blocq::gemm(weights, row, product, scratch);
     blocq::gemv(weights, operand, std::span(y).first(1));
   }
-  if constexpr (requires(B& b) { blocq::impl::scale_bytes(b); }) {
+  if constexpr (requires(B & b) { blocq::impl::scale_bytes(b); }) {
     failures += blocq::join_scales(codes, scales, blocks) ? 0 : 1;
     failures += blocq::split_scales(blocks, codes, scales) ? 0 : 1;
   }
-  if constexpr (requires(B& b) { b.absmax; }) {
+  if constexpr (requires(B & b) { b.absmax; }) {
     failures += blocq::join_scales(codes, x, blocks) ? 0 : 1;
     failures += blocq::split_scales(blocks, codes, y) ? 0 : 1;
   }

@@ -7,6 +7,7 @@
 #include <blocq/format/all.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/quantize.hpp>
+#include <formats.hpp>
 #include <modes.hpp>
 #include <random.hpp>
 
@@ -101,7 +102,7 @@ std::uint64_t hash_of(workshop& w) {
   return w.hash;
 }
 
-constexpr std::size_t formats = blocq::all_formats::size;
+constexpr std::size_t formats = test::formats::size;
 
 struct hashes {
   std::uint64_t of[formats];
@@ -109,7 +110,7 @@ struct hashes {
 
   explicit hashes(workshop& w) {
     std::size_t i = 0;
-    blocq::for_each(blocq::all_formats{}, [&]<class B> {
+    blocq::for_each(test::formats{}, [&]<class B> {
       name[i] = blocq::format_traits<B>::name;
       of[i++] = hash_of<B>(w);
     });

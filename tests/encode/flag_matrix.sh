@@ -8,17 +8,19 @@ export work=$1 arguments=${*:2}
 mkdir -p "$work"
 
 # A third of all combinations: every option meets both compilers, and the scalar model (BLOCQ_NO_XSIMD) the wildest.
-# -masm=intel: the few instructions that the headers write out have to be there in both dialects.
+# -masm=intel: the few instructions that the headers write out have to be there in both dialects. All formats with the
+# usual flags and the wildest of both compilers; else those that reach every template (BLOCQ_TEST_FEW).
+few=-DBLOCQ_TEST_FEW
 fast="-Ofast -funsafe-math-optimizations -ffp-contract=fast"
 builds=(
   "g++ -O2"
-  "g++ -O0 -march=x86-64-v3 -masm=intel"
-  "g++ -O1 -ffast-math -DBLOCQ_NO_XSIMD -masm=intel"
+  "g++ -O0 -march=x86-64-v3 -masm=intel $few"
+  "g++ -O1 -ffast-math -DBLOCQ_NO_XSIMD -masm=intel $few"
   "g++ $fast -mrecip -march=x86-64-v3"
-  "g++ $fast -mrecip -march=native -DBLOCQ_NO_XSIMD"
-  "clang++ -O0 -ffast-math"
-  "clang++ -O1 -march=native -masm=intel"
-  "clang++ -O3 -march=x86-64-v3 -ffp-contract=fast -DBLOCQ_NO_XSIMD"
+  "g++ $fast -mrecip -march=native -DBLOCQ_NO_XSIMD $few"
+  "clang++ -O0 -ffast-math $few"
+  "clang++ -O1 -march=native -masm=intel $few"
+  "clang++ -O3 -march=x86-64-v3 -ffp-contract=fast -DBLOCQ_NO_XSIMD $few"
   "clang++ $fast -mrecip -march=native"
 )
 
@@ -41,6 +43,9 @@ export -f run_build
 for i in "${!builds[@]}"; do printf '%s\0%s\0' "$i" "${builds[i]}"; done |
   xargs -0 -P 2 -n 2 bash -c 'run_build "$@"' run_build
 
+# The first list has all formats, the other those that its build has.
+compare() { [ -s "$2" ] && awk 'NR == FNR { listed[$1]; next } $1 in listed' "$2" "$1" | diff - "$2"; }
+
 failed=0 list=
 for i in "${!builds[@]}"; do
   verdict=same
@@ -49,7 +54,7 @@ for i in "${!builds[@]}"; do
   elif [ -e "$work/$i.fail" ]; then
     verdict="FAILED: $(cat "$work/$i.fail")"
     failed=1
-  elif ! diff "${list:=$work/$i.txt}" "$work/$i.txt" >"$work/$i.diff"; then
+  elif ! compare "${list:=$work/$i.txt}" "$work/$i.txt" >"$work/$i.diff"; then
     verdict="FAILED: other hashes"
     failed=1
   fi

@@ -2,6 +2,7 @@
 // of extreme values, and hashes over a long stream.
 #include <doctest/doctest.h>
 #include <blocq/blocq.hpp>
+#include <formats.hpp>
 #include <golden.hpp>
 
 #include <cctype>
@@ -81,7 +82,7 @@ std::vector<B> encode_bare(const job& j) {
 
 // The reference's other encoder of iq4_nl, which no file uses, out of the parts of ours: level -127 for the extreme
 // element, and codes from the scale that gives, not from the fitted one that is stored.
-std::vector<blocq::iq4_nl> encode_iq4_nl_once(const job& j) {
+[[maybe_unused]] std::vector<blocq::iq4_nl> encode_iq4_nl_once(const job& j) {
   const blocq::fp_environment modes;
   std::vector<blocq::iq4_nl> out = j.blocks<blocq::iq4_nl>();
   blocq::detail::for_each_tile<lane, 32>(
@@ -151,7 +152,7 @@ void check_stream(const std::vector<golden::record>& records) {
 // Calls f.template operator()<B>(records) for every GGUF block format that can be encoded.
 template <class F>
 void for_each_encoder(const char* kind, F f) {
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(test::formats{}, [&]<class B> {
     if constexpr (blocq::encodable_format<B> && blocq::gguf_format<B> && blocq::block_size < B >> 1) {
       INFO(std::string(blocq::format_traits<B>::name));
       const std::vector<golden::record> records = records_of<B>(kind);
@@ -190,7 +191,7 @@ TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever 
   constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> importance = golden::input("imatrix256");
   std::vector<std::uint64_t> hashes;
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(test::formats{}, [&]<class B> {
     if constexpr (blocq::encodable_format<B> && blocq::block_size < B >> 1) {
       INFO(std::string(blocq::format_traits<B>::name));
       constexpr std::size_t n = blocq::block_size<B>, columns = 2048;
@@ -221,7 +222,7 @@ TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever 
       }
     }
   });
-#if defined(__SSE2__)  // the NaN that an operation makes has another sign elsewhere
+#if defined(__SSE2__) && !defined(BLOCQ_TEST_FEW)  // the NaN that an operation makes has another sign elsewhere
   CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x95a3b8722e6aa779u);
 #endif
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/quantize.hpp>
+#include <formats.hpp>
 #include <random_blocks.hpp>
 
 #include <algorithm>
@@ -194,7 +195,7 @@ TEST_CASE("no block of any format is lost: its error hardly exceeds its energy, 
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = kind.draw(next, i);
     for (const hard_weights& w : weightings) {
       INFO(std::string(w.name));
-      blocq::for_each(blocq::all_formats{}, [&]<class B> {
+      blocq::for_each(test::formats{}, [&]<class B> {
         if constexpr (improvable<B>) {
           INFO(std::string(blocq::format_traits<B>::name));
           if (w.given.empty() && blocq::detail::requires_importance<B>) return;
@@ -212,7 +213,7 @@ TEST_CASE("no block of any format is lost: its error hardly exceeds its energy, 
 }
 
 TEST_CASE("best is never worse than the reference, on any block of any format") {
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(test::formats{}, [&]<class B> {
     if constexpr (improvable<B>) check_never_worse<B>();
   });
 }

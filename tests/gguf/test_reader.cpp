@@ -351,7 +351,11 @@ TEST_CASE("a file with any byte changed is refused or written back as it is") {
   for (const std::string& whole : seeds()) {
     std::string file = whole;
     for (std::size_t i = 0; i < whole.size(); ++i) {
+#ifdef BLOCQ_TEST_FEW  // instrumented it takes a minute: one bit, all, none
+      for (const int change : {1 << i % 8, 255, 256}) {
+#else
       for (const int change : {1, 2, 4, 8, 16, 32, 64, 128, 255, 256}) {
+#endif
         file[i] = change == 256 ? '\0' : static_cast<char>(whole[i] ^ change);
         if (const std::string wrong = examine(file); !wrong.empty()) {
           FAIL_CHECK("byte " << i << " changed by " << change << ": " << wrong);

@@ -1,6 +1,7 @@
 // Blocks that would decode to something not finite are found wherever they are, and only those.
 #include <doctest/doctest.h>
 #include <blocq/gguf/all.hpp>
+#include <fenced.hpp>
 #include <gguf_builder.hpp>
 
 #include <cstring>
@@ -103,3 +104,15 @@ TEST_CASE("what an importance file notes may be anything, what a model has may n
   CHECK_FALSE(outcome("imatrix", "blk.0.attn_q.weight.in_sum2"));
   CHECK_FALSE(outcome("model", "blk.0.attn_q.weight.stats"));
 }
+
+#ifdef BLOCQ_TEST_HAS_FENCED
+TEST_CASE("no block behind the last is looked at") {
+  const std::string file = gguf_builder().tensor("w", 8, {32 * 512}, std::string(34 * 512, '\0')).build();
+  const auto r = gguf::reader::parse(bytes_of(file));
+  REQUIRE(r);
+  gguf::tensor_info t = r->tensors()[0];
+  const fenced<std::byte> data(t.data, true);
+  t.data = data.items;
+  CHECK(validate_rows(t, 0, 1));
+}
+#endif

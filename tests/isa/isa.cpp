@@ -5,12 +5,12 @@
 // then no product is rounded, and a machine that fuses multiplication and addition has nothing to gain. The sums are
 // rounded, in the order that the library promises. All NaNs count as one.
 //
-// BLOCQ_ISA_FEW: only the formats that between them reach every kernel, without encoders that search tables.
-#include <blocq/format/all.hpp>
+// BLOCQ_TEST_FEW: only the formats that between them reach every kernel, without encoders that search tables.
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
 #include <blocq/op/quantize.hpp>
+#include <formats.hpp>
 #include <random_blocks.hpp>
 
 #include <cstdint>
@@ -22,14 +22,16 @@ namespace {
 
 using namespace blocq;
 
-#ifdef BLOCQ_ISA_FEW
-using formats = type_list<q4_0, q5_1, q8_0, q2_k, q4_k, q6_k, iq1_m, iq2_xxs, iq3_s, iq4_xs, tq1_0, f16, mxfp4,
-                          mxfp6_e3m2, mxfp8_e4m3, nvfp4, nf4>;
+// Tables of points that registers hold.
 template <class B>
-inline constexpr bool is_encoded =
-    !std::is_same_v<B, iq1_m> && !std::is_same_v<B, iq2_xxs> && !std::is_same_v<B, iq3_s> && encodable_format<B>;
+inline constexpr bool has_points = requires {
+  format_traits<B>::grid;
+};
+
+#ifdef BLOCQ_TEST_FEW
+template <class B>
+inline constexpr bool is_encoded = encodable_format<B> && !has_points<B>;
 #else
-using formats = all_formats;
 template <class B>
 inline constexpr bool is_encoded = encodable_format<B>;
 #endif
@@ -133,8 +135,8 @@ void multiply_matrix(const std::vector<B>& w, matrix_view<const X> x) {
 
 template <class B>
 void multiply(random_bytes& next) {
-  // Tables of points that registers hold are multiplied in groups of their own: their sums are whole numbers here.
-  constexpr bool points = requires { format_traits<B>::grid; };
+  // Points are multiplied in groups of their own: their sums are whole numbers here.
+  constexpr bool points = has_points<B>;
   const std::vector<B> w = blocks_of<B>(rows * columns / block_size<B>, next, points);
   std::vector<float> x(columns * activations);
   for (float& v : x) v = static_cast<float>(next() % 3) - 1.0f;
@@ -153,7 +155,7 @@ void multiply(random_bytes& next) {
 }  // namespace
 
 int main() {
-  for_each(formats{}, []<class B> {
+  for_each(test::formats{}, []<class B> {
     random_bytes next(sizeof(B) * 1000 + block_size<B>);
     decode_blocks<B>(next);
     if constexpr (is_encoded<B>) encode_blocks<B>(next);

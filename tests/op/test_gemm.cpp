@@ -1,8 +1,12 @@
 // Matrix products against the same operands in double precision: all formats, ragged shapes, strides, any alignment.
+// And all kernels read their operands and no further: here because each is compiled here.
 #include <doctest/doctest.h>
+#include <blocq/op/activations.hpp>
 #include <blocq/op/dequantize.hpp>
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
+#include <fenced.hpp>
+#include <formats.hpp>
 #include <random_blocks.hpp>
 
 #include <cmath>
@@ -101,10 +105,70 @@ void check_format() {
   }
 }
 
+#ifdef BLOCQ_TEST_HAS_FENCED
+// The page behind the last byte, or before the first, cannot be read.
+template <class B>
+void run_fenced(std::size_t blocks, bool behind) {
+  const std::size_t k = blocks * blocq::block_size<B>;
+  const fenced<B> w(std::span<const B>(random_blocks<B>(blocks, next)), behind);
+  std::vector<float> numbers(k);
+  for (float& v : numbers) v = next.uniform();
+  const fenced<float> x(std::span<const float>(numbers), behind);
+  fenced<float> y(k, behind), one(1, behind);
+  CHECK(blocq::dequantize(w.items, y.items));
+  const blocq::matrix_view<const B> weights{w.items.data(), 1, blocks, blocks};
+  blocq::gemv(weights, x.items, one.items);
+  if constexpr (!std::is_same_v<B, blocq::q8_1> && !std::is_same_v<B, blocq::q8_k>) {
+    fenced<std::byte> scratch(blocq::gemm_scratch<B>(1, k), behind);
+    blocq::gemm(weights, blocq::matrix_view<const float>{x.items.data(), 1, k, k},
+                blocq::matrix_view<float>{one.items.data(), 1, 1, 1}, scratch.items);
+  }
+  if constexpr (blocq::integer_format<B>) {
+    using A = blocq::integer_operand_t<B>;
+    fenced<A> operand(k / blocq::block_size<A>, behind);
+    blocq::quantize_activations(x.items, operand.items);
+    blocq::gemv(weights, operand.items, one.items);
+    CHECK(one.items[0] == blocq::dot(w.items, operand.items));
+  }
+}
+#endif
+
+// Whether each kernel for which a format of the first list is multiplied is that of a format of the second.
+template <class... All, class... Few>
+bool same_kernels(blocq::type_list<All...>, blocq::type_list<Few...> few) {
+  const auto reached = [few]<class B> {
+    bool found = false;
+    if constexpr (blocq::integer_format<B>)
+      blocq::for_each(few, [&found]<class F> {
+        if constexpr (blocq::integer_format<F>) {
+          constexpr blocq::detail::kernel a = blocq::detail::kernel_for<B>, b = blocq::detail::kernel_for<F>;
+          found =
+              found || (a.how == b.how && a.span == b.span && a.depth == b.depth && a.corrections == b.corrections &&
+                        a.integer_scales == b.integer_scales && a.offset == b.offset);
+        }
+      });
+    return found || !blocq::integer_format<B>;
+  };
+  return (reached.template operator()<All>() && ...);
+}
+
 }  // namespace
 
+TEST_CASE("the few formats that stand for all have all their kernels") {
+  CHECK(same_kernels(blocq::all_formats{}, test::few_formats{}));
+}
+
+#ifdef BLOCQ_TEST_HAS_FENCED
+TEST_CASE("kernels stay within their operands") {
+  blocq::for_each(test::formats{}, []<class B> {
+    for (const std::size_t blocks : {1u, 2u, 3u, 8u, 9u, 37u})
+      for (const bool behind : {true, false}) run_fenced<B>(blocks, behind);
+  });
+}
+#endif
+
 TEST_CASE("gemm agrees with double precision for every format") {
-  blocq::for_each(blocq::all_formats{}, []<class B> {
+  blocq::for_each(test::formats{}, []<class B> {
     if constexpr (!std::is_same_v<B, blocq::q8_1> && !std::is_same_v<B, blocq::q8_k>) check_format<B>();
   });
 }

@@ -5,6 +5,7 @@
 #include <blocq/op/interleave.hpp>
 #include <blocq/op/parallel.hpp>
 #include <fenced.hpp>
+#include <formats.hpp>
 #include <random_blocks.hpp>
 
 #include <cmath>
@@ -20,7 +21,7 @@ random_bytes next(31);
 
 template <class F>
 void for_interleavable(F&& f) {
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(test::formats{}, [&]<class B> {
     if constexpr (blocq::interleavable<B>) f.template operator()<B>();
   });
 }
@@ -127,8 +128,8 @@ void set_lowest(B& b) {
 TEST_CASE("interleaved blocks have the bytes of eight blocks, and give them back") {
   int formats = 0;
   for_interleavable([&]<class B> {
-    static_assert(sizeof(blocq::interleaved<B>) == 8 * sizeof(B) && alignof(blocq::interleaved<B>) == 1);
     ++formats;
+    static_assert(sizeof(blocq::interleaved<B>) == 8 * sizeof(B) && alignof(blocq::interleaved<B>) == 1);
     for (const std::size_t rows : {1u, 7u, 8u, 19u}) {
       constexpr std::size_t cols = 3;
       std::vector<B> w(rows * cols);
@@ -145,7 +146,9 @@ TEST_CASE("interleaved blocks have the bytes of eight blocks, and give them back
         CHECK(std::memcmp(&w[m * cols], &back[m * (cols + 1)], cols * sizeof(B)) == 0);
     }
   });
+#ifndef BLOCQ_TEST_FEW
   CHECK(formats == 19);
+#endif
 }
 
 TEST_CASE("the bytes lie where the header says") {
@@ -209,7 +212,8 @@ TEST_CASE("activations of -128 against the lowest weights, and against any") {
 TEST_CASE("kernels stay within interleaved weights, operands and results") {
   for_interleavable([&]<class B> {
     using A = blocq::integer_operand_t<B>;
-    constexpr std::size_t rows = 11, unit = blocq::block_size<A> > blocq::block_size<B> ? 256 / blocq::block_size<B> : 1;
+    constexpr std::size_t rows = 11,
+                          unit = blocq::block_size < A >> blocq::block_size<B> ? 256 / blocq::block_size<B> : 1;
     for (const std::size_t cols : {unit, 3 * unit, 9 * unit})
       for (const bool behind : {true, false}) {
         const std::size_t k = cols * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;

@@ -6,6 +6,7 @@
 #include <blocq/op/parallel.hpp>
 #include <blocq/op/quantize.hpp>
 #include <engine_q4.hpp>
+#include <formats.hpp>
 #include <golden.hpp>
 #include <modes.hpp>
 #include <random.hpp>
@@ -68,7 +69,7 @@ bool same(const std::vector<B>& a, const std::vector<B>& b) {
 // Calls f.template operator()<B>() for every format that can be encoded.
 template <class F>
 void for_each_encoder(F f) {
-  for_each(all_formats{}, [&]<class B> {
+  for_each(test::formats{}, [&]<class B> {
     INFO(std::string(format_traits<B>::name));
     // Formats that must have importance weights have tests of their own: encode/test_iq.cpp.
     if constexpr (encodable_format<B> && !blocq::detail::requires_importance<B>) f.template operator()<B>();
@@ -190,7 +191,7 @@ TEST_CASE("blocks without a weight are what the reference makes of them") {
   std::vector<float> w = weights();
   std::fill_n(w.begin(), 256, 0.0f);
   std::size_t formats = 0;
-  for_each(all_formats{}, [&]<class B> {
+  for_each(test::formats{}, [&]<class B> {
     if constexpr (encodable_format<B>)
       if constexpr (format_traits<B>::importance) {
         INFO(std::string(format_traits<B>::name));
@@ -201,7 +202,9 @@ TEST_CASE("blocks without a weight are what the reference makes of them") {
         ++formats;
       }
   });
+#ifndef BLOCQ_TEST_FEW
   CHECK(formats == hashes.size());
+#endif
 }
 
 TEST_CASE("only the ratios of the weights count, from the least to the largest float") {
@@ -310,7 +313,7 @@ TEST_CASE("many threads may start at once") {
   std::vector<std::thread> threads;
   for (std::vector<unsigned char>& result : results)
     threads.emplace_back([&] {
-      for_each(all_formats{}, [&]<class B> {
+      for_each(test::formats{}, [&]<class B> {
         if constexpr (encodable_format<B>) {
           std::vector<B> blocks(columns / block_size<B>);
           std::vector<float> y(columns);

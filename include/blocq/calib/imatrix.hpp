@@ -69,7 +69,8 @@ class importance_table {
   //   and the errors of gguf::reader::parse; of a legacy file truncated, too_large, duplicate
   static result<importance_table> read(std::span<const std::byte> file);
 
-  // Layers in the order of their names. errc::io if the sink does not take all; the errors of gguf::writer::plan.
+  // Layers in the order of their names. errc::io if the sink does not take all; errc::bad_value, before anything is
+  // written, with the layer that has a sum beyond the floats of the file; the errors of gguf::writer::plan.
   result<void> write_gguf(gguf::sink_ref sink) const;
   result<void> write_legacy(gguf::sink_ref sink) const;
 
@@ -149,6 +150,11 @@ namespace detail {
 
 inline constexpr std::string_view sums_suffix = ".in_sum2", counts_suffix = ".counts";
 inline constexpr int f32_id = 0;
+
+inline error beyond_floats(std::string_view layer) {
+  error e(errc::bad_value);
+  return e.quote(layer.data(), layer.size()) << " has a sum beyond the largest float, which the file cannot hold";
+}
 
 // The number i of an F32 tensor, or of floats in a file.
 inline float float_at(std::span<const std::byte> bytes, std::size_t i) {
@@ -275,6 +281,10 @@ inline result<void> importance_table::read_legacy(std::span<const std::byte> fil
 }
 
 inline result<void> importance_table::write_gguf(gguf::sink_ref sink) const {
+  for (const auto& [name, layer] : layers_)
+    for (const auto* numbers : {&layer.sums, &layer.counts})
+      for (const double x : *numbers)
+        if (!is_finite(static_cast<float>(x))) return detail::beyond_floats(name);
   gguf::writer out;
   const std::vector<std::string_view> names(datasets.begin(), datasets.end());
   out.add("general.type", "imatrix").add_array("imatrix.datasets", std::span(names));
@@ -322,7 +332,9 @@ inline result<void> importance_table::write_legacy(gguf::sink_ref sink) const {
     const std::size_t columns = layer.sums.size() / layer.counts.size();
     for (std::size_t i = 0; i < layer.sums.size(); ++i) {
       const double n = layer.counts[i / columns];
-      word(to_bits(static_cast<float>(calls * (n > 0 ? layer.sums[i] / n : 1.0))));
+      const auto x = static_cast<float>(calls * (n > 0 ? layer.sums[i] / n : 1.0));
+      if (!is_finite(x)) return detail::beyond_floats(name);
+      word(to_bits(x));
     }
   }
   word(chunks);
