@@ -162,8 +162,8 @@ int perplexity(const perplexity_options& o) {
   same_vocabulary(base ? *base : m);
 
   const auto windows = windows_of(o.text, m.shape(), tokenizer, o.context, o.windows);
-  if (const std::size_t latest = llama::cache::kept_exact(kinds_of(o).keys); latest != 0 && o.context <= latest)
-    std::cerr << "blocq: a cache of the kind " << kinds_of(o).keys << " has the latest " << latest
+  if (const std::size_t exact = llama::cache::kept_exact(kinds_of(o).keys); exact != 0 && o.context <= exact)
+    std::cerr << "blocq: a cache of the kind " << kinds_of(o).keys << " has up to " << exact
               << " tokens in binary16: in windows of " << o.context << " nothing is quantized\n";
   const figures f = predictions(o, o.model, m, base ? &*base : nullptr, windows);
   const auto json_of = [](const std::string& path, const figures& x) {

@@ -57,6 +57,11 @@ struct kind {
   }
 };
 
+// Of a code; 0 if it is another kind.
+int kvquant_bits(std::string_view name) {
+  return name == "kvquant" ? 3 : name == "kvquant4" ? 4 : name == "kvquant2" ? 2 : 0;
+}
+
 // Calls f for the type of a row; false if it is none.
 template <class F>
 bool visit_row(std::string_view name, const F& f) {
@@ -69,7 +74,7 @@ bool visit_row(std::string_view name, const F& f) {
 
 }  // namespace
 
-cache::cache(const cache_kinds& kinds, std::size_t width) {
+cache::cache(const cache_kinds& kinds, std::size_t width, position_encoder positions) {
   kind keys(kinds.keys, width), values(kinds.values, width);
   const auto make = [&]<class Cache>() {
     using turned = kv::rotated<Cache, rotation>;
@@ -80,6 +85,11 @@ cache::cache(const cache_kinds& kinds, std::size_t width) {
     if (keys.name == "kivi4") make.template operator()<kv::kivi<4>>();
     if (keys.name == "kivi2") make.template operator()<kv::kivi<2>>();
   }
+  if (const int k = kvquant_bits(kinds.keys), v = kvquant_bits(kinds.values); k != 0 && v != 0) {
+    using quantized = kv::kvquant<position_encoder>;
+    any_ = std::make_unique<held<any, quantized>>(
+        taken(quantized::create(width, {.key_bits = k, .value_bits = v}, std::move(positions))));
+  }
   if (any_ == nullptr)
     visit_row(keys.name, [&]<class K>() {
       visit_row(values.name, [&]<class V>() { make.template operator()<kv::rows<K, V>>(); });
@@ -89,7 +99,10 @@ cache::cache(const cache_kinds& kinds, std::size_t width) {
                              kinds.values + "'");
 }
 cache::cache(cache&&) noexcept = default;
+bool cache::takes_bare_keys(std::string_view kind) { return kvquant_bits(kind) != 0; }
 std::size_t cache::kept_exact(std::string_view kind) {
+  constexpr blocq::kvquant_options kvquant;
+  if (kvquant_bits(kind) != 0) return kvquant.kept + kvquant.sample - 1;
   return kind.starts_with("kivi") ? blocq::kivi_options{}.window - 1 : 0;
 }
 cache::~cache() = default;

@@ -3,6 +3,7 @@
 #define LLAMA_CACHE_HPP
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,19 +11,25 @@
 
 namespace llama {
 
-// f32, f16, q8_0 or q4_0 each, or kivi4 or kivi2 both. With "+rotate" behind it the numbers of a head go through a
-// Hadamard transform first.
+// f32, f16, q8_0 or q4_0 each, with "+rotate" behind it after a Hadamard transform of a head's numbers; kivi4 or kivi2
+// for both, also rotated; kvquant (3 bits), kvquant4 or kvquant2 each.
 struct cache_kinds {
   std::string keys = "f32", values = keys;
 };
 
+// Encodes the position t of a token in its key. Does not throw.
+using position_encoder = std::function<void(std::size_t t, std::span<float> key)>;
+
 // What blocq/kv has, behind a name that a user can give. The kernels are instantiated in cache.cpp and nowhere else.
 class cache {
  public:
-  // Throws std::runtime_error if there is no such cache for heads of this width.
-  cache(const cache_kinds& kinds, std::size_t width);
+  // `positions`: needed by a cache that takes bare keys. Throws std::runtime_error if there is no such cache for heads
+  // of this width.
+  cache(const cache_kinds& kinds, std::size_t width, position_encoder positions);
   cache(cache&&) noexcept;
-  // How many of the latest tokens a cache of this kind holds in binary16 before it quantizes any; 0 for most kinds.
+  // Whether keys come without their positions, which the cache encodes when it compares them.
+  static bool takes_bare_keys(std::string_view kind);
+  // How many tokens a cache of this kind holds in binary16 before it quantizes any; 0 for most kinds.
   static std::size_t kept_exact(std::string_view kind);
   ~cache();
 

@@ -13,10 +13,12 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace llama {
@@ -113,7 +115,9 @@ class session {
       throw std::runtime_error("'" + std::string(m.kind_.name) + ".attention.sliding_window' is " +
                                std::to_string(s.sliding_window) +
                                " tokens, and this engine does not run texts that are longer");
-    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kinds, s.head_width);
+    bare_keys_ = cache::takes_bare_keys(kinds.keys);
+    const position_encoder positions = bare_keys_ ? positions_of_heads() : position_encoder();
+    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kinds, s.head_width, positions);
   }
 
   void clear() {
@@ -161,6 +165,13 @@ class session {
   }
 
  private:
+  // Of all tokens there may be: a cache asks for each of them with every query.
+  position_encoder positions_of_heads() const {
+    std::vector<std::vector<rope::turn>> turns(capacity_);
+    for (std::size_t t = 0; t < capacity_; ++t) rope_.turns(t, turns[t]);
+    const auto shared = std::make_shared<const std::vector<std::vector<rope::turn>>>(std::move(turns));
+    return [rope = rope_, shared](std::size_t t, std::span<float> key) { rope.apply((*shared)[t], key, key.size()); };
+  }
   void multiply(const matrix& w, std::span<const float> x, std::size_t n, std::span<float> y) {
     if (observer_) observer_(w, x, n);
     w.multiply(x, n, y, scratch_);
@@ -218,7 +229,7 @@ class session {
       }
       rope_.turns(size_ + t, turns_);
       rope_.apply(turns_, q, s.head_width);
-      rope_.apply(turns_, k, s.head_width);
+      if (!bare_keys_) rope_.apply(turns_, k, s.head_width);
       scores_.resize(size_ + t + 1);
       for (std::size_t head = 0; head < s.heads; ++head) {
         cache& c = caches[head / shared];
@@ -255,6 +266,7 @@ class session {
   const model& m_;
   std::size_t capacity_, size_ = 0;
   rope rope_;
+  bool bare_keys_ = false;
   std::vector<cache> caches_;  // of each layer, one for every head of keys and values
   std::vector<float> x_, h_, qkv_, feed_, part_, scores_, logits_;
   std::vector<rope::turn> turns_;

@@ -56,6 +56,14 @@ awk -v q8="$(cached q8_0)" -v q4="$(cached q4_0)" -v k4="$(cached kivi4)" -v k2=
 # A rotation before that changes nothing in floats, and lets blocks lose less.
 awk -v f32="$(cached f32+rotate)" -v q4="$(cached q4_0)" -v turned="$(cached q4_0+rotate)" \
   'BEGIN { exit !(f32 < 1e-9 && 0 < turned && turned < q4) }' || fail "divergences of rotated caches"
+# KVQuant: the more bits the better, of keys and values by themselves too; what fits in binary16 is no measurement.
+awk -v k2="$(cached kvquant2)" -v k3="$(cached kvquant)" -v k4="$(cached kvquant4)" \
+  -v k42="$(cached "kvquant4 --cache-v kvquant2")" \
+  'BEGIN { exit !(0 < k4 && k4 < k3 && k3 < k2 && k4 < k42 && k42 < k2) }' || fail "divergences of KVQuant"
+expect 2 perplexity "$DEMO" "$story" --cache kvquant --cache-v q8_0
+complains "keys of the kind 'kvquant' and values of the kind 'q8_0'"
+warned=1 expect 0 perplexity "$DEMO" "$story" --context 64 --windows 1 --cache kvquant
+complains "up to 127 tokens in binary16"
 # Keys and values by themselves.
 [ "$(cached "f32 --cache-k q4_0 --cache-v q4_0")" = "$(cached q4_0)" ] || fail "q4_0 is not q4_0"
 awk -v both="$(cached q4_0)" -v keys="$(cached "q4_0 --cache-v f32")" -v values="$(cached "q4_0 --cache-k f16+rotate")" \

@@ -3,6 +3,7 @@
 #define BLOCQ_KV_ALL_HPP
 
 #include <blocq/kv/kivi.hpp>
+#include <blocq/kv/kvquant.hpp>
 #include <blocq/kv/rotated.hpp>
 #include <blocq/kv/rows.hpp>
 

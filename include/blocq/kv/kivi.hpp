@@ -22,6 +22,7 @@
 
 #include <blocq/core/error.hpp>
 #include <blocq/core/fp_environment.hpp>
+#include <blocq/kv/half.hpp>
 #include <blocq/simd/vec.hpp>
 
 #include <algorithm>
@@ -49,12 +50,6 @@ BLOCQ_INLINE vec::bytes load_codes(const std::uint8_t* p) noexcept {
     return vec::spread_pairs(p);
   else
     return vec::spread_nibbles(p);
-}
-
-// The nearest binary16, and the largest one instead of an infinity; 0 for a NaN.
-BLOCQ_INLINE std::uint16_t finite_half(float x) noexcept {
-  const std::uint16_t half = is_nan(x) ? 0 : f32_to_f16(x);
-  return static_cast<std::uint16_t>((half & 0x7fff) == 0x7c00 ? half - 1 : half);
 }
 
 struct half_line {
