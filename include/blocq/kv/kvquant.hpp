@@ -238,13 +238,12 @@ inline result<void> check(std::size_t width, const kvquant_options& o) noexcept 
 
 }  // namespace detail
 
-// Statistics of keys, before positions are encoded, and values, rows of `width` numbers each. Levels
-// are fitted to what corrections leave. A weight for each number (the paper takes
-// squares of the loss's gradients) says how much an error of it matters, over and above its size; without them all are
-// alike.
-// errc::size_mismatch unless keys and values, and weights if there are any, are as many and whole rows, two at least;
-// errc::not_finite; errc::bad_value for weights below 0 and for options that are not as they should be.
-// std::bad_alloc: some 40 bytes for each number.
+// Statistics of keys, before positions are encoded, and values, rows of `width` numbers each. Of a
+// channel's keys half the part of outliers is left out of its range; levels are fitted to what corrections leave. A
+// weight for each number (the paper takes squares of the loss's gradients) says how much an error of it matters, over
+// and above its size; without them all are alike. errc::size_mismatch unless keys and values, and weights if there are
+// any, are as many and whole rows, two at least; errc::not_finite; errc::bad_value for weights below 0 and for options
+// that are not as they should be. std::bad_alloc: some 40 bytes for each number.
 inline result<kvquant_tables> fit_kvquant(std::size_t width, std::span<const float> keys, std::span<const float> values,
                                           const kvquant_options& o = {}, std::span<const float> key_weights = {},
                                           std::span<const float> value_weights = {}) {
@@ -275,7 +274,8 @@ inline result<kvquant_tables> fit_kvquant(std::size_t width, std::span<const flo
   };
   for (std::size_t d = 0; d < width; ++d) {
     for (std::size_t t = 0; t < tokens; ++t) line[t] = keys[t * width + d];
-    auto r = detail::range_of(std::span(line).first(tokens), 0);
+    auto r = detail::range_of(std::span(line).first(tokens),
+                              static_cast<std::size_t>(o.outliers / 2 * static_cast<double>(tokens)));
     // A channel that did not move may do so later, a little.
     r.scale = (std::max)({r.scale, std::fabs(r.offset) * 0x1p-6f, 0x1p-14f});
     tables.channels.push_back(r);
