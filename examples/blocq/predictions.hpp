@@ -9,9 +9,10 @@
 #include <vector>
 
 // The divergence is from another model's predictions, in nats per token; `same_top` are the percent of tokens where
-// both have the same favourite, `speed` tokens per second of a thread.
+// both have the same favourite, `speed` tokens per second of a thread, `cache_bits` what a number of keys
+// and values takes at the end of a window.
 struct figures {
-  double perplexity, error, divergence, divergence_error, same_top, speed;
+  double perplexity, error, divergence, divergence_error, same_top, speed, cache_bits;
 };
 
 // Of the options, context, cache and threads count. `path` is what the model is called where its predictions are no

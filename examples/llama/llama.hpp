@@ -117,7 +117,7 @@ class session {
                                " tokens, and this engine does not run texts that are longer");
     bare_keys_ = cache::takes_bare_keys(kinds.keys);
     const position_encoder positions = bare_keys_ ? positions_of_heads() : position_encoder();
-    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kinds, s.head_width, positions);
+    caches_ = cache::make(kinds, s.layers, s.kv_heads, s.head_width, positions);
   }
 
   void clear() {
@@ -125,9 +125,22 @@ class session {
     for (cache& c : caches_) c.clear();
   }
 
+  // What a number of keys and values takes on average, now.
+  double cache_bits() const {
+    double bytes = 0, numbers = 0;
+    for (const cache& c : caches_) {
+      bytes += static_cast<double>(c.bytes());
+      numbers += static_cast<double>(2 * c.size() * m_.s_.head_width);
+    }
+    return 8 * bytes / numbers;
+  }
+
   // Is shown every linear layer with what goes into it, n rows of layer.columns(), before each product.
   using observer = std::function<void(const matrix& layer, std::span<const float> x, std::size_t n)>;
   void observe(observer f) { observer_ = std::move(f); }
+  // May change what goes into a layer, a copy of it for this product alone.
+  using disturber = std::function<void(const matrix& layer, std::span<float> x, std::size_t n)>;
+  void disturb(disturber f) { disturber_ = std::move(f); }
 
   // Appends tokens and gives the logits of those from `first` on, a row of shape().vocabulary each.
   std::span<const float> append(std::span<const int> tokens, std::size_t first) {
@@ -174,6 +187,11 @@ class session {
   }
   void multiply(const matrix& w, std::span<const float> x, std::size_t n, std::span<float> y) {
     if (observer_) observer_(w, x, n);
+    if (disturber_) {
+      disturbed_.assign(x.begin(), x.end());
+      disturber_(w, disturbed_, n);
+      x = disturbed_;
+    }
     w.multiply(x, n, y, scratch_);
   }
   void normalize(std::span<const float> x, std::span<const float> gain, std::vector<float>& out) const {
@@ -272,6 +290,8 @@ class session {
   std::vector<rope::turn> turns_;
   std::vector<std::byte> scratch_;
   observer observer_;
+  disturber disturber_;
+  std::vector<float> disturbed_;
 };
 
 }  // namespace llama

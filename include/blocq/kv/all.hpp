@@ -4,7 +4,9 @@
 
 #include <blocq/kv/kivi.hpp>
 #include <blocq/kv/kvquant.hpp>
+#include <blocq/kv/minicache.hpp>
 #include <blocq/kv/rotated.hpp>
 #include <blocq/kv/rows.hpp>
+#include <blocq/kv/think.hpp>
 
 #endif

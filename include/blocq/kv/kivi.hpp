@@ -41,8 +41,6 @@ struct kivi_options {
 namespace blocq::inline v0::inline BLOCQ_ISA::kv {
 
 namespace detail {
-namespace vec = simd::native;
-
 // 32 codes of Bits bits each, lowest first.
 template <int Bits>
 BLOCQ_INLINE vec::bytes load_codes(const std::uint8_t* p) noexcept {
@@ -74,13 +72,6 @@ half_line quantize_line(const le16* x, std::size_t count, std::size_t stride, st
     out[bit / 8] = static_cast<std::uint8_t>(out[bit / 8] | (code < top ? code : top) << bit % 8);
   }
   return line;
-}
-
-// sum of a[i] * x[i] over n numbers in binary16, n a multiple of 8.
-BLOCQ_INLINE float dot_halves(const float* a, const le16* x, std::size_t n) noexcept {
-  vec::floats sum = vec::fill_floats(0.0f);
-  for (std::size_t i = 0; i < n; i += 8) sum = vec::fma(vec::load_floats(a + i), vec::load_f16(x + i), sum);
-  return vec::sum(sum);
 }
 }  // namespace detail
 

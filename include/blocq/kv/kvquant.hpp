@@ -57,7 +57,6 @@ struct kvquant_tables {
 namespace blocq::inline v0::inline BLOCQ_ISA::kv {
 
 namespace detail {
-namespace vec = simd::native;
 
 // A number of a sample, as a part of its range.
 struct normalized {
