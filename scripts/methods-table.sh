@@ -3,13 +3,13 @@
 #   methods-table.sh MODEL TEXT CALIBRATION
 # MODEL is a GGUF file of the llama family in floats; CALIBRATION a text that shares nothing with TEXT. What is compared is
 # what the program says that it has: formats with each encoder, methods, caches. In the environment: BLOCQ, the program;
-# WINDOWS and CALIBRATION_WINDOWS of 256 tokens; KEEP, a folder for the files, which is not removed.
+# WINDOWS and CALIBRATION_WINDOWS of 256 tokens; TYPES, the formats if not all; KEEP, a folder for the files.
 set -euo pipefail
 [ $# -eq 3 ] || { sed -n '2,6s/^# //p' "$0"; exit 2; }
 model=$(realpath -e -- "$1") text=$(realpath -e -- "$2") calibration=$(realpath -e -- "$3")
 cd "$(dirname "$0")/.."
 blocq=$(realpath -e -- "${BLOCQ:-build/bin/blocq}") docs=$PWD/docs
-windows=${WINDOWS:-8} calibrate=${CALIBRATION_WINDOWS:-16}
+windows=${WINDOWS:-8} calibrate=${CALIBRATION_WINDOWS:-8}
 work=${KEEP:-$(mktemp -d)}
 mkdir -p "$work"
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
@@ -18,25 +18,27 @@ mkdir -p plain best importance calibrated packed
 : >seconds
 # Of the method parameters that a table can use: what a method does not have it refuses.
 variants=("" bits=2 bits=3 bits=4 bpw=2 bpw=3)
-block_types=(q4_0 q3_k q2_k)
+block_types=(q4_0 q3_k)
 
-# make FILE OPTION...: how many seconds of processors it took, or what the program said.
+# make FILE OPTION...: notes how many seconds of processors it took; else the log says why not.
+TIMEFORMAT='%U %S'
 make() {
-  local out=$1 start end
+  local out=$1
   shift
-  start=$(times | awk 'NR == 2 { split($1, u, /[ms]/); split($2, s, /[ms]/); print 60 * u[1] + u[2] + 60 * s[1] + s[2] }')
-  "$blocq" quantize "$model" "$out" "$@" --threads 1 >log 2>&1 || return 1
-  end=$(times | awk 'NR == 2 { split($1, u, /[ms]/); split($2, s, /[ms]/); print 60 * u[1] + u[2] + 60 * s[1] + s[2] }')
-  awk -v name="${out%.gguf}" -v a="$start" -v b="$end" 'BEGIN { printf "%s %.2f\n", name, b - a }' >>seconds
+  { time "$blocq" quantize "$model" "$out" "$@" --threads 1 >log 2>&1; } 2>"$work/time" || return 1
+  awk -v name="${out%.gguf}" '{ printf "%s %.2f\n", name, $1 + $2 }' "$work/time" >>seconds
 }
 choices() { "$blocq" "$1" --help | sed -n "s/.*--$2 [A-Z]*:{\([^}]*\)}.*/\1/p" | tr , '\n'; }
 
 "$blocq" formats --json >formats.json
 "$blocq" imatrix "$model" "$calibration" importance.gguf --windows "$calibrate" >log 2>&1
-python3 - >types <<'PYTHON'
+python3 - ${TYPES:-} >types <<'PYTHON'
 import json
+import sys
 for f in json.load(open("formats.json")):
-    if f.get("gguf_id") is not None and f["encode"] and f["block_size"] > 1 and f["name"] not in ("q8_1", "q8_k"):
+    if f["name"] in ("q8_1", "q8_k") or (sys.argv[1:] and f["name"] not in sys.argv[1:]):
+        continue
+    if f.get("gguf_id") is not None and f["encode"] and f["block_size"] > 1:
         print(f["name"], int(f["importance"]), int(f["importance_required"]))
 PYTHON
 while read -r type weighs required; do
@@ -76,10 +78,11 @@ done
 
 "$blocq" perplexity "$model" "$text" --windows "$windows" --json --svg "$docs/methods.svg" \
   --copies plain/*.gguf best/*.gguf importance/*.gguf calibrated/*.gguf packed/*.gguf >models.json
-"$blocq" bench --threads 1 --seconds 0.3 --memory 64 --json $(cut -d' ' -f1 types) >bench.json
+mapfile -t types < <(cut -d' ' -f1 types)
+"$blocq" bench "${types[@]}" --threads 1 --seconds 0.3 --memory 64 --json >bench.json
 : >caches
 for cache in $(choices perplexity cache); do
-  [ "$cache" != f32 ] && [ "$cache" != f32+rotate ] || continue
+  case $cache in f32 | f32+rotate) continue ;; esac
   "$blocq" perplexity "$model" "$text" --windows "$windows" --base "$model" --cache "$cache" --json >cache.json 2>log
   echo "$cache $(tr -d '\n' <cache.json)" >>caches
 done

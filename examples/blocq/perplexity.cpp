@@ -49,7 +49,7 @@ std::size_t top(std::span<const float> logits) {
 
 // The second half of a window is scored: each of its tokens but the last predicts the next one.
 // Stepwise: these come one by one.
-sums score(llama::session& session, bool stepwise, llama::session* base, std::span<const int> window,
+sums score(llama::session& session, bool stepwise, std::span<const float> base_logits, std::span<const int> window,
            std::size_t vocabulary) {
   const std::size_t first = window.size() / 2;
   session.clear();
@@ -69,11 +69,6 @@ sums score(llama::session& session, bool stepwise, llama::session* base, std::sp
   }
   total.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   total.cache_bits = session.cache_bits();
-  std::span<const float> base_logits;
-  if (base != nullptr) {
-    base->clear();
-    base_logits = base->append(window, first);
-  }
   std::vector<double> p, q;
   for (std::size_t i = first; i + 1 < window.size(); ++i) {
     const std::span row = logits.subspan((i - first) * vocabulary, vocabulary);
@@ -82,7 +77,7 @@ sums score(llama::session& session, bool stepwise, llama::session* base, std::sp
     total.loss += loss;
     total.loss_squared += loss * loss;
     ++total.tokens;
-    if (base == nullptr) continue;
+    if (base_logits.empty()) continue;
     const std::span base_row = base_logits.subspan((i - first) * vocabulary, vocabulary);
     log_probabilities(base_row, p);
     const double d = divergence(p, q);
@@ -101,18 +96,25 @@ double error_of(double sum, double squares, std::size_t n) {
 
 // Scores all windows, and `base` beside the model if there is one.
 sums evaluate(const perplexity_options& o, const llama::model& m, const llama::model* base,
-              const std::vector<std::vector<int>>& windows) {
+              const std::vector<std::vector<int>>& windows, kept_logits* kept) {
   std::vector<sums> each(windows.size());  // so that the order of summation is always the same
   progress bar("windows", windows.size());
   std::mutex mutex;
   parallel_ranges(o.threads, windows.size(), [&](std::size_t begin, std::size_t end) {
     llama::session session(m, o.context, kinds_of(o));
     std::optional<llama::session> base_session;
-    if (base != nullptr) base_session.emplace(*base, o.context);
+    std::vector<float> base_logits;
     for (std::size_t w = begin; w < end; ++w) {
       check_interrupt();
-      each[w] = score(session, llama::cache::shares_layers(kinds_of(o).keys), base_session ? &*base_session : nullptr,
-                      windows[w], m.shape().vocabulary);
+      std::vector<float>& of_base = kept != nullptr ? (*kept)[w] : base_logits;
+      if (base != nullptr && (kept == nullptr || of_base.empty())) {
+        if (!base_session) base_session.emplace(*base, o.context);
+        base_session->clear();
+        const auto logits = base_session->append(windows[w], o.context / 2);
+        of_base.assign(logits.begin(), logits.end());
+      }
+      each[w] =
+          score(session, llama::cache::shares_layers(kinds_of(o).keys), of_base, windows[w], m.shape().vocabulary);
       const std::lock_guard lock(mutex);
       bar.advance(1);
     }
@@ -185,8 +187,8 @@ std::string divergence_plot(const std::string& model, const std::vector<std::str
 }  // namespace
 
 figures predictions(const perplexity_options& o, const std::string& path, const llama::model& m,
-                    const llama::model* base, const std::vector<std::vector<int>>& windows) {
-  return figures_of(o, path, evaluate(o, m, base, windows));
+                    const llama::model* base, const std::vector<std::vector<int>>& windows, kept_logits* kept) {
+  return figures_of(o, path, evaluate(o, m, base, windows, kept));
 }
 
 int perplexity(const perplexity_options& o) {
@@ -272,12 +274,15 @@ int perplexity(const perplexity_options& o) {
     t.row(std::move(cells));
   };
   row(o.model, file, f);
+  kept_logits kept;
+  constexpr std::size_t most = std::size_t{1} << 28;  // a gigabyte
+  if (windows.size() * o.context / 2 <= most / vocabulary) kept.resize(windows.size());
   for (const std::string& path : o.copies) {
     const model copy(path);
     const engine_tensors copy_tensors(copy);
     const llama::model weights(copy_tensors.set());
     same_vocabulary(weights);
-    row(path, copy, predictions(o, path, weights, &m, windows));
+    row(path, copy, predictions(o, path, weights, &m, windows, kept.empty() ? nullptr : &kept));
   }
   if (svg) {
     const std::string text = divergence_plot(o.model, o.copies, std::move(points));

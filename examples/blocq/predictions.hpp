@@ -15,9 +15,13 @@ struct figures {
   double perplexity, error, divergence, divergence_error, same_top, speed, cache_bits;
 };
 
+// The base's logits of each window, empty until they are known, where several models are compared with one.
+using kept_logits = std::vector<std::vector<float>>;
+
 // Of the options, context, cache and threads count. `path` is what the model is called where its predictions are no
 // numbers: that is thrown as not_finite. Without a `base` the divergence is 0.
 figures predictions(const perplexity_options& o, const std::string& path, const llama::model& m,
-                    const llama::model* base, const std::vector<std::vector<int>>& windows);
+                    const llama::model* base, const std::vector<std::vector<int>>& windows,
+                    kept_logits* kept = nullptr);
 
 #endif

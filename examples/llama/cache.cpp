@@ -124,11 +124,12 @@ cache cache::of_one_layer(const cache_kinds& kinds, std::size_t width, position_
 std::vector<cache> cache::make(const cache_kinds& kinds, std::size_t layers, std::size_t heads, std::size_t width,
                                const position_encoder& positions) {
   const bool shared = shares_layers(kinds.keys) && shares_layers(kinds.values);
+  // The upper half of the layers in twos; the others, and one that is left over, have binary16.
+  const std::size_t first = layers == 2 ? 0 : layers / 2;
   std::vector<cache> all;
   for (std::size_t l = 0; l < layers; ++l) {
-    // The upper half of the layers in twos; the others, and one that is left over, have binary16.
-    const std::size_t place = l < layers / 2 ? 0 : (l - layers / 2) % 2;
-    const bool second = place == 1, in_two = shared && l >= layers / 2 && (second || l + 1 < layers);
+    const bool second = l >= first && (l - first) % 2 == 1;
+    const bool in_two = shared && l >= first && (second || l + 1 < layers);
     for (std::size_t head = 0; head < heads; ++head) {
       if (!in_two)
         all.push_back(of_one_layer(shared ? cache_kinds{"f16"} : kinds, width, positions));
