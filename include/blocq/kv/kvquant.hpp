@@ -13,8 +13,8 @@
 //   bounded).
 // - The first tokens of a text, which attention falls back on, stay in binary16.
 //
-// Statistics are given (fit_kvquant makes them, of a calibration text), or are those of the first tokens, which are in
-// binary16 until there are enough.
+// Statistics are given (fit_kvquant makes them, of a calibration text), or are those of a text's own first tokens,
+// which are in binary16 until there are enough.
 #ifndef BLOCQ_KV_KVQUANT_HPP
 #define BLOCQ_KV_KVQUANT_HPP
 
@@ -40,6 +40,10 @@ struct kvquant_options {
   std::size_t sample = 124;          // tokens behind them whose statistics are taken, where none are given
 };
 
+}  // namespace blocq::inline v0
+
+namespace blocq::inline v0::inline BLOCQ_ISA::kv {
+
 // What a cache has to know about its numbers.
 struct kvquant_tables {
   struct range {
@@ -51,10 +55,6 @@ struct kvquant_tables {
   std::vector<range> channels;  // of keys
   levels key_levels, value_levels;
 };
-
-}  // namespace blocq::inline v0
-
-namespace blocq::inline v0::inline BLOCQ_ISA::kv {
 
 namespace detail {
 
@@ -237,12 +237,13 @@ inline result<void> check(std::size_t width, const kvquant_options& o) noexcept 
 
 }  // namespace detail
 
-// Statistics of keys, before positions are encoded, and values, rows of `width` numbers each. Of a
-// channel's keys half the part of outliers is left out of its range; levels are fitted to what corrections leave. A
-// weight for each number (the paper takes squares of the loss's gradients) says how much an error of it matters, over
-// and above its size; without them all are alike. errc::size_mismatch unless keys and values, and weights if there are
-// any, are as many and whole rows, two at least; errc::not_finite; errc::bad_value for weights below 0 and for options
-// that are not as they should be. std::bad_alloc: some 40 bytes for each number.
+// Statistics of keys, before positions are encoded, and values, rows of `width` numbers each. Of a channel's keys half
+// the part of outliers is left out of its range; levels are fitted to what corrections leave. A weight for each number
+// (the paper takes squares of the loss's gradients) says how much an error of it matters, over and above its size;
+// without them all are alike.
+// errc::size_mismatch unless keys and values, and weights if there are any, are as many and whole rows, two at least;
+// errc::not_finite; errc::bad_value for weights below 0; create()'s errors for width and options.
+// std::bad_alloc: it takes some 50 bytes for each number of the keys.
 inline result<kvquant_tables> fit_kvquant(std::size_t width, std::span<const float> keys, std::span<const float> values,
                                           const kvquant_options& o = {}, std::span<const float> key_weights = {},
                                           std::span<const float> value_weights = {}) {
@@ -316,11 +317,12 @@ class kvquant {
                                             << " bounds for codes of " << bits << " bits";
         for (const auto* of : {&levels->values, &levels->bounds})
           for (std::size_t i = 0; i < of->size(); ++i)
-            if (!(std::fabs((*of)[i]) <= 16.0f) || (i > 0 && (*of)[i] < (*of)[i - 1]))
+            if (!is_finite((*of)[i]) || std::fabs((*of)[i]) > 16.0f || (i > 0 && (*of)[i] < (*of)[i - 1]))
               return error(errc::bad_value) << "the levels of codes do not ascend from -16 to 16 at most";
       }
       for (const auto& r : tables->channels)
-        if (!(std::fabs(r.offset) <= 65504.0f) || !(r.scale >= 0x1p-24f && r.scale <= 65504.0f))
+        if (!is_finite(r.offset) || std::fabs(r.offset) > 65504.0f || !is_finite(r.scale) || r.scale < 0x1p-24f ||
+            r.scale > 65504.0f)
           return error(errc::bad_value) << "the range of a channel is not within that of binary16";
     }
     kvquant cache(width, options, std::move(positions));
