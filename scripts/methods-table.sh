@@ -57,7 +57,7 @@ for method in $(choices quantize method); do
       make "calibrated/$type-$method.gguf" --method "$method" --type "$type" "${given[@]}"
     done
     # One that stands beside blocks is a packed one.
-    ! "$blocq" inspect "calibrated/${block_types[0]}-$method.gguf" --json | grep -q '"packed"' ||
+    ! "$blocq" inspect "calibrated/${block_types[0]}-$method.gguf" --json | grep -q '"type": ".* + ' ||
       for file in calibrated/*-"$method".gguf; do
         sed -i "s|^${file%.gguf} |packed/$(basename "${file%.gguf}") |" seconds
         mv "$file" packed/
@@ -87,12 +87,13 @@ for cache in $(choices perplexity cache); do
   echo "$cache $(tr -d '\n' <cache.json)" >>caches
 done
 
-python3 - "$(basename "$model")" "$windows" "$calibrate" >methods.md <<'PYTHON'
+python3 - "$(basename "$model")" "$windows" "$calibrate" "${TYPES:-}" >methods.md <<'PYTHON'
 import json
 import os
 import sys
 
-model, windows, calibrated = sys.argv[1:]
+model, windows, calibrated, types = sys.argv[1:]
+types = f"TYPES='{types}' " if types else ""
 seconds = dict(line.split() for line in open("seconds"))
 speed = {f["name"]: f["cache_bytes_per_second"] / f["bits_per_weight"] for f in json.load(open("bench.json"))["formats"]}
 own, *copies = json.load(open("models.json"))["models"]
@@ -112,7 +113,7 @@ Written by [scripts/methods-table.sh](../scripts/methods-table.sh), which makes 
 method that the program has and measures it:
 
 ```
-scripts/methods-table.sh MODEL TEXT CALIBRATION
+{types}WINDOWS={windows} CALIBRATION_WINDOWS={calibrated} scripts/methods-table.sh MODEL TEXT CALIBRATION
 ```
 
 The model is {model}, its perplexity {own["perplexity"]:.4f} over {count} tokens of a text (a standard error of {own["perplexity_error"]:.2f}, which the
