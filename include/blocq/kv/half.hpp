@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <span>
 
-namespace blocq::inline v0::inline BLOCQ_ISA::kv::detail {
+namespace blocq::inline v0::inline BLOCQ_ISA::kv {
+
+namespace detail {
 namespace vec = simd::native;
 
 // The nearest binary16, and the largest one instead of an infinity; 0 for a NaN.
@@ -37,6 +39,8 @@ BLOCQ_INLINE void add_halves(float factor, const le16* x, std::span<float> out) 
   for (; i < out.size(); ++i) out[i] += factor * f16_to_f32(x[i]);
 }
 
-}  // namespace blocq::inline v0::inline BLOCQ_ISA::kv::detail
+}  // namespace detail
+
+}  // namespace blocq::inline v0::inline BLOCQ_ISA::kv
 
 #endif
