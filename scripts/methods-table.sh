@@ -3,19 +3,21 @@
 #   methods-table.sh MODEL TEXT CALIBRATION
 # MODEL is a GGUF file of the llama family in floats; CALIBRATION a text that shares nothing with TEXT. What is compared is
 # what the program says that it has: formats with each encoder, methods, caches. In the environment: BLOCQ, the program;
-# WINDOWS and CALIBRATION_WINDOWS of 256 tokens; TYPES, the formats if not all; KEEP, a folder for the files.
+# WINDOWS and CALIBRATION_WINDOWS of 256 tokens; TYPES, the formats if not all; KEEP, a folder for the files, where those of an
+# earlier run are taken as they are.
 set -euo pipefail
-[ $# -eq 3 ] || { sed -n '2,6s/^# //p' "$0"; exit 2; }
+[ $# -eq 3 ] || { sed -n '2,7s/^# //p' "$0"; exit 2; }
 model=$(realpath -e -- "$1") text=$(realpath -e -- "$2") calibration=$(realpath -e -- "$3")
 cd "$(dirname "$0")/.."
 blocq=$(realpath -e -- "${BLOCQ:-build/bin/blocq}") docs=$PWD/docs
 windows=${WINDOWS:-8} calibrate=${CALIBRATION_WINDOWS:-8}
 work=${KEEP:-$(mktemp -d)}
 mkdir -p "$work"
+work=$(realpath -- "$work")
 [ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
 cd "$work"
 mkdir -p plain best importance calibrated packed
-: >seconds
+touch seconds
 # Of the method parameters that a table can use: what a method does not have it refuses.
 variants=("" bits=2 bits=3 bits=4 bpw=2 bpw=3)
 block_types=(q4_0 q3_k)
@@ -25,9 +27,11 @@ TIMEFORMAT='%U %S'
 make() {
   local out=$1
   shift
+  [ ! -e "$out" ] || return 0
   { time "$blocq" quantize "$model" "$out" "$@" --threads 1 >log 2>&1; } 2>"$work/time" || return 1
   awk -v name="${out%.gguf}" '{ printf "%s %.2f\n", name, $1 + $2 }' "$work/time" >>seconds
 }
+must() { "$@" || { cat log >&2; exit 1; }; }
 choices() { "$blocq" "$1" --help | sed -n "s/.*--$2 [A-Z]*:{\([^}]*\)}.*/\1/p" | tr , '\n'; }
 
 "$blocq" formats --json >formats.json
@@ -43,10 +47,10 @@ for f in json.load(open("formats.json")):
 PYTHON
 while read -r type weighs required; do
   if [ "$required" = 0 ]; then
-    make "plain/$type.gguf" --type "$type"
-    make "best/$type.gguf" --type "$type" --best
+    must make "plain/$type.gguf" --type "$type" --force
+    must make "best/$type.gguf" --type "$type" --force --best
   fi
-  [ "$weighs$required" = 00 ] || make "importance/$type.gguf" --type "$type" --imatrix importance.gguf
+  [ "$weighs$required" = 00 ] || must make "importance/$type.gguf" --type "$type" --imatrix importance.gguf --force
 done <types
 
 given=(--calibration "$calibration" --windows "$calibrate")
@@ -54,7 +58,7 @@ for method in $(choices quantize method); do
   [ "$method" != rtn ] || continue
   if make "calibrated/${block_types[0]}-$method.gguf" --method "$method" --type "${block_types[0]}" "${given[@]}"; then
     for type in "${block_types[@]:1}"; do
-      make "calibrated/$type-$method.gguf" --method "$method" --type "$type" "${given[@]}"
+      must make "calibrated/$type-$method.gguf" --method "$method" --type "$type" "${given[@]}"
     done
     # One that stands beside blocks is a packed one.
     ! "$blocq" inspect "calibrated/${block_types[0]}-$method.gguf" --json | grep -q '"type": ".* + ' ||
@@ -122,7 +126,8 @@ text, and methods have their usual parameters where the name says nothing else (
 says what a method does for a small model and with little calibration; where two are near each other, measure on your own
 model.
 
-- *plain*: the reference encoder; *best*: `--best`; *importance*: the reference encoder with `--imatrix`;
+- *plain*: the reference encoder; *best*: `--best`, both also where a mix would ask for importance; *importance*: the reference encoder with `--imatrix` (the
+  embedding, which has none, without);
   *calibrated*: `--method` that writes blocks; *packed*: `--method` with a container of its own.
 - bits per weight count all that is stored of the matrices; bytes are the file's.
 - seconds: of one processor, to make the file, the reading of the calibration text included.
