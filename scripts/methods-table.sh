@@ -3,7 +3,7 @@
 #   methods-table.sh MODEL TEXT CALIBRATION
 # MODEL is a GGUF file of the llama family in floats; CALIBRATION a text that shares nothing with TEXT. What is compared is
 # what the program says that it has: formats with each encoder, methods, caches. In the environment: BLOCQ, the program;
-# WINDOWS and CALIBRATION_WINDOWS of 256 tokens; TYPES, the formats if not all; KEEP, a folder for the files, where those of an
+# WINDOWS and CALIBRATION_WINDOWS of 256 tokens each, 8; TYPES, the formats if not all; KEEP, a folder for the files, where those of an
 # earlier run are taken as they are.
 set -euo pipefail
 [ $# -eq 3 ] || { sed -n '2,7s/^# //p' "$0"; exit 2; }
@@ -121,7 +121,7 @@ method that the program has and measures it:
 ```
 
 The model is {model}, its perplexity {own["perplexity"]:.4f} over {count} tokens of a text (a standard error of {own["perplexity_error"]:.2f}, which the
-divergences, of the same tokens for all, do not have: theirs are some 5 %). What is calibrated saw {int(calibrated) * 256} tokens of another
+divergences, of the same tokens for all, do not have). What is calibrated saw {int(calibrated) * 256} tokens of another
 text, and methods have their usual parameters where the name says nothing else ([calibration.md](calibration.md)). So this
 says what a method does for a small model and with little calibration; where two are near each other, measure on your own
 model.
