@@ -119,7 +119,7 @@ struct report_options {
 int report(const report_options& o);
 
 struct perplexity_options {
-  std::string model, text, base;
+  std::string model, text, base, svg;
   std::vector<std::string> copies;
   std::string cache = "f32", cache_keys, cache_values;  // the latter if they are not as the first says
   bool json = false;

@@ -225,8 +225,9 @@ int compare(const compare_options& o) {
                           l.sums.relative_rmse()});
     if (points.empty()) throw failure("nothing to plot: no format has a relative error");
     const std::string name = std::filesystem::path(o.in).filename().string();
-    put(*svg,
-        plot_svg("Error against size: " + printable(name, 48), sample + "; lower and further left is better", points));
+    put(*svg, plot_svg(format_plot_words("Error against size: " + printable(name, 48),
+                                         sample + "; lower and further left is better"),
+                       points));
   }
   for (auto* file : {&csv, &svg})
     if (*file) (*file)->commit();

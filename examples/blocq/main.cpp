@@ -285,9 +285,12 @@ int run(int argc, char** argv) {
   command
       ->add_option("--copies", p.copies, "Measure these files against MODEL, its quantized copies, and print a table")
       ->excludes("--base");
+  command->add_option("--svg", p.svg, "Write a plot of the copies' KL divergence against bits per weight to this file")
+      ->needs("--copies");
   command->add_flag("--json", p.json, "Print JSON instead of text");
   std::vector<std::string> caches = {"f32", "f16", "q8_0", "q4_0", "kivi4", "kivi2"};
   for (std::size_t plain = caches.size(), n = 0; n < plain; ++n) caches.push_back(caches[n] + "+rotate");
+  caches.insert(caches.end(), {"kvquant", "kvquant4", "kvquant2", "think", "minicache"});
   command
       ->add_option("--cache", p.cache,
                    "How keys and values are remembered; +rotate: after a Hadamard transform of each head's")

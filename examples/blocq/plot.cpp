@@ -139,9 +139,12 @@ void add_sign(svg& out, std::size_t f, double x, double y) {
 
 }  // namespace
 
-// In the order in which the legend has them: a family keeps its sign whatever else is in a plot.
-static constexpr std::string_view families[] = {"GGUF, one scale", "GGUF K", "GGUF IQ",     "GGUF, 1 and 2 bits",
-                                                "NVFP4",           "OCP MX", "bitsandbytes"};
+plot_words format_plot_words(std::string title, std::string subtitle) {
+  return {std::move(title),
+          std::move(subtitle),
+          "relative RMS error",
+          {"GGUF, one scale", "GGUF K", "GGUF IQ", "GGUF, 1 and 2 bits", "NVFP4", "OCP MX", "bitsandbytes"}};
+}
 
 std::size_t family_of(std::string_view name) {
   const auto starts = [&](const char* s) { return name.starts_with(s); };
@@ -172,7 +175,7 @@ std::vector<std::size_t> pareto_front(const std::vector<plot_point>& points) {
   return front;
 }
 
-std::string plot_svg(std::string_view title, std::string_view subtitle, const std::vector<plot_point>& points) {
+std::string plot_svg(const plot_words& words, const std::vector<plot_point>& points) {
   double x_low = 1e9, x_high = 0, y_low = 1e9, y_high = 0;
   for (const plot_point& p : points) {
     x_low = std::min(x_low, p.bits_per_weight), x_high = std::max(x_high, p.bits_per_weight);
@@ -205,8 +208,8 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
       "@media(prefers-color-scheme:dark){.plot{--back:#16181b;--text:#e6e6e6;--soft:#aaa;--line:#30343a;--frame:#888;"
       "--front:#999}.plot .s0{fill:#4aa3df}.plot .s6{fill:#bbb}.plot .s7{fill:#d06a9a}}\n</style>\n");
   out.add("<rect class=\"legend\" width=\"100%%\" height=\"100%%\" stroke-width=\"%d\"/>\n", 0);
-  out.words(left, 34, "font-size=\"19\" font-weight=\"bold\"", title);
-  out.words(left, 56, "class=\"soft\"", subtitle);
+  out.words(left, 34, "font-size=\"19\" font-weight=\"bold\"", words.title);
+  out.words(left, 56, "class=\"soft\"", words.subtitle);
 
   // Grid: whole bits, and 1 2 5 of each decade of the error with the signal-to-noise ratio on the right.
   for (double bits = x_low; bits <= x_high; bits += x_high - x_low > 20 ? 2 : 1) {
@@ -221,11 +224,11 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
       if (std::log10(error) < y_low || std::log10(error) > y_high) continue;
       out.add("<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", left, to_y(error), right);
       char text[32];
-      std::snprintf(text, sizeof text, "%g %%", error * 100);
+      std::snprintf(text, sizeof text, words.relative ? "%g %%" : "%g", words.relative ? error * 100 : error);
       out.words(left - 8, to_y(error) + 4.5, "text-anchor=\"end\"", text);
     }
   }
-  for (int decibels = -20; decibels <= 200; decibels += 10) {
+  for (int decibels = -20; words.relative && decibels <= 200; decibels += 10) {
     const double error = std::pow(10.0, -decibels / 20.0);
     if (std::log10(error) < y_low || std::log10(error) > y_high) continue;
     out.add("<path class=\"frame\" d=\"M%.1f %.1fh6\"/>\n", right, to_y(error));
@@ -234,9 +237,11 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
   out.add("<path class=\"frame\" d=\"M%.1f %.1fH%.1fV%.1fH%.1fz\"/>\n", left, top, right, bottom, left);
   out.words((left + right) / 2, bottom + 46, "text-anchor=\"middle\" font-size=\"14\"", "bits per weight");
   out.add("<g transform=\"translate(24 %.1f) rotate(-90)\">", (top + bottom) / 2);
-  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\"", "relative RMS error (log scale)");
-  out.add("</g>\n<g transform=\"translate(%.1f %.1f) rotate(90)\">", right + 48, (top + bottom) / 2);
-  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\" class=\"soft\"", "signal-to-noise ratio (dB)");
+  out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\"", words.axis + " (log scale)");
+  if (words.relative) {
+    out.add("</g>\n<g transform=\"translate(%.1f %.1f) rotate(90)\">", right + 48, (top + bottom) / 2);
+    out.words(0, 0, "text-anchor=\"middle\" font-size=\"14\" class=\"soft\"", "signal-to-noise ratio (dB)");
+  }
   out.add("</g>\n");
 
   // The front is a staircase. No label lies on it, nor on the legend.
@@ -265,10 +270,10 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
   constexpr std::string_view front_text = "not beaten in size and error";
   std::vector<std::size_t> shown;
   double legend_width = text_width(front_text);
-  for (std::size_t f = 0; f < std::size(families); ++f) {
+  for (std::size_t f = 0; f < words.families.size(); ++f) {
     if (std::ranges::none_of(points, [&](const plot_point& p) { return p.family == f; })) continue;
     shown.push_back(f);
-    legend_width = std::max(legend_width, text_width(families[f]));
+    legend_width = std::max(legend_width, text_width(words.families[f]));
   }
   const double legend_height = 20.0 * static_cast<double>(shown.size() + 1) + 10;
   const box legend = {left + 14, bottom - 14 - legend_height, left + 14 + legend_width + 46, bottom - 14};
@@ -278,7 +283,7 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
   double y = legend.y0 + 18;
   for (const std::size_t f : shown) {
     add_sign(out, f, legend.x0 + 20, y - 4);
-    out.words(legend.x0 + 36, y, "", families[f]);
+    out.words(legend.x0 + 36, y, "", words.families[f]);
     y += 20;
   }
   out.add("<path class=\"front\" d=\"M%.1f %.1fh20\"/>\n", legend.x0 + 10, y - 4);
@@ -287,7 +292,8 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
   std::vector<label> labels;
   for (const plot_point& p : points) {
     const double px = to_x(p.bits_per_weight), py = to_y(p.error);
-    labels.push_back({px, py, text_width(p.label), px + marker + 4, py});
+    // Without a name it only is in the way of others.
+    labels.push_back(p.named ? label{px, py, text_width(p.label), px + marker + 4, py} : label{px, py, 0, px, py});
   }
   place(labels, obstacles);
   for (std::size_t i = 0; i < points.size(); ++i) {
@@ -295,14 +301,17 @@ std::string plot_svg(std::string_view title, std::string_view subtitle, const st
     const label& l = labels[i];
     out.add("<g class=\"point\" tabindex=\"0\"><title>");
     char text[64];
-    std::snprintf(text, sizeof text, ": %.4f bits per weight, error %.3g %%", p.bits_per_weight, 100 * p.error);
+    std::snprintf(text, sizeof text,
+                  words.relative ? ": %.4f bits per weight, error %.3g %%" : ": %.4f bits per weight, %.3g",
+                  p.bits_per_weight, words.relative ? 100 * p.error : p.error);
     out.add(escape_xml(p.label + text) + "</title>");
-    if (l.distance() > marker + 7)
+    if (p.named && l.distance() > marker + 7)
       out.add("<path class=\"leader\" d=\"M%.1f %.1fL%.1f %.1f\"/>", l.px, l.py, l.end_x(), l.end_y());
     add_sign(out, p.family, l.px, l.py);
     const bool on_the_left = l.x + l.w < l.px;
-    out.words(on_the_left ? l.x + l.w : l.x, l.y + font * 0.35,
-              on_the_left ? "class=\"label\" text-anchor=\"end\"" : "class=\"label\"", p.label);
+    if (p.named)
+      out.words(on_the_left ? l.x + l.w : l.x, l.y + font * 0.35,
+                on_the_left ? "class=\"label\" text-anchor=\"end\"" : "class=\"label\"", p.label);
     out.add("</g>\n");
   }
   out.add("</svg>\n");

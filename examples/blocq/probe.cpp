@@ -48,7 +48,7 @@ struct matrix_figures {
   outliers weights{};
   reductions reduced{};
   std::optional<outliers> inputs = {};
-  std::optional<disturbed> predictions = {};
+  std::optional<disturbed> predictions = {}, predictions_of_inputs = {};
 };
 
 struct calibration_figures {
@@ -219,6 +219,13 @@ void disturb(const probe_options& o, sensitivity_meter& meter, probed& out) {
     calib::clip(w, o.noise);
     d.clipping = meter.divergence(f.tensor->name, w);
     f.predictions = d;
+    if (f.inputs) {
+      d.noise = meter.divergence_of_inputs(
+          f.tensor->name, [&](std::span<float> x, std::size_t window) { calib::add_noise(x, o.noise, window + 1); });
+      d.clipping =
+          meter.divergence_of_inputs(f.tensor->name, [&](std::span<float> x, std::size_t) { calib::clip(x, o.noise); });
+      f.predictions_of_inputs = d;
+    }
     bar.advance(1);
   }
 }
@@ -301,25 +308,32 @@ void print_text(const probe_options& o, const format_entry& type, const probed& 
   if (o.text.empty()) return;
 
   const std::string share = significant_text(o.noise) + " of their energy";
-  table inputs({"inputs of", ">max/median", ">kurtosis", ">ppm beyond 6 sigma", ">noise", ">clipping", ">ratio"});
+  table inputs({"inputs of", ">max/median", ">kurtosis", ">ppm beyond 6 sigma", ">noise", ">clipping", ">ratio",
+                ">noise of inputs", ">clipping", ">ratio"});
   for (const matrix_figures& m : p.matrices) {
-    std::vector<std::string> cells = {printable(m.tensor->name), "-", "-", "-", "-", "-", "-"};
+    std::vector<std::string> cells = {printable(m.tensor->name)};
+    cells.resize(10, "-");
     if (m.inputs) {
       cells[1] = figure_text(m.inputs->peak_ratio, 2);
       cells[2] = figure_text(m.inputs->kurtosis, 2);
       cells[3] = significant_text(1e6 * m.inputs->beyond);
     }
-    if (m.predictions) {
-      const auto& [noise, clipping] = *m.predictions;
-      cells[4] = significant_text(noise);
-      cells[5] = significant_text(clipping);
-      if (noise > 0) cells[6] = number_text(clipping / noise, 2);
+    std::size_t at = 4;
+    for (const auto* d : {&m.predictions, &m.predictions_of_inputs}) {
+      if (*d) {
+        const auto& [noise, clipping] = **d;
+        cells[at] = significant_text(noise);
+        cells[at + 1] = significant_text(clipping);
+        if (noise > 0) cells[at + 2] = number_text(clipping / noise, 2);
+      }
+      at += 3;
     }
     inputs.row(std::move(cells));
   }
   std::cout << '\n'
-            << inputs << "\nNoise and clipping: KL divergence when the weights of one matrix are disturbed by " << share
-            << ".\n\n";
+            << inputs
+            << "\nNoise and clipping: KL divergence when the weights of one matrix, or its inputs, are disturbed by "
+            << share << ".\n\n";
   table layers({"layer", ">block importance"});
   for (std::size_t l = 0; l < p.layers.size(); ++l) layers.row({std::to_string(l), significant_text(p.layers[l])});
   std::cout << layers << '\n';
@@ -353,7 +367,11 @@ void print_json(const probe_options& o, const format_entry& type, const probed& 
     json& entry = out["matrices"].emplace_back(
         json{{"name", printable(m.tensor->name)}, {"weights", of(m.weights)}, {"reduced", reduced(m.reduced)}});
     if (m.inputs) entry["inputs"] = of(*m.inputs);
-    if (m.predictions) entry["divergence"] = {{"noise", m.predictions->noise}, {"clipping", m.predictions->clipping}};
+    const auto put = [&](const char* key, const std::optional<disturbed>& d) {
+      if (d) entry[key] = {{"noise", d->noise}, {"clipping", d->clipping}};
+    };
+    put("divergence", m.predictions);
+    put("divergence_of_inputs", m.predictions_of_inputs);
   }
   if (p.calibration) {
     out["block_importance"] = p.layers;

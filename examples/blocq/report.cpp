@@ -218,7 +218,8 @@ class page {
                                               : "") +
               "</tr>\n";
     }
-    if (!points.empty()) out_ += plot_svg("Error against size", "lower and further left is better", points);
+    if (!points.empty())
+      out_ += plot_svg(format_plot_words("Error against size", "lower and further left is better"), points);
     out_ +=
         head("Formats", {"format", ">bits per weight", ">error %", ">SNR dB", ">all matrices", "GGUF", "importance"}) +
         rows + foot + "</section>\n";

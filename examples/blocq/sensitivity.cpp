@@ -67,16 +67,27 @@ double sensitivity_meter::divergence(std::string_view tensor, std::span<const fl
   return mean;
 }
 
+double sensitivity_meter::divergence_of_inputs(std::string_view tensor, const disturber& disturb) {
+  const std::size_t stage = stage_of(tensor);
+  advance(stage);
+  return divergence_from(stage, "other inputs of '" + printable(tensor) + '\'', tensor, disturb);
+}
+
 void sensitivity_meter::set(std::string_view tensor, std::span<const float> weights) {
   copy_.set(*copy_.find(tensor), weights);
   stage_ = 0;  // what the layers got no longer is what they would get
 }
 
-double sensitivity_meter::divergence_from(std::size_t stage, const std::string& what) {
+double sensitivity_meter::divergence_from(std::size_t stage, const std::string& what, std::string_view tensor,
+                                          const disturber& disturb) {
   const std::size_t vocabulary = model_.shape().vocabulary;
   std::vector<double> each(windows_.size());  // so that the order of summation is always the same
   std::size_t tokens = 0;
   each_window([&](llama::session& session, std::size_t w) {
+    if (disturb)
+      session.disturb([&](const llama::matrix& layer, std::span<float> x, std::size_t) {
+        if (layer.name() == tensor) disturb(x, w);
+      });
     if (stage == 0)
       session.embed(windows_[w]);
     else
@@ -89,6 +100,7 @@ double sensitivity_meter::divergence_from(std::size_t stage, const std::string& 
       log_probabilities(logits.subspan(at, vocabulary), q);
       each[w] += ::divergence(p, q);
     }
+    session.disturb({});
   });
   for (const auto& logits : logits_) tokens += logits.size() / vocabulary;
   const double mean = std::accumulate(each.begin(), each.end(), 0.0) / static_cast<double>(tokens);

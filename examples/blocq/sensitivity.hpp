@@ -7,6 +7,7 @@
 #include "../llama/llama.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,11 @@ class sensitivity_meter {
   // of their layers. Does not depend on the number of threads. Throws not_finite.
   double divergence(std::string_view tensor, std::span<const float> weights);
 
+  // The same if what goes into the matrix were what `disturb` makes of it, in the windows of these numbers; it is
+  // called by several threads.
+  using disturber = std::function<void(std::span<float> inputs, std::size_t window)>;
+  double divergence_of_inputs(std::string_view tensor, const disturber& disturb);
+
   // Gives a tensor other weights for good.
   void set(std::string_view tensor, std::span<const float> weights);
   // The divergence with all that was set.
@@ -33,7 +39,9 @@ class sensitivity_meter {
   std::size_t stage_of(std::string_view tensor) const;
   void advance(std::size_t stage);
   // The model runs on from a stage that it was taken to, with what has other weights than then.
-  double divergence_from(std::size_t stage, const std::string& what);
+  // If `disturb` is there it changes what goes into the matrix of that name.
+  double divergence_from(std::size_t stage, const std::string& what, std::string_view tensor = {},
+                         const disturber& disturb = {});
   template <class F>
   void each_window(const F& f);
 

@@ -13,10 +13,12 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace llama {
@@ -112,7 +114,9 @@ class session {
       throw std::runtime_error("'" + std::string(m.kind_.name) + ".attention.sliding_window' is " +
                                std::to_string(s.sliding_window) +
                                " tokens, and this engine does not run texts that are longer");
-    for (std::size_t i = 0; i < s.layers * s.kv_heads; ++i) caches_.emplace_back(kinds, s.head_width);
+    bare_keys_ = cache::takes_bare_keys(kinds.keys);
+    const position_encoder positions = bare_keys_ ? positions_of_heads() : position_encoder();
+    caches_ = cache::make(kinds, s.layers, s.kv_heads, s.head_width, positions);
   }
 
   void clear() {
@@ -120,9 +124,22 @@ class session {
     for (cache& c : caches_) c.clear();
   }
 
+  // What a number of keys and values takes on average, now.
+  double cache_bits() const {
+    double bytes = 0, numbers = 0;
+    for (const cache& c : caches_) {
+      bytes += static_cast<double>(c.bytes());
+      numbers += static_cast<double>(2 * c.size() * m_.s_.head_width);
+    }
+    return 8 * bytes / numbers;
+  }
+
   // Is shown every linear layer with what goes into it, n rows of layer.columns(), before each product.
   using observer = std::function<void(const matrix& layer, std::span<const float> x, std::size_t n)>;
   void observe(observer f) { observer_ = std::move(f); }
+  // May change what goes into a layer, a copy of it for this product alone.
+  using disturber = std::function<void(const matrix& layer, std::span<float> x, std::size_t n)>;
+  void disturb(disturber f) { disturber_ = std::move(f); }
 
   // Appends tokens and gives the logits of those from `first` on, a row of shape().vocabulary each.
   std::span<const float> append(std::span<const int> tokens, std::size_t first) {
@@ -160,8 +177,20 @@ class session {
   }
 
  private:
+  // Of all tokens there may be: a cache asks for each of them with every query.
+  position_encoder positions_of_heads() const {
+    std::vector<std::vector<rope::turn>> turns(capacity_);
+    for (std::size_t t = 0; t < capacity_; ++t) rope_.turns(t, turns[t]);
+    const auto shared = std::make_shared<const std::vector<std::vector<rope::turn>>>(std::move(turns));
+    return [rope = rope_, shared](std::size_t t, std::span<float> key) { rope.apply((*shared)[t], key, key.size()); };
+  }
   void multiply(const matrix& w, std::span<const float> x, std::size_t n, std::span<float> y) {
     if (observer_) observer_(w, x, n);
+    if (disturber_) {
+      disturbed_.assign(x.begin(), x.end());
+      disturber_(w, disturbed_, n);
+      x = disturbed_;
+    }
     w.multiply(x, n, y, scratch_);
   }
   void normalize(std::span<const float> x, std::span<const float> gain, std::vector<float>& out) const {
@@ -217,7 +246,7 @@ class session {
       }
       rope_.turns(size_ + t, turns_);
       rope_.apply(turns_, q, s.head_width);
-      rope_.apply(turns_, k, s.head_width);
+      if (!bare_keys_) rope_.apply(turns_, k, s.head_width);
       scores_.resize(size_ + t + 1);
       for (std::size_t head = 0; head < s.heads; ++head) {
         cache& c = caches[head / shared];
@@ -254,11 +283,14 @@ class session {
   const model& m_;
   std::size_t capacity_, size_ = 0;
   rope rope_;
+  bool bare_keys_ = false;
   std::vector<cache> caches_;  // of each layer, one for every head of keys and values
   std::vector<float> x_, h_, qkv_, feed_, part_, scores_, logits_;
   std::vector<rope::turn> turns_;
   std::vector<std::byte> scratch_;
   observer observer_;
+  disturber disturber_;
+  std::vector<float> disturbed_;
 };
 
 }  // namespace llama

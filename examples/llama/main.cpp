@@ -1,6 +1,5 @@
 // Goes on writing where a prompt ends: generate MODEL.gguf [PROMPT [TOKENS [CACHE]]]. Always the likeliest token.
-// CACHE is how keys and values are remembered: f32, f16, q8_0, q4_0, kivi4 or kivi2, each also with
-// "+rotate".
+// CACHE is how keys and values are remembered, for example q8_0: cache.hpp has the names.
 #include "llama.hpp"
 #include "tokenizer.hpp"
 

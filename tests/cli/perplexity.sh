@@ -33,6 +33,14 @@ q4="$(awk '{ print $2; exit }' out) $(awk '/divergence/ { sub(/.*: /, ""); print
 expect 0 perplexity "$F/llama.gguf" text --context 64 --windows 5 --copies q8.gguf q4.gguf
 [ "$(awk '$1 == "llama.gguf" { print $2, $3, $4, $6 }' out)" = "32.0000 0 $exact 0" ] || fail "the model itself"
 [ "$(awk '$1 == "q4.gguf" { print $2, $5, $7 }' out)" = "4.5000 $q4" ] || fail "q4 is not $q4"
+mkdir other
+cp q8.gguf other/
+expect 0 perplexity "$F/llama.gguf" text --context 64 --windows 5 --copies q8.gguf q4.gguf other/q8.gguf --svg plot.svg --json
+json /models/1/bits_per_weight 8.5
+for word in '>q4<' '>q8<' '>copies<' '>other<' 'KL divergence'; do
+  grep -q "$word" plot.svg || fail "no $word in the plot"
+done
+expect 2 perplexity "$F/llama.gguf" text --svg plot.svg
 expect 2 perplexity "$F/llama.gguf" text --context 64 --copies q8.gguf "$F/model.gguf"
 complains "embedding_length"
 expect 2 perplexity "$F/llama.gguf" text --context 64 --base q8.gguf --copies q4.gguf
@@ -56,6 +64,21 @@ awk -v q8="$(cached q8_0)" -v q4="$(cached q4_0)" -v k4="$(cached kivi4)" -v k2=
 # A rotation before that changes nothing in floats, and lets blocks lose less.
 awk -v f32="$(cached f32+rotate)" -v q4="$(cached q4_0)" -v turned="$(cached q4_0+rotate)" \
   'BEGIN { exit !(f32 < 1e-9 && 0 < turned && turned < q4) }' || fail "divergences of rotated caches"
+# KVQuant: the more bits the better, of keys and values by themselves too; what fits in binary16 is no measurement.
+awk -v k2="$(cached kvquant2)" -v k3="$(cached kvquant)" -v k4="$(cached kvquant4)" \
+  -v k42="$(cached "kvquant4 --cache-v kvquant2")" \
+  'BEGIN { exit !(0 < k4 && k4 < k3 && k3 < k2 && k4 < k42 && k42 < k2) }' || fail "divergences of KVQuant"
+expect 2 perplexity "$DEMO" "$story" --cache kvquant --cache-v q8_0
+complains "keys of the kind 'kvquant' and values of the kind 'q8_0'"
+warned=1 expect 0 perplexity "$DEMO" "$story" --context 64 --windows 1 --cache kvquant
+complains "up to 127 tokens in binary16"
+# ThinK and MiniCache; what they take is said.
+for cache in think minicache; do
+  awk -v d="$(cached $cache)" 'BEGIN { exit !(d > 1e-6) }' || fail "divergence of $cache"
+  awk -v bits="$(awk '/bits for a number/ { print $1 }' out)" 'BEGIN { exit !(bits < 16 && bits > 8) }' || fail "bits of $cache"
+  expect 2 perplexity "$DEMO" "$story" --cache $cache --cache-v f16
+  complains "keys of the kind '$cache' and values of the kind 'f16'"
+done
 # Keys and values by themselves.
 [ "$(cached "f32 --cache-k q4_0 --cache-v q4_0")" = "$(cached q4_0)" ] || fail "q4_0 is not q4_0"
 awk -v both="$(cached q4_0)" -v keys="$(cached "q4_0 --cache-v f32")" -v values="$(cached "q4_0 --cache-k f16+rotate")" \

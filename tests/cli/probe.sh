@@ -32,23 +32,26 @@ mean=$(figure /calibration/mean) deviation=$(figure /calibration/standard_deviat
 holds "$a != $b && ($a + $b) / 2 / $mean > 0.9999 && ($a + $b) / 2 / $mean < 1.0001"
 holds "($a - $b) ^ 2 / 2 / $deviation ^ 2 > 0.999 && ($a - $b) ^ 2 / 2 / $deviation ^ 2 < 1.001"
 for name in together without; do holds "$(figure /calibration/$name) > 0"; done
-for figure in inputs/peak_ratio inputs/kurtosis divergence/noise divergence/clipping; do
+for figure in inputs/peak_ratio inputs/kurtosis divergence/noise divergence/clipping divergence_of_inputs/noise \
+  divergence_of_inputs/clipping; do
   holds "$(figure /matrices/3/$figure) > 0"
 done
 
 # More of a disturbance disturbs more. A matrix that is looked up has no inputs.
 expect 0 probe "$F/llama.gguf" text $quick --noise 0.1 --type iq4_nl
-says "disturbed by 0.1 of their energy"
+says "or its inputs, are disturbed by 0.1 of their energy"
 says "iq4_nl in 15 matrices, with importance from 32 tokens, 4 times"
 [ "$(awk '/^layer/ { on = 1 } on && /^[0-9]/' out | wc -l)" = 2 ] || fail "not two layers"
-grep -qE '^token_embd.weight( +-){3}( +[0-9.e-]+){3}$' out || fail "the embedding"
+grep -qE '^token_embd.weight( +-){3}( +[0-9.e-]+){3}( +-){3}$' out || fail "the embedding"
 more=$(awk '/^inputs/ { on = 1 } on && $1 == "blk.0.attn_v.weight" { print $5 }' out)
 holds "$more > $("$HELPER" json /matrices/3/divergence/noise <one)"
+more=$(awk '/^inputs/ { on = 1 } on && $1 == "blk.0.attn_v.weight" { print $8 }' out)
+holds "$more > $("$HELPER" json /matrices/3/divergence_of_inputs/noise <one)"
 [ "$("$HELPER" json /matrices/3/name <one)" = blk.0.attn_v.weight ] || fail "another matrix"
 
 # A model that takes all tokens for equally likely does so whatever its other weights are.
 expect 0 probe "$F/uniform.gguf" text $quick
-grep -qE '^blk.1.ffn_up.weight( +[0-9.e+]+){3} +0 +0 +-$' out || fail "the predictions of a model that has none"
+grep -qE '^blk.1.ffn_up.weight( +[0-9.e+]+){3}( +0 +0 +-){2}$' out || fail "the predictions of a model that has none"
 
 expect 1 probe "$F/nan.gguf"
 complains "tensor 'second.weight', row 7"

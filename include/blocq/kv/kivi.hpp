@@ -22,6 +22,7 @@
 
 #include <blocq/core/error.hpp>
 #include <blocq/core/fp_environment.hpp>
+#include <blocq/kv/half.hpp>
 #include <blocq/simd/vec.hpp>
 
 #include <algorithm>
@@ -40,8 +41,6 @@ struct kivi_options {
 namespace blocq::inline v0::inline BLOCQ_ISA::kv {
 
 namespace detail {
-namespace vec = simd::native;
-
 // 32 codes of Bits bits each, lowest first.
 template <int Bits>
 BLOCQ_INLINE vec::bytes load_codes(const std::uint8_t* p) noexcept {
@@ -49,12 +48,6 @@ BLOCQ_INLINE vec::bytes load_codes(const std::uint8_t* p) noexcept {
     return vec::spread_pairs(p);
   else
     return vec::spread_nibbles(p);
-}
-
-// The nearest binary16, and the largest one instead of an infinity; 0 for a NaN.
-BLOCQ_INLINE std::uint16_t finite_half(float x) noexcept {
-  const std::uint16_t half = is_nan(x) ? 0 : f32_to_f16(x);
-  return static_cast<std::uint16_t>((half & 0x7fff) == 0x7c00 ? half - 1 : half);
 }
 
 struct half_line {
@@ -79,13 +72,6 @@ half_line quantize_line(const le16* x, std::size_t count, std::size_t stride, st
     out[bit / 8] = static_cast<std::uint8_t>(out[bit / 8] | (code < top ? code : top) << bit % 8);
   }
   return line;
-}
-
-// sum of a[i] * x[i] over n numbers in binary16, n a multiple of 8.
-BLOCQ_INLINE float dot_halves(const float* a, const le16* x, std::size_t n) noexcept {
-  vec::floats sum = vec::fill_floats(0.0f);
-  for (std::size_t i = 0; i < n; i += 8) sum = vec::fma(vec::load_floats(a + i), vec::load_f16(x + i), sum);
-  return vec::sum(sum);
 }
 }  // namespace detail
 
