@@ -331,7 +331,7 @@ void gemm(matrix_view<const B> weights, matrix_view<const integer_operand_t<wire
 
 // The same with weights and rows of X in bfloat16, X in half the bytes: Y is the sums of the products of pairs of
 // columns, the odd one first, each rounded once. An instruction for such pairs (AVX512-BF16) is used where it is
-// enabled, about twice as fast as floats; it takes subnormal operands and sums for zeros, which are kept elsewhere.
+// enabled, which takes subnormal operands and sums for zeros; elsewhere they are kept.
 template <class B, class X>
 requires(std::is_same_v<wire_t<B>, bf16>&& std::is_same_v<wire_t<X>, bf16>) void gemm(
     matrix_view<const B> weights, matrix_view<const X> x, matrix_view<float> y, std::span<std::byte> scratch) noexcept {
