@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include <atomic>
+#include <new>
 
 namespace {
 
