@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The tables of docs/performance.md from what blocq-bench wrote: bench-tables.py CSV [TABLE ...].
+"""The tables of docs/performance.md from what blocq-bench wrote: bench-tables.py CSV[,CSV...] [TABLE ...].
 
-TABLE is decode, prefill or interleaved, all three if none is named. A cell is blocq's rate and, in brackets, its ratio to
+TABLE is decode, prefill or interleaved, all three if none is named; figures of several files are side by side. A cell is blocq's rate and, in brackets, its ratio to
 the peer of the same rounds; `share` is of the loop that bounds the operation.
 """
 import csv
@@ -69,13 +69,14 @@ TABLES = {
 def main():
     if len(sys.argv) < 2 or any(name not in TABLES for name in sys.argv[2:]):
         sys.exit(__doc__)
-    measured = rows(sys.argv[1])
+    measured = [rows(path) for path in sys.argv[1].split(",")]
     for name in sys.argv[2:] or TABLES:
         columns = TABLES[name]
         print("| format |" + "|".join(f" {title} " for title, *_ in columns) + "|")
         print("|---|" + "---:|" * len(columns))
-        for format_name, found in measured.items():
-            cells = [show(found.get((op, shape))) for _, op, shape, show in columns]
+        for format_name in measured[0]:
+            cells = [" / ".join(filter(None, (show(m.get(format_name, {}).get((op, shape))) for m in measured)))
+                     for _, op, shape, show in columns]
             if any(cells):
                 print(f"| {format_name} |" + "|".join(f" {c} " if c else "  " for c in cells) + "|")
         print()
