@@ -79,8 +79,8 @@ packages() {  # what Debian calls the compiler and the emulator of this line
 }
 
 # Headers that cross compilers do not look for beside their own: linked into one folder each.
-mkdir -p "$out/doctest" "$out/xsimd"
 for header in doctest xsimd CLI nlohmann; do
+  mkdir -p "$out/$header"
   for prefix in /usr/include /usr/local/include; do
     [ -e "$prefix/$header" ] && ln -sfn "$prefix/$header" "$out/$header/$header"
   done
