@@ -48,7 +48,7 @@ test_rooms() {  # NAME ROOM...: builds and runs the tests of these rooms
   for room in "$@"; do "build/deep-$name/bin/test_$room" --minimal || return 1; done
 }
 lines="-gline-tables-only -fno-omit-frame-pointer"
-address="-O0 $lines -fsanitize=address,undefined -fsanitize-trap=undefined -fsanitize-address-outline-instrumentation"
+address="-O1 $lines -fsanitize=address,undefined -fsanitize-trap=undefined -fsanitize-address-outline-instrumentation"
 
 sanitize() {
   configure sanitize "$address" && cmake --build build/deep-sanitize -j "$jobs" &&
