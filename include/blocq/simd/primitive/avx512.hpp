@@ -256,6 +256,7 @@ BLOCQ_INLINE floats lookup16(const float (&table)[16], avx2::bytes index, int h)
       _mm512_maskz_permutexvar_ps(0xffff, _mm512_maskz_cvtepu8_epi32(0xffff, lane(index, h)), _mm512_loadu_ps(table))};
 }
 BLOCQ_INLINE bytes as_bytes(words a) noexcept { return {a.v}; }
+BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {a.v}; }
 BLOCQ_INLINE words as_words(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE ints as_ints(bytes a) noexcept { return {a.v}; }
 BLOCQ_INLINE floats as_floats(bytes a) noexcept { return {_mm512_castsi512_ps(a.v)}; }
@@ -411,8 +412,6 @@ BLOCQ_INLINE floats add_bf16_products(floats sum, bytes a, bytes b) noexcept {
 #if defined(__AVX512VBMI__) && defined(__AVX512VNNI__) && defined(__GFNI__)
 
 #define BLOCQ_HAS_TABLES 1
-
-BLOCQ_INLINE bytes as_bytes(ints a) noexcept { return {a.v}; }
 
 // A bit for each byte.
 struct flags {
