@@ -87,10 +87,15 @@ BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
   };
   return {_mm512_add_epi8(more_than(85), more_than(170))};
 }
+// g++ 12 counts shifts of words in an int, others in an unsigned.
+struct shift_count {
+  int n;
+  BLOCQ_INLINE operator int() const noexcept { return n; }
+  BLOCQ_INLINE operator unsigned() const noexcept { return static_cast<unsigned>(n); }
+};
 template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
-  return bytes{
-      _mm512_and_si512(_mm512_srli_epi16(a.v, static_cast<unsigned>(shift)), _mm512_set1_epi8((1 << Width) - 1))};
+  return bytes{_mm512_and_si512(_mm512_srli_epi16(a.v, shift_count{shift}), _mm512_set1_epi8((1 << Width) - 1))};
 }
 template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
