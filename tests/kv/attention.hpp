@@ -2,6 +2,7 @@
 #ifndef BLOCQ_TESTS_ATTENTION_HPP
 #define BLOCQ_TESTS_ATTENTION_HPP
 
+#include <doctest/doctest.h>
 #include <allocations.hpp>
 #include <random.hpp>
 
@@ -71,6 +72,26 @@ numbers contents(const Cache& cache) {
     cache.value(t, std::span(x).subspan((cache.size() + t) * width, width));
   }
   return x;
+}
+
+// Products of a query with what a cache remembers are those with its keys and values as they are read.
+template <class Cache>
+void check_products(const Cache& cache, std::span<const float> q, std::span<const float> keys,
+                    std::span<const float> values) {
+  const std::size_t width = cache.width(), tokens = cache.size();
+  numbers scores(tokens), out(width);
+  cache.scores(q, scores);
+  for (std::size_t t = 0; t < tokens; ++t)
+    CHECK(static_cast<double>(scores[t]) ==
+          doctest::Approx(dot(q.data(), &keys[t * width], width)).epsilon(1e-4).scale(30));
+  const numbers p = softmax(scores, width);
+  cache.mix(p, out);
+  for (std::size_t d = 0; d < width; ++d) {
+    double sum = 0;
+    for (std::size_t t = 0; t < tokens; ++t)
+      sum += static_cast<double>(p[t]) * static_cast<double>(values[t * width + d]);
+    CHECK(static_cast<double>(out[d]) == doctest::Approx(sum).epsilon(1e-5).scale(5));
+  }
 }
 
 // Appends to a cache of `before` tokens that `make` gives while one allocation after the other fails, until none does:

@@ -141,19 +141,7 @@ TEST_CASE_TEMPLATE("scores and mixtures are those of the rows that are remembere
         auto cache = *Cache::create(width, {group, 128});
         cache.append(h.keys, h.values);
         const numbers q = test::normals(width, next), keys = keys_of(cache), values = values_of(cache);
-        numbers scores(tokens), out(width);
-        cache.scores(q, scores);
-        for (std::size_t t = 0; t < tokens; ++t)
-          CHECK(static_cast<double>(scores[t]) ==
-                doctest::Approx(test::dot(q.data(), &keys[t * width], width)).epsilon(1e-4).scale(30));
-        const numbers p = test::softmax(scores, width);
-        cache.mix(p, out);
-        for (std::size_t d = 0; d < width; ++d) {
-          double sum = 0;
-          for (std::size_t t = 0; t < tokens; ++t)
-            sum += static_cast<double>(p[t]) * static_cast<double>(values[t * width + d]);
-          CHECK(static_cast<double>(out[d]) == doctest::Approx(sum).epsilon(1e-5).scale(5));
-        }
+        test::check_products(cache, q, keys, values);
       }
 }
 

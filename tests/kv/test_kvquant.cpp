@@ -131,19 +131,7 @@ TEST_CASE("scores and mixtures are those of the rows that are remembered, and it
         CHECK(one_by_one.bytes() == cache.bytes());
         const numbers keys =
             with_positions({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(tokens * width)}, width);
-        numbers scores(tokens), out(width);
-        cache.scores(q, scores);
-        for (std::size_t t = 0; t < tokens; ++t)
-          CHECK(static_cast<double>(scores[t]) ==
-                doctest::Approx(test::dot(q.data(), &keys[t * width], width)).epsilon(1e-4).scale(30));
-        const numbers p = test::softmax(scores, width);
-        cache.mix(p, out);
-        for (std::size_t d = 0; d < width; ++d) {
-          double sum = 0;
-          for (std::size_t t = 0; t < tokens; ++t)
-            sum += static_cast<double>(p[t]) * static_cast<double>(all[(tokens + t) * width + d]);
-          CHECK(static_cast<double>(out[d]) == doctest::Approx(sum).epsilon(1e-5).scale(5));
-        }
+        test::check_products(cache, q, keys, std::span(all).subspan(tokens * width));
         // The first tokens are the input in binary16.
         for (std::size_t i = 0; i < 3 * width; ++i) CHECK(all[i] == blocq::f16_to_f32(blocq::f32_to_f16(h.keys[i])));
         cache.clear();

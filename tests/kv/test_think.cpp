@@ -117,20 +117,8 @@ TEST_CASE("older keys have the chosen channels, the latest are whole, and it mak
         CHECK(all[t * width + d] == (t >= at_once.pruned() || kept ? half(h.key(t)[d]) : 0.0f));
         CHECK(all[(n + t) * width + d] == half(h.value(t)[d]));
       }
-    numbers scores(n), out(width);
     const auto q = h.query(n - 1);
-    at_once.scores(q, scores);
-    for (std::size_t t = 0; t < n; ++t)
-      CHECK(static_cast<double>(scores[t]) ==
-            doctest::Approx(test::dot(q.data(), &all[t * width], width)).epsilon(1e-4).scale(30));
-    const numbers p = test::softmax(scores, width);
-    at_once.mix(p, out);
-    for (std::size_t d = 0; d < width; ++d) {
-      double sum = 0;
-      for (std::size_t t = 0; t < n; ++t)
-        sum += static_cast<double>(p[t]) * static_cast<double>(all[(n + t) * width + d]);
-      CHECK(static_cast<double>(out[d]) == doctest::Approx(sum).epsilon(1e-5).scale(5));
-    }
+    test::check_products(at_once, q, all, std::span(all).subspan(n * width));
   }
   // 12 of 20 channels of 128 keys, 22 whole ones, all values.
   CHECK(one_by_one.bytes() == 2 * (128 * 12 + 22 * 20 + 150 * 20) + 12 * sizeof(std::size_t));
