@@ -1,6 +1,6 @@
 // Uses every function template of the library, so that the checks of this folder see what it is compiled to. Never run.
 // No container of the standard library: what it would leave in the object file is not the library's doing.
-// Of all formats, or those that reach every template (BLOCQ_TEST_FEW) for checks that compile this more than once.
+// Of all formats, or a sample (support/formats.hpp) for checks that compile this more than once.
 #include <blocq_all.hpp>
 #include "../support/formats.hpp"
 

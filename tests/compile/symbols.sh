@@ -14,9 +14,9 @@ left=$(nm -C "$work/included.o" | grep -E ' [TDBC] |_GLOBAL__|__cxx_global_var_i
 # At -O0 whatever is used and not always inlined is emitted. Always inlined functions are marked hidden beforehand:
 # a compiler that emits one too shows it by that.
 include_all >"$work/blocq_all.hpp"
-for unit in everything few; do
-  [ $unit = few ] && few=-DBLOCQ_TEST_FEW || few=
-  "$@" $few -I"$tree" -I"$work" -E tests/compile/everything.cpp -o "$work/$unit.ii"
+for unit in everything kinds; do
+  [ $unit = kinds ] && sample=-DBLOCQ_TEST_KINDS || sample=
+  "$@" $sample -I"$tree" -I"$work" -E tests/compile/everything.cpp -o "$work/$unit.ii"
   sed -i 's/__attribute__((always_inline))/__attribute__((always_inline, visibility("hidden")))/' "$work/$unit.ii"
 done
 
@@ -35,14 +35,14 @@ compiler=("$@")
 functions everything
 # A lambda in an always inlined function inherits the mark but not the inlining.
 stray everything | grep -E '^DEFAULT|^HIDDEN _ZZ' >"$work/found" || true
-# g++ can be asked for the functions that nobody calls too; a few formats will do. That includes constructors which no
+# g++ can be asked for the functions that nobody calls too; one format of each kind will do. That includes constructors which no
 # source line wrote and lambdas which only run at compile time, so those do not count here. Once: without xsimd nothing is
 # added.
 case "$("$@" --version) $*" in
   *clang* | *-DBLOCQ_NO_XSIMD*) ;;
   *)
-    functions few -fkeep-inline-functions
-    stray few | grep '^DEFAULT' | grep -vE '[CD][012]Ev$|UlvE|^[A-Z]+ _ZZ' >>"$work/found" || true
+    functions kinds -fkeep-inline-functions
+    stray kinds | grep '^DEFAULT' | grep -vE '[CD][012]Ev$|UlvE|^[A-Z]+ _ZZ' >>"$work/found" || true
     ;;
 esac
 [ ! -s "$work/found" ] ||
