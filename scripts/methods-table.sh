@@ -61,7 +61,7 @@ for method in $(choices quantize method); do
       must make "calibrated/$type-$method.gguf" --method "$method" --type "$type" "${given[@]}"
     done
     # One that stands beside blocks is a packed one.
-    ! "$blocq" inspect "calibrated/${block_types[0]}-$method.gguf" --json | grep -q '"type": ".* + ' ||
+    ! "$blocq" inspect "calibrated/${block_types[0]}-$method.gguf" --json | grep '"type": ".* + ' >/dev/null ||
       for file in calibrated/*-"$method".gguf; do
         sed -i "s|^${file%.gguf} |packed/$(basename "${file%.gguf}") |" seconds
         mv "$file" packed/

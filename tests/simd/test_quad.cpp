@@ -114,6 +114,14 @@ TEST_CASE("what works within lanes is that of the model in both halves") {
     CHECK(image_of(quad::lookup16(quad::fill_lanes(q), quad::move_bits<4, 0, 0>(a))) == halves_of([&](int i) {
             return common::lookup16(common::load_halves(q), common::move_bits<4, 0, 0>(model(p + i)));
           }));
+    const quad::bytes planes[] = {a, b, codes};
+    CHECK(image_of(quad::join_planes<0, 1>(planes)) ==
+          halves_of([&](int i) { return common::spread_bits_of_quarters<0>(model(p + i), 1); }));
+    CHECK(image_of(quad::join_planes<5, 3>(planes)) == halves_of([&](int i) {
+            return common::spread_bits_of_quarters<5>(model(p + i), 1) |
+                   common::spread_bits_of_quarters<5>(model(q + i), 2) |
+                   common::spread_bits_of_quarters<5>(model_codes(i), 4);
+          }));
     for (int h = 0; h < 2; ++h) {
       CHECK(image_of(quad::interleave_bytes(a, b, h)) ==
             halves_of([&](int i) { return common::interleave_bytes(model(p + i), model(q + i), h); }));

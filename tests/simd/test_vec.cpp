@@ -154,6 +154,8 @@ TEST_CASE("fields of bytes are those of the model") {
     CHECK_SAME(vec::spread_bits_of_eighths<0>(vec::load_bytes(p + 0), 255));
     CHECK_SAME(vec::spread_bits_of_eighths<12>(vec::load_bytes(p + 0), 16));
     CHECK_SAME(vec::spread_bits_of_eighths<24>(vec::load_bytes(p + 0), 1));
+    CHECK_SAME(vec::spread_bits_of_quarters<0>(vec::load_bytes(p + 0), 1));
+    CHECK_SAME(vec::spread_bits_of_quarters<7>(vec::load_bytes(p + 0), 4));
     for (int h = 0; h < 2; ++h) {
       CHECK_SAME(vec::spread_bits_of_two(p + 0, q + 0, h, 16));
       CHECK_SAME(vec::interleave(vec::load_bytes(p + 0), vec::load_bytes(q + 0), h));

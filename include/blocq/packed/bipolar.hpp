@@ -119,13 +119,11 @@ class bipolar_matrix : public detail::decoded_product<bipolar_matrix> {
 inline std::int64_t dot(const bipolar_row& a, const bipolar_row& b) noexcept {
   BLOCQ_ASSERT(a.columns == b.columns);
   namespace quad = simd::quad;
-  const auto weights = detail::plane_weights::negative(b.bits);
+  const detail::plane_weights weights(b.bits);
   std::int64_t sum = 0;  // less all that are different
   for (std::size_t first = 0; first < a.words(); first += detail::chunk_words) {
     const detail::plane_window x(a.planes, a.words(), a.bits, first), y(b.planes, b.words(), b.bits, first);
-    const quad::ints parts = detail::meet_planes(
-        x, a.bits, [&](int j) BLOCQ_INLINE_LAMBDA { return y.plane(j); }, b.bits, weights,
-        [](quad::bytes p, quad::bytes q) BLOCQ_INLINE_LAMBDA { return p ^ q; });
+    const quad::ints parts = detail::count_differences(x, a.bits, y, b.bits, weights);
     std::int32_t each[16];
     quad::store_bytes(each, quad::as_bytes(parts));
     for (const std::int32_t part : each) sum += part;

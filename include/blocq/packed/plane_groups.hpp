@@ -1,6 +1,7 @@
-// Integer groups in bit planes, times activations in bit planes: weights of 1 to 8 bits meet activations of 2 to 8 as
-// bits that are counted, so that every width costs what it has. ABQ-LLM (Zeng et al., "ABQ-LLM: Arbitrary-Bit Quantized
-// Inference Acceleration for Large Language Models", 2024); calib/abq.hpp fits it.
+// Integer groups in bit planes, times activations of 2 to 8 bits: weights of 1 to 8 bits cost what planes they have.
+// The product is that of integers which ABQ-LLM counts bits for; planes that are put together to numbers, a byte each,
+// take half of the instructions. ABQ-LLM (Zeng et al., "ABQ-LLM: Arbitrary-Bit Quantized Inference Acceleration for
+// Large Language Models", 2024); calib/abq.hpp fits it.
 //
 //   planes  [rows, bits * words]  I32, as in planes.hpp
 //   scales  [rows, groups]        F16; a group is `group` columns, a multiple of 128, or all of them
@@ -75,27 +76,24 @@ class plane_groups {
     }
   }
 
-  // The planes of x, a sum of each group of it, and the scales of a row: of its groups, and of each 128 columns.
-  std::size_t scratch() const noexcept { return chunks() * (chunk_floats() + 4) + 2 * groups(); }
+  // The integers of x, a sum of each group of them, and the scales of a row: of its groups, and of each 128 columns.
+  std::size_t scratch() const noexcept { return chunks() * (chunk_floats + 4) + 2 * groups(); }
   // Where x is not finite, y is not.
   void gemv(std::span<const float> x, std::span<float> y, std::span<float> space,
             std::size_t first = 0) const noexcept {
     BLOCQ_ASSERT(x.size() == cols() && first + y.size() <= rows() && space.size() >= scratch());
     const fp_environment modes;
-    float* const planes = space.data();
-    float* const less = planes + chunks() * chunk_floats();
+    float* const integers = space.data();
+    float* const less = integers + chunks() * chunk_floats;
     float* const scales = less + groups();
-    const float input_scale = split_inputs(x, planes, less);
-    const auto weights = detail::plane_weights::twos_complement(input_bits_);
-    const auto rows_of = [&]<int Bits, int InputBits>() BLOCQ_INLINE_LAMBDA {
+    const float input_scale = round_inputs(x, integers, less);
+    const auto rows_of = [&]<int Bits>() BLOCQ_INLINE_LAMBDA {
       for (std::size_t i = 0; i < y.size(); ++i)
-        y[i] = input_scale * multiply<Bits, InputBits>(first + i, weights, planes, less, scales);
+        y[i] = input_scale * multiply<Bits>(first + i, reinterpret_cast<const std::byte*>(integers), less, scales);
     };
-    // What is meant to be fast is unrolled.
-    if (bits() == 2 && input_bits_ == 8) return rows_of.template operator()<2, 8>();
-    if (bits() == 3 && input_bits_ == 8) return rows_of.template operator()<3, 8>();
-    if (bits() == 4 && input_bits_ == 4) return rows_of.template operator()<4, 4>();
-    rows_of.template operator()<0, 0>();
+    simd::unroll<8>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+      if (bits() == I + 1) rows_of.template operator()<I + 1>();
+    });
   }
 
  private:
@@ -103,41 +101,33 @@ class plane_groups {
 
   std::size_t groups() const noexcept { return cols() / group_ + (cols() % group_ != 0 ? 1 : 0); }
   std::size_t chunks() const noexcept { return (cols() + detail::plane_chunk - 1) / detail::plane_chunk; }
-  // Of x: plane after plane of each chunk.
-  std::size_t chunk_floats() const noexcept { return static_cast<std::size_t>(input_bits_) * 16; }
+  static constexpr std::size_t chunk_floats = detail::plane_chunk / sizeof(float);  // room for a byte of each column
 
-  // x in planes, the sum of each group times -1; the scale of its numbers.
-  float split_inputs(std::span<const float> x, float* planes, float* less) const noexcept {
+  // x as integers, the sum of each group times -1; the scale of its numbers. Of a chunk of 512 columns, 64 bytes are
+  // eight columns of each of the eight words of a plane.
+  float round_inputs(std::span<const float> x, float* integers, float* less) const noexcept {
     namespace vec = simd::native;
     const auto top = static_cast<float>((1 << (input_bits_ - 1)) - 1);
     const lane scale = lane(detail::largest_magnitude(x)) / lane(top);
-    std::memset(planes, 0, chunks() * chunk_floats() * sizeof(float));
+    std::memset(integers, 0, chunks() * detail::plane_chunk);
     for (std::size_t g = 0; g < groups(); ++g) less[g] = 0.0f;
     if (!detail::can_divide(scale.v)) return scale.v - scale.v;  // 0, or no number
+    auto* const bytes = reinterpret_cast<std::byte*>(integers);
     for (std::size_t k = 0, group = 0; k < x.size(); k += 32) {
       if (k == (group + 1) * group_) ++group;
-      const auto [bytes, sum] = detail::round_chunk(x, k / 32, scale.v);
+      const auto [codes, sum] = detail::round_chunk(x, k / 32, scale.v);
       less[group] -= static_cast<float>(sum);
-      float* const to = planes + k / detail::plane_chunk * chunk_floats() + half_word(k % detail::plane_chunk / 32);
-      for (int j = 0; j < input_bits_; ++j) {
-        const std::uint32_t bits = vec::upper_bits(vec::shift_left(bytes, 7 - j));
-        std::memcpy(to + 16 * j, &bits, sizeof bits);
-      }
+      std::byte in_order[32];
+      vec::store_bytes(in_order, codes);
+      std::byte* const chunk = bytes + k / detail::plane_chunk * detail::plane_chunk;
+      for (std::size_t i = 0; i < 4; ++i)
+        std::memcpy(chunk + 64 * (k % 64 / 8 + i) + 8 * (k % detail::plane_chunk / 64), in_order + 8 * i, 8);
     }
     return scale.v;
   }
-  // Where columns 32 i to 32 i + 31 lie in words of 64 bits of this machine.
-  static constexpr std::size_t half_word(std::size_t i) noexcept {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return i ^ 1;
-#else
-    return i;
-#endif
-  }
 
-  template <int Bits, int InputBits>
-  float multiply(std::size_t r, const detail::plane_weights& weights, const float* planes, const float* less,
-                 float* scales) const noexcept {
+  template <int Bits>
+  float multiply(std::size_t r, const std::byte* integers, const float* less, float* scales) const noexcept {
     namespace quad = simd::quad;
     namespace vec = simd::native;
     const std::uint16_t* const halves = scales_.data() + r * groups();
@@ -159,16 +149,13 @@ class plane_groups {
     }
     if (group_ != 128 || groups() != 4 * chunks()) scales = spread_over_quarters(scales);
     const std::uint64_t* const row = codes_.row(r);
-    const std::size_t words = words_of_plane(cols()),
-                      step = 16 * static_cast<std::size_t>(InputBits != 0 ? InputBits : input_bits_);
-    for (std::size_t first = 0; first < words; first += detail::chunk_words) {
-      const detail::plane_window w(row, words, Bits != 0 ? Bits : bits(), first);
-      const quad::ints products = detail::meet_planes<Bits, InputBits>(
-          w, bits(), [&](int j) BLOCQ_INLINE_LAMBDA { return quad::load_bytes(planes + 16 * j); }, input_bits_, weights,
-          [](quad::bytes p, quad::bytes q) BLOCQ_INLINE_LAMBDA { return p & q; });
+    const std::size_t words = words_of_plane(cols());
+    for (std::size_t word = 0; word < words; word += detail::chunk_words) {
+      const detail::plane_window planes(row, words, Bits, word);
+      const quad::ints products = detail::multiply_planes<Bits>(planes, integers);
       const quad::floats scale = quad::spread_lanes(quad::as_floats(quad::fill_lanes(scales)));
       sum = quad::fma(quad::to_floats(products), scale, sum);
-      planes += step, scales += 4;
+      integers += detail::plane_chunk, scales += 4;
     }
     return quad::sum(sum) + rest;
   }

@@ -12,6 +12,8 @@
 #include <blocq/simd/quad.hpp>
 #include <blocq/simd/vec.hpp>
 
+#include <bit>
+
 namespace blocq::inline v0::inline BLOCQ_ISA::packed {
 
 constexpr std::size_t words_of_plane(std::size_t cols) noexcept { return cols / 64 + (cols % 64 != 0 ? 1 : 0); }
@@ -69,17 +71,13 @@ namespace detail {
 // Columns that are multiplied at once, and words of a plane that hold them.
 inline constexpr std::size_t plane_chunk = 512, chunk_words = plane_chunk / 64;
 
-// What a bit counts in each plane, as vectors of bytes: 1, 2, 4 ... times `sign`, or as a two's complement has it.
+// What a bit counts in each plane, as vectors of bytes: -1, -2, -4 ...
 struct plane_weights {
   alignas(64) std::int8_t of[8][64];
 
-  static constexpr plane_weights negative(int bits) noexcept { return plane_weights(bits, -1, -1); }
-  static constexpr plane_weights twos_complement(int bits) noexcept { return plane_weights(bits, 1, -1); }
-
- private:
-  constexpr plane_weights(int bits, int sign, int sign_of_last) noexcept : of() {
+  explicit constexpr plane_weights(int bits) noexcept : of() {
     for (int j = 0; j < bits; ++j)
-      for (std::int8_t& v : of[j]) v = static_cast<std::int8_t>((j + 1 == bits ? sign_of_last : sign) * (1 << j));
+      for (std::int8_t& v : of[j]) v = static_cast<std::int8_t>(-(1 << j));
   }
 };
 
@@ -108,41 +106,58 @@ class plane_window {
   std::uint64_t rest_[8][chunk_words];
 };
 
-// f(i) for 0 to N - 1, or to count - 1 where N is 0.
-template <int N, class F>
-BLOCQ_INLINE void each_plane(int count, F&& f) noexcept {
-  if constexpr (N != 0)
-    simd::unroll<N>([&]<int Index>() BLOCQ_INLINE_LAMBDA { f(Index); });
-  else
-    for (int i = 0; i < count; ++i) f(i);
-}
-
 // Of 512 columns, in each of 16 parts of 32: the sum over planes i and j of 2^i weights.of[j] times the number of bits
-// set in meet(plane i of a, plane j of b). b(j) is plane j. ABits and BBits are how many there are, or 0: a_bits and
-// b_bits then.
-template <int ABits = 0, int BBits = 0, class B, class Meet>
-BLOCQ_INLINE simd::quad::ints meet_planes(const plane_window& a, int a_bits, B&& b, int b_bits,
-                                          const plane_weights& weights, Meet&& meet) noexcept {
+// that differ in plane i of a and plane j of b.
+BLOCQ_INLINE simd::quad::ints count_differences(const plane_window& a, int a_bits, const plane_window& b, int b_bits,
+                                                const plane_weights& weights) noexcept {
   namespace quad = simd::quad;
   // Of each plane two chains of sums, the even and the odd planes of b, since an addition waits for the one before it.
   quad::ints total = quad::fill_ints(0);
-  each_plane<ABits>(a_bits, [&](int i) BLOCQ_INLINE_LAMBDA {
-    const quad::bytes plane = a.plane((ABits != 0 ? ABits : a_bits) - 1 - i);
+  for (int i = a_bits - 1; i >= 0; --i) {
+    const quad::bytes plane = a.plane(i);
     [[maybe_unused]] quad::ints even = quad::fill_ints(0), odd = even;
     [[maybe_unused]] quad::words pairs = quad::fill_words(0);
-    each_plane<BBits>(b_bits, [&](int j) BLOCQ_INLINE_LAMBDA {
-      const quad::bytes count = quad::count_bits(meet(plane, b(j))), weight = quad::load_bytes(weights.of[j]);
+    for (int j = 0; j < b_bits; ++j) {
+      const quad::bytes count = quad::count_bits(plane ^ b.plane(j)), weight = quad::load_bytes(weights.of[j]);
       if constexpr (quad::has_dot4)
         quad::dot4_to(j % 2 == 0 ? even : odd, count, weight);
       else
         quad::add_to(pairs, quad::maddubs(count, weight));
-    });
+    }
     if constexpr (quad::has_dot4)
       even = even + odd;
     else
       even = quad::madd2(pairs, quad::fill_words(1));
-    total = i == 0 ? even : total + total + even;
-  });
+    total = total + total + even;
+  }
+  return total;
+}
+
+// The products of Bits planes' numbers, not negative, with 512 integers from -127 to 127: eight columns of each word,
+// then the next eight. Sums 2 w and 2 w + 1 are of word w.
+template <int Bits>
+BLOCQ_INLINE simd::quad::ints multiply_planes(const plane_window& w, const std::byte* integers) noexcept {
+  namespace quad = simd::quad;
+  constexpr int at_once = Bits < 4 ? Bits : 4;  // sums of words have room for sixteen products of so many bits
+  quad::ints total = quad::fill_ints(0);
+  const auto add = [&]<int First, int N>() BLOCQ_INLINE_LAMBDA {
+    quad::bytes planes[static_cast<std::size_t>(N)];
+    for (int i = 0; i < N; ++i) planes[i] = w.plane(First + i);
+    [[maybe_unused]] quad::ints sum = quad::fill_ints(0);
+    [[maybe_unused]] quad::words pairs = quad::fill_words(0);
+    simd::unroll<8>([&]<int I>() BLOCQ_INLINE_LAMBDA {
+      constexpr int byte = std::endian::native == std::endian::little ? I : 7 - I;
+      const quad::bytes codes = quad::join_planes<byte, N>(planes), x = quad::load_bytes(integers + 64 * I);
+      if constexpr (quad::has_dot4)
+        quad::dot4_to(sum, codes, x);
+      else
+        quad::add_to(pairs, quad::maddubs(codes, x));
+    });
+    if constexpr (!quad::has_dot4) sum = quad::madd2(pairs, quad::fill_words(1));
+    total = First == 0 ? sum : total + sum * quad::fill_ints(1 << First);
+  };
+  add.template operator()<0, at_once>();
+  if constexpr (Bits > 4) add.template operator()<4, Bits - 4>();
   return total;
 }
 

@@ -106,6 +106,10 @@ template <class V>
 BLOCQ_INLINE two<V> lookup16(two<V> table, two<V> index) noexcept {
   return {lookup16(table.low, index.low), lookup16(table.high, index.high)};
 }
+template <int From, class V>
+BLOCQ_INLINE two<V> spread_bits_of_quarters(two<V> a, int set) noexcept {
+  return {spread_bits_of_quarters<From>(a.low, set), spread_bits_of_quarters<From>(a.high, set)};
+}
 template <class V>
 BLOCQ_INLINE two<V> interleave_bytes(two<V> a, two<V> b, int h) noexcept {
   return {interleave_bytes(a.low, b.low, h), interleave_bytes(a.high, b.high, h)};

@@ -20,6 +20,7 @@
 //   load_pairs_of_halves_as_floats   load_halves_as_floats of a number and of the one after it
 //   to_floats, lookup16   of 16 bytes, half h of a vector of 32
 //   load_tapered   32 bytes, then 16, then 4 from three addresses, then zeros
+//   join_planes    in each qword: byte c has in bit i bit c of byte From of planes[i]
 //   spread_bits_of_halves   spread_bits from each of two addresses
 //   spread_bits    bits 16 h to 16 h + 15 of four bytes from each of four addresses, one lane each
 #ifndef BLOCQ_SIMD_QUAD_HPP
@@ -140,6 +141,12 @@ BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c
 }
 BLOCQ_INLINE floats spread_lanes(floats a) noexcept {
   return {native::spread_two<0>(a.low), native::spread_two<2>(a.high)};
+}
+template <int From, int N>
+BLOCQ_INLINE bytes join_planes(const bytes* planes) noexcept {
+  bytes codes = spread_bits_of_quarters<From>(planes[0], 1);
+  for (int i = 1; i < N; ++i) codes = codes | spread_bits_of_quarters<From>(planes[i], 1 << i);
+  return codes;
 }
 BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
   return {native::spread_bits_of_two(a, b, h, set), native::spread_bits_of_two(c, d, h, set)};

@@ -170,6 +170,13 @@ BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   const __m256i bit = _mm256_set1_epi32(First % 8 == 0 ? 0x08040201 : static_cast<int>(0x80402010u));
   return set_bytes(_mm256_and_si256(_mm256_shuffle_epi8(a.v, source), bit), bit, set);
 }
+template <int From>
+BLOCQ_INLINE bytes spread_bits_of_quarters(bytes a, int set) noexcept {
+  constexpr long long first = From * 0x0101010101010101, second = first + 0x0808080808080808;
+  const __m256i source = _mm256_setr_epi64x(first, second, first, second);
+  const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
+  return set_bytes(_mm256_and_si256(_mm256_shuffle_epi8(a.v, source), bit), bit, set);
+}
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   int low, high;
   std::memcpy(&low, a, 4);

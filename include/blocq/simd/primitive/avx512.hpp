@@ -124,6 +124,25 @@ BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
   return lookup16(counts, field<4>(a, 0)) + lookup16(counts, field<4>(a, 4));
 #endif
 }
+template <int From, int N>
+BLOCQ_INLINE bytes join_planes(const bytes* planes) noexcept {
+  constexpr long long first = From * 0x0101010101010101;
+  const __m512i source = _mm512_maskz_broadcast_i32x4(0xffff, _mm_set_epi64x(first + 0x0808080808080808, first));
+  const __m512i bit = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201ull));
+#ifdef __GFNI__
+  // Qwords as matrices: of byte 7 - i are made bits i.
+  __m512i rows = _mm512_setzero_si512();
+  for (int i = 0; i < N; ++i) rows = _mm512_mask_shuffle_epi8(rows, 0x8080808080808080u >> i, planes[i].v, source);
+  return {_mm512_gf2p8affine_epi64_epi8(bit, rows, 0)};
+#else
+  __m512i codes = _mm512_setzero_si512();
+  for (int i = 0; i < N; ++i) {
+    const __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(planes[i].v, source), bit);
+    codes = _mm512_mask_add_epi8(codes, set, codes, _mm512_set1_epi8(static_cast<char>(1 << i)));
+  }
+  return {codes};
+#endif
+}
 BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
   const auto all = [](const void* p) {
     int word;

@@ -207,6 +207,14 @@ inline bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   }
   return r;
 }
+// In every quarter: byte i is `set` if bit i of its byte From is set and 0 if not.
+template <int From>
+inline bytes spread_bits_of_quarters(bytes a, int set) noexcept {
+  bytes r;
+  for (int i = 0; i < 32; ++i)
+    r.v[i] = static_cast<std::uint8_t>(((a.v[i / 8 * 8 + From] >> (i % 8)) & 1) != 0 ? set : 0);
+  return r;
+}
 // The same as spread_bits for bits 16h to 16h + 15 of 4 bytes at a, then of those at b.
 inline bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   const bytes first = spread_bits(a, set), second = spread_bits(b, set);

@@ -213,6 +213,16 @@ BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   };
   return bytes{masks(a.low), masks(a.high)} & fill_bytes(set);
 }
+template <int From>
+BLOCQ_INLINE bytes spread_bits_of_quarters(bytes a, int set) noexcept {
+  constexpr int b = From, c = From + 8;
+  const u8x16 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  const auto masks = [&](u8x16 v) {
+    const u8x16 source = __builtin_shufflevector(v, v, b, b, b, b, b, b, b, b, c, c, c, c, c, c, c, c);
+    return as<u8x16>((source & bit) == bit);
+  };
+  return bytes{masks(a.low), masks(a.high)} & fill_bytes(set);
+}
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
   const auto masks = [&](const void* p) {
     return bit_masks<0>(fill_u32(load_as<std::uint16_t>(static_cast<const std::uint8_t*>(p) + 2 * h)));
