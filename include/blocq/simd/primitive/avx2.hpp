@@ -43,6 +43,22 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 BLOCQ_INLINE __m128i half(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 BLOCQ_INLINE __m128i quarter(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
 
+// Numbers from several addresses in a general register: vectors have too few ports for it, and stores of so few bytes and
+// a load of all of them would wait for each other.
+template <class Number, class At>
+BLOCQ_INLINE long long side_by_side(At at) noexcept {
+  std::uint64_t all = 0;
+  for (int i = 8 / static_cast<int>(sizeof(Number)); --i >= 0;) {
+    Number n;
+    std::memcpy(&n, at(i), sizeof n);
+    all = all << 8 * sizeof n | n;
+  }
+#ifdef BLOCQ_GNU
+  __asm__("" : "+r"(all));
+#endif
+  return static_cast<long long>(all);
+}
+
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm256_loadu_si256(static_cast<const __m256i*>(p))}; }
 BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm256_set1_epi8(static_cast<char>(b))}; }
 BLOCQ_INLINE bytes load_halves(const void* p) noexcept { return {_mm256_broadcastsi128_si256(half(p))}; }
@@ -256,10 +272,8 @@ BLOCQ_INLINE floats spread_two(floats a) noexcept {
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
 #ifdef __F16C__
-  // In a general register: stores of two bytes and a load of eight would have to wait for each other.
-  const auto at = [](const le16& h, int shift) { return static_cast<std::uint64_t>(load(h)) << shift; };
-  const auto four = static_cast<long long>(at(a, 0) | at(b, 16) | at(c, 32) | at(d, 48));
-  return {_mm256_cvtph_ps(_mm_set1_epi64x(four))};
+  const le16* const from[4] = {&a, &b, &c, &d};
+  return {_mm256_cvtph_ps(_mm_set1_epi64x(side_by_side<std::uint16_t>([&](int i) { return from[i]; })))};
 #else
   const __m128 four = _mm_setr_ps(f16_to_f32(a), f16_to_f32(b), f16_to_f32(c), f16_to_f32(d));
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(four), four, 1)};
@@ -280,13 +294,9 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
 #ifdef __F16C__
-  const auto word = [&](int i) {
-    short h;
-    std::memcpy(&h, at(i), 2);
-    return h;
-  };
-  return floats{
-      _mm256_cvtph_ps(_mm_setr_epi16(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)))};
+  const long long low = side_by_side<std::uint16_t>(at);
+  const long long high = side_by_side<std::uint16_t>([&](int i) { return at(i + 4); });
+  return floats{_mm256_cvtph_ps(_mm_set_epi64x(high, low))};
 #else
   float f[8];
   for (int i = 0; i < 8; ++i) {
@@ -457,9 +467,7 @@ BLOCQ_INLINE ints load_ints(const void* p) noexcept { return {load_bytes(p).v}; 
 BLOCQ_INLINE ints widen_words(const void* p) noexcept { return {_mm256_cvtepu16_epi32(half(p))}; }
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
-  return ints{_mm256_cvtepu8_epi32(
-      _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), 0, 0, 0, 0, 0, 0, 0, 0))};
+  return ints{_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(side_by_side<std::uint8_t>(at)))};
 }
 BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
   const __m256 a = _mm256_loadu_ps(static_cast<const float*>(p)), b = _mm256_loadu_ps(static_cast<const float*>(p) + 8);

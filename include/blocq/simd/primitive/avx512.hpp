@@ -28,6 +28,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512 {
 
@@ -322,50 +323,81 @@ BLOCQ_INLINE words spread_lane(words a) noexcept {
   return spread_words<(8 * Lane + From)...>(a);
 }
 
-// Words 0 to Each - 1 of sixteen places Stride bytes apart, from as few loads as have them all, none of which goes
-// beyond the last of them: word 16 j + i is word j of place i.
-template <std::size_t Stride, std::size_t Each>
-BLOCQ_INLINE __m512i gather_words(const void* p) noexcept {
-  constexpr std::size_t item = 2 * Each, size = 15 * Stride + item;
-  __m512i all = _mm512_setzero_si512();
-  const auto from = [&]<std::size_t First>(auto&& next,
-                                           std::integral_constant<std::size_t, First>) BLOCQ_INLINE_LAMBDA {
-    constexpr std::size_t begin = First * Stride + 64 <= size ? First * Stride : (size - 64) / 2 * 2;
-    constexpr std::size_t end = (begin + 64 - item) / Stride + 1 < 16 ? (begin + 64 - item) / Stride + 1 : 16;
-    static constexpr auto index = [] {
-      std::array<short, 32> to{};
-      for (std::size_t i = First; i < end; ++i)
-        for (std::size_t j = 0; j < Each; ++j) to[16 * j + i] = static_cast<short>((i * Stride - begin) / 2 + j);
-      return to;
-    }();
-    constexpr __mmask32 places = (1u << end) - (1u << First), mask = Each == 2 ? places | places << 16 : places;
-    all = _mm512_mask_permutexvar_epi16(all, mask, _mm512_loadu_si512(index.data()),
-                                        _mm512_loadu_si512(static_cast<const char*>(p) + begin));
-    if constexpr (end < 16) next(next, std::integral_constant<std::size_t, end>{});
+// Numbers of Size bytes at the beginning of sixteen blocks of Stride bytes, in one register: each load begins one number
+// further before its blocks than the load before it, so that no two numbers come to the same place.
+template <std::size_t Size, std::size_t Stride>
+struct gathering {
+  static constexpr std::size_t room = 64 / Size, stride = Stride / Size;
+  static_assert(Stride % Size == 0 && stride >= 2);
+  struct source {
+    std::size_t offset;
+    alignas(64) std::uint8_t mask[64];
   };
-  from(from, std::integral_constant<std::size_t, 0>{});
+  std::size_t loads = 0, place[16] = {};
+  source load[16] = {};
+
+  constexpr gathering() noexcept {
+    for (std::size_t i = 0; i < 16; ++loads) {
+      const std::size_t fits = (room - 1 - loads) / stride + 1, first = i + fits <= 16 ? i : 16 - fits;
+      source& from = load[loads];
+      from.offset = first * Stride - loads * Size;
+      for (const std::size_t end = first + fits; i < end; ++i) {
+        place[i] = loads + (i - first) * stride;
+        for (std::size_t b = 0; b < Size; ++b) from.mask[place[i] * Size + b] = 0xff;
+      }
+    }
+  }
+};
+template <std::size_t Size, std::size_t Stride>
+inline constexpr gathering<Size, Stride> gathering_of{};
+template <std::size_t Size, std::size_t Stride>
+BLOCQ_INLINE __m512i gather(const void* p) noexcept {
+  constexpr auto& plan = gathering_of<Size, Stride>;
+  __m512i all = _mm512_setzero_si512();
+  [&]<std::size_t... I>(std::index_sequence<I...>) BLOCQ_INLINE_LAMBDA {
+    ((all = _mm512_ternarylogic_epi32(all, _mm512_load_si512(plan.load[I].mask),
+                                      _mm512_loadu_si512(static_cast<const char*>(p) + plan.load[I].offset), 0xf8)),
+     ...);
+  }
+  (std::make_index_sequence<plan.loads>{});
   return all;
+}
+// Word j of number i to word 16 j + i.
+template <std::size_t Size, std::size_t Stride>
+BLOCQ_INLINE __m512i gather_words(const void* p) noexcept {
+  static constexpr auto index = [] {
+    std::array<short, 32> to{};
+    for (std::size_t i = 0; i < 16; ++i)
+      for (std::size_t j = 0; j < Size / 2; ++j)
+        to[16 * j + i] = static_cast<short>(gathering_of<Size, Stride>.place[i] * (Size / 2) + j);
+    return to;
+  }();
+  return _mm512_permutexvar_epi16(_mm512_loadu_si512(index.data()), gather<Size, Stride>(p));
 }
 BLOCQ_INLINE floats halves_to_floats(avx2::words a) noexcept { return {_mm512_maskz_cvtph_ps(0xffff, a.v)}; }
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  static_assert(Stride % 2 == 0);
-  const __m512i words = gather_words<Stride, 1>(p);
-  return floats{_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
+  if constexpr (gathering_of<2, Stride>.loads > 6) {  // most of which cross a line
+    const auto four = [p](int from) {
+      return avx2::side_by_side<std::uint16_t>(
+          [=](int i) { return static_cast<const char*>(p) + static_cast<std::size_t>(from + i) * Stride; });
+    };
+    return {_mm512_maskz_cvtph_ps(0xffff, _mm256_setr_epi64x(four(0), four(4), four(8), four(12)))};
+  } else {
+    return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, gather_words<2, Stride>(p), 0))};
+  }
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
-  static_assert(Stride % 2 == 0);
-  const __m512i words = gather_words<Stride, 2>(p);
+  const __m512i words = gather_words<4, Stride>(p);
   first = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
   second = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 1))};
 }
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
-  return ints{_mm512_maskz_cvtepu8_epi32(
-      0xffff, _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), byte(8), byte(9),
-                            byte(10), byte(11), byte(12), byte(13), byte(14), byte(15)))};
+  const long long low = avx2::side_by_side<std::uint8_t>(at);
+  const long long high = avx2::side_by_side<std::uint8_t>([&](int i) { return at(i + 8); });
+  return ints{_mm512_maskz_cvtepu8_epi32(0xffff, _mm_set_epi64x(high, low))};
 }
 BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
   return {_mm512_maskz_broadcast_f32x4(0xffff, _mm_setr_ps(a, b, c, d))};
