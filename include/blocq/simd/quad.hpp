@@ -17,7 +17,8 @@
 //   spread_lane    the same of the eight words of one lane
 //   spread_lanes   element l of each lane l, four times
 //   fill_four, load_four_halves   four numbers, or as binary16, in each lane
-//   load_pairs_of_halves_as_floats   load_halves_as_floats of a number and of the one after it
+//   load_halves_as_floats   binary16 at the beginning of each of sixteen blocks of Stride bytes, which are all read
+//   load_pairs_of_halves_as_floats   the same of two numbers side by side
 //   to_floats, lookup16   of 16 bytes, half h of a vector of 32
 //   load_tapered   32 bytes, then 16, then 4 from three addresses, then zeros
 //   spread_bits_of_halves   spread_bits from each of two addresses
@@ -154,8 +155,12 @@ BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane, const void* 
 
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  return {native::load_halves_as_floats<Stride>(p),
-          native::load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 8 * Stride)};
+  const auto eight = [p](std::size_t first) BLOCQ_INLINE_LAMBDA {
+    return native::load_halves_as_floats([=](int i) BLOCQ_INLINE_LAMBDA {
+      return static_cast<const std::uint8_t*>(p) + (first + static_cast<std::size_t>(i)) * Stride;
+    });
+  };
+  return {eight(0), eight(8)};
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {

@@ -43,8 +43,8 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 BLOCQ_INLINE __m128i half(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 BLOCQ_INLINE __m128i quarter(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
 
-// Numbers from several addresses in a general register: vectors have too few ports for it, and stores of so few bytes and
-// a load of all of them would wait for each other.
+// Numbers from several addresses in a general register: vectors have too few ports for it, and stores of so few bytes
+// and a load of all of them would wait for each other.
 template <class Number, class At>
 BLOCQ_INLINE long long side_by_side(At at) noexcept {
   std::uint64_t all = 0;
@@ -273,7 +273,8 @@ BLOCQ_INLINE floats spread_two(floats a) noexcept {
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
 #ifdef __F16C__
   const le16* const from[4] = {&a, &b, &c, &d};
-  return {_mm256_cvtph_ps(_mm_set1_epi64x(side_by_side<std::uint16_t>([&](int i) { return from[i]; })))};
+  return {_mm256_cvtph_ps(
+      _mm_set1_epi64x(side_by_side<std::uint16_t>([&](int i) BLOCQ_INLINE_LAMBDA { return from[i]; })))};
 #else
   const __m128 four = _mm_setr_ps(f16_to_f32(a), f16_to_f32(b), f16_to_f32(c), f16_to_f32(d));
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(four), four, 1)};
@@ -295,7 +296,7 @@ template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
 #ifdef __F16C__
   const long long low = side_by_side<std::uint16_t>(at);
-  const long long high = side_by_side<std::uint16_t>([&](int i) { return at(i + 4); });
+  const long long high = side_by_side<std::uint16_t>([&](int i) BLOCQ_INLINE_LAMBDA { return at(i + 4); });
   return floats{_mm256_cvtph_ps(_mm_set_epi64x(high, low))};
 #else
   float f[8];
@@ -305,21 +306,6 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
     f[i] = f16_to_f32(h);
   }
   return floats{_mm256_loadu_ps(f)};
-#endif
-}
-template <std::size_t Stride>
-BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  static_assert(Stride >= 16, "sixteen bytes are read for each number");
-  const auto* const b = static_cast<const std::uint8_t*>(p);
-#ifdef __F16C__
-  // Each from a load that has it in its place.
-  const auto at = [b](std::size_t i) { return half(b + i * (Stride - 2)); };
-  const __m128i two = _mm_blend_epi16(at(0), at(1), 1 << 1), four = _mm_blend_epi16(at(2), at(3), 1 << 3);
-  const __m128i six = _mm_blend_epi16(at(4), at(5), 1 << 5), eight = _mm_blend_epi16(at(6), at(7), 1 << 7);
-  return floats{
-      _mm256_cvtph_ps(_mm_blend_epi16(_mm_blend_epi16(two, four, 0x0c), _mm_blend_epi16(six, eight, 0xc0), 0xf0))};
-#else
-  return load_halves_as_floats([b](int i) { return b + static_cast<std::size_t>(i) * Stride; });
 #endif
 }
 
@@ -467,7 +453,7 @@ BLOCQ_INLINE ints load_ints(const void* p) noexcept { return {load_bytes(p).v}; 
 BLOCQ_INLINE ints widen_words(const void* p) noexcept { return {_mm256_cvtepu16_epi32(half(p))}; }
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  return ints{_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(side_by_side<std::uint8_t>(at)))};
+  return ints{_mm256_cvtepu8_epi32(_mm_set_epi64x(0, side_by_side<std::uint8_t>(at)))};
 }
 BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
   const __m256 a = _mm256_loadu_ps(static_cast<const float*>(p)), b = _mm256_loadu_ps(static_cast<const float*>(p) + 8);

@@ -323,8 +323,8 @@ BLOCQ_INLINE words spread_lane(words a) noexcept {
   return spread_words<(8 * Lane + From)...>(a);
 }
 
-// Numbers of Size bytes at the beginning of sixteen blocks of Stride bytes, in one register: each load begins one number
-// further before its blocks than the load before it, so that no two numbers come to the same place.
+// Numbers of Size bytes at the beginning of sixteen blocks of Stride bytes, in one register: each load begins one
+// number further before its blocks than the load before it, so that no two numbers come to the same place.
 template <std::size_t Size, std::size_t Stride>
 struct gathering {
   static constexpr std::size_t room = 64 / Size, stride = Stride / Size;
@@ -378,13 +378,15 @@ BLOCQ_INLINE floats halves_to_floats(avx2::words a) noexcept { return {_mm512_ma
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   if constexpr (gathering_of<2, Stride>.loads > 6) {  // most of which cross a line
-    const auto four = [p](int from) {
-      return avx2::side_by_side<std::uint16_t>(
-          [=](int i) { return static_cast<const char*>(p) + static_cast<std::size_t>(from + i) * Stride; });
+    const auto four = [p](int from) BLOCQ_INLINE_LAMBDA {
+      return avx2::side_by_side<std::uint16_t>([=](int i) BLOCQ_INLINE_LAMBDA {
+        return static_cast<const char*>(p) + static_cast<std::size_t>(from + i) * Stride;
+      });
     };
     return {_mm512_maskz_cvtph_ps(0xffff, _mm256_setr_epi64x(four(0), four(4), four(8), four(12)))};
   } else {
-    return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, gather_words<2, Stride>(p), 0))};
+    const __m512i words = gather_words<2, Stride>(p);
+    return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
   }
 }
 template <std::size_t Stride>
@@ -396,7 +398,7 @@ BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, f
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
   const long long low = avx2::side_by_side<std::uint8_t>(at);
-  const long long high = avx2::side_by_side<std::uint8_t>([&](int i) { return at(i + 8); });
+  const long long high = avx2::side_by_side<std::uint8_t>([&](int i) BLOCQ_INLINE_LAMBDA { return at(i + 8); });
   return ints{_mm512_maskz_cvtepu8_epi32(0xffff, _mm_set_epi64x(high, low))};
 }
 BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {

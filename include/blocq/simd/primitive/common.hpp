@@ -332,12 +332,6 @@ inline floats load_halves_as_floats(At at) noexcept {
   }
   return r;
 }
-// The same, Stride bytes apart.
-template <std::size_t Stride>
-inline floats load_halves_as_floats(const void* p) noexcept {
-  return load_halves_as_floats(
-      [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
-}
 // The sum of all elements: halves, then quarters, then eighths are added to each other.
 inline float sum(floats a) noexcept {
   for (int n = 4; n > 0; n /= 2)

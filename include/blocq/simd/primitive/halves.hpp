@@ -304,11 +304,6 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   const u16x8 codes = {code(0), code(1), code(2), code(3), code(4), code(5), code(6), code(7)};
   return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
 }
-template <std::size_t Stride>
-BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  return load_halves_as_floats(
-      [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
-}
 BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
   const auto with = [](f32x4 m, f32x4 s) { return as<f32x4>(as<u32x4>(m) | (as<u32x4>(s) & 0x80000000u)); };
   return {with(magnitude.low, sign.low), with(magnitude.high, sign.high)};
