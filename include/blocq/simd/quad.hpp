@@ -5,6 +5,8 @@
 //   load_lanes     16 bytes from each of four addresses; fill_lanes: the same 16 four times
 //   load_halves    32 bytes from each of two addresses; load_f16_halves, load_bf16_halves: 16 of numbers of 16 bits
 //   load_every_other   runs i, i + 2, ... of Size bytes of 32 from each of four addresses, one lane each
+//   load_fields    of 32 bytes, as move_bits: the fields at bit From, then those after them
+//   split_nibbles  of 16 bytes from each of two addresses: the lower ones, then the upper ones
 //   store_halves   32 bytes to each of two addresses
 //   join           two vectors of 32 bytes
 //   widen_zero     a vector of 32 bytes, then zeros
@@ -74,6 +76,14 @@ BLOCQ_INLINE bytes load_every_other(const void* a, const void* b, const void* c,
   else
     return {native::load_quarters(at(a, 0), at(a, 1), at(b, 0), at(b, 1)),
             native::load_quarters(at(c, 0), at(c, 1), at(d, 0), at(d, 1))};
+}
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes load_fields(const void* p) noexcept {
+  const native::bytes all = native::load_bytes(p);
+  return {native::move_bits<Width, From, To>(all), native::move_bits<Width, From + Width, To>(all)};
+}
+BLOCQ_INLINE bytes split_nibbles(const void* a, const void* b) noexcept {
+  return {native::split_nibbles(a), native::split_nibbles(b)};
 }
 BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept {
   const native::bytes v = native::load_halves(p);

@@ -304,9 +304,7 @@ struct row_kernel<B, integer_operand_t<B>> {
       for (std::size_t h = 0; h < 2; ++h) codes.v[h] = offset_codes<B>(stored[h]);
     } else {
       constexpr std::size_t c = V + V / 4 * 4;
-      if constexpr (std::is_same_v<B, q8_0>) {
-        codes.v[0] = quad::load_halves(w[c].qs, w[c + 4].qs);
-      } else if constexpr (std::is_same_v<B, q1_0>) {
+      if constexpr (std::is_same_v<B, q1_0>) {
         codes.v[0] = quad::spread_bits_of_halves(bits_of_chunk(w, c), bits_of_chunk(w, c + 4), doubled ? 1 : 2);
       } else if constexpr (sixes_by_table<B>) {
         look_up_sixes(w, c, codes.v);
@@ -319,11 +317,9 @@ struct row_kernel<B, integer_operand_t<B>> {
           else
             return chunk_codes(b, in_block);
         };
-        codes.v[0] = quad::join(chunk(c), chunk(c + 4));
+        codes.v[0] = offset_values<B>(quad::join(chunk(c), chunk(c + 4)));
       }
     }
-    if constexpr (how == product::biased)
-      for (quad::bytes& v : codes.v) v = v ^ quad::fill_bytes(quad::dot4_bias);
     return codes;
   }
 

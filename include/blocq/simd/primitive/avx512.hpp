@@ -88,6 +88,11 @@ BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
   };
   return {_mm512_add_epi8(more_than(85), more_than(170))};
 }
+// A qword twice in each lane.
+BLOCQ_INLINE __m512i set_lanes(const std::uint64_t (&q)[4]) noexcept {
+  const auto n = [&](int i) { return static_cast<long long>(q[i]); };
+  return _mm512_setr_epi64(n(0), n(0), n(1), n(1), n(2), n(2), n(3), n(3));
+}
 // g++ 12 counts shifts of words in an int, others in an unsigned.
 struct shift_count {
   int n;
@@ -98,22 +103,42 @@ template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
   return bytes{_mm512_and_si512(_mm512_srli_epi16(a.v, shift_count{shift}), _mm512_set1_epi8((1 << Width) - 1))};
 }
+// move_bits, from another bit in each lane.
+template <int Width, int To, int... From>
+BLOCQ_INLINE bytes move_bits_of_lanes(bytes a) noexcept {
+#ifdef __GFNI__
+  // Output bit i is the parity of what byte 7 - i of the matrix takes of the input.
+  constexpr auto of_lane = [](int from) {
+    std::uint64_t m = 0;
+    for (int i = 0; i < Width; ++i) m |= std::uint64_t{1} << (8 * (7 - To - i) + from + i);
+    return m;
+  };
+  constexpr std::uint64_t m[4] = {of_lane(From)...};
+  return bytes{_mm512_gf2p8affine_epi64_epi8(a.v, set_lanes(m), 0)};
+#else
+  constexpr std::uint64_t rotation[4] = {((To - From) & 31) * std::uint64_t{0x100000001}...};
+  return bytes{_mm512_and_si512(_mm512_maskz_rolv_epi32(0xffff, a.v, set_lanes(rotation)),
+                                _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+#endif
+}
 template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
 #ifdef __GFNI__
-  if constexpr (From != To) {  // output bit i is the parity of what byte 7 - i of the matrix takes of the input
-    constexpr std::uint64_t matrix = [] {
-      std::uint64_t m = 0;
-      for (int i = 0; i < Width; ++i) m |= std::uint64_t{1} << (8 * (7 - To - i) + From + i);
-      return m;
-    }();
-    return bytes{_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
-  }
+  if constexpr (From != To) return move_bits_of_lanes<Width, To, From, From, From, From>(a);
 #endif
   const __m512i moved = To > From   ? _mm512_slli_epi16(a.v, static_cast<unsigned>(To > From ? To - From : 0))
                         : To < From ? _mm512_srli_epi16(a.v, static_cast<unsigned>(To < From ? From - To : 0))
                                     : a.v;
   return bytes{_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+}
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes load_fields(const void* p) noexcept {
+  const __m256i all = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  return move_bits_of_lanes<Width, To, From, From, From + Width, From + Width>(
+      bytes{_mm512_maskz_broadcast_i64x4(0xff, all)});
+}
+BLOCQ_INLINE bytes split_nibbles(const void* a, const void* b) noexcept {
+  return move_bits_of_lanes<4, 0, 0, 4, 0, 4>(bytes{_mm512_mask_broadcast_i32x4(fill_lanes(a).v, 0xff00, lane(b))});
 }
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept { return {_mm512_shuffle_epi8(table.v, index.v)}; }
 BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
