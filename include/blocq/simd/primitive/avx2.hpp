@@ -4,7 +4,7 @@
 //   + -                vpaddb, vpsubb             1 cycle, 3 a cycle
 //   field              vpsrlw, vpand              1 + 1 cycles; the shift 2 a cycle
 //   lookup16           vpshufb                    1 cycle, 2 a cycle
-//   split_nibbles      vinserti128, vpsrlvq, vpand
+//   split_nibbles      vbroadcasti128, vpsrlvd, vpand
 //   to_floats          vpmovsxbd, vcvtdq2ps       from memory or a register half
 //   dot4_to            vpdpbusd                   with VNNI, 4 cycles, 2 a cycle (Zen 4)
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX2_HPP
@@ -150,8 +150,8 @@ BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
   return {_mm256_and_si256(_mm256_slli_epi16(a.v, shift), _mm256_set1_epi8(static_cast<char>(0xff << shift)))};
 }
 BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
-  const __m128i a = half(p);
-  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), _mm_srli_epi16(a, 4), 1);
+  const __m256i both =
+      _mm256_srlv_epi32(_mm256_broadcastsi128_si256(half(p)), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
   return {_mm256_and_si256(both, _mm256_set1_epi8(15))};
 }
 template <bool HighFirst = false>
