@@ -129,6 +129,7 @@ BLOCQ_INLINE words fours(words a, words b) noexcept { return add_neighbours<8>(a
 BLOCQ_INLINE words fours(ints a, ints b) noexcept { return {native::pack(a.low, b.low), native::pack(a.high, b.high)}; }
 
 BLOCQ_INLINE ints widen_zero(native::ints low) noexcept { return {low, native::fill_ints(0)}; }
+BLOCQ_INLINE words widen_zero(native::words low) noexcept { return {low, native::fill_words(0)}; }
 
 template <int... From>
 BLOCQ_INLINE words spread_words(native::words a) noexcept {

@@ -130,13 +130,14 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static constexpr bool in_place = halves_in_place && !in_digits;
   static constexpr std::size_t minima = unit_scales<B>::minima;
 
+  static BLOCQ_INLINE vec::words less_bias() noexcept { return vec::fill_words(-bias_of<B>); }
+
   template <bool InPlace>
   struct operand {
     const q8_k* blocks;
     quad_bytes copy[InPlace ? 1 : step][vector_count];
     quad::ints first[step][from_values ? vector_count : 1];
     vec::words bsums[corrected ? step : 1];
-    quad::ints minus;                                // the bias times the activations of formats without scales
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
     quad::floats d, minus_d;                         // of four blocks in each lane; of one block in each lane
     bool has_minus_128;
@@ -172,14 +173,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
           for (std::size_t c = 0; c < 8; ++c)
             lowest = lowest | vec::equal(vec::load_bytes(x[s].qs + 32 * c), vec::fill_bytes(-128));
         if constexpr (corrected) bsums[s] = vec::load_little_words(x[s].bsums);
+        if constexpr (corrected && !scaled) first[s][0] = quad::widen_zero(vec::madd2(less_bias(), bsums[s]));
       }
       has_minus_128 = how == product::wide && vec::any(lowest);
-      if constexpr (corrected && !scaled) {
-        const auto part = [&](std::size_t i) BLOCQ_INLINE_LAMBDA {
-          return quad::widen_zero(vec::madd2(vec::fill_words(bias_of<B>), bsums[i]));
-        };
-        minus = quad::meet(part(0), part(1), part(2), part(3));
-      }
       d = quad::fill_four(block_scale(x[0]), block_scale(x[1]), block_scale(x[2]), block_scale(x[3])) *
           quad::fill_floats(group_unit<B>);
       if constexpr (minima != 0) {
@@ -229,7 +225,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static BLOCQ_INLINE quad::words multiply_in_words(const code_vectors& codes, const Operand& x) noexcept {
     quad::words sum = quad::maddubs(codes[0], x.q(S, 0));
     for (int v = 1; v < vectors; ++v) sum = sum + quad::maddubs(codes[v], x.q(S, v));
-    return sum;
+    return sum - quad::widen_zero(x.bsums[S] * vec::fill_words(bias_of<B>));
   }
   // The products of block S of a unit, times their scales.
   template <int S, class Operand>
@@ -237,6 +233,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
                                           const Operand& x) noexcept {
     const auto q = [&](int v) BLOCQ_INLINE_LAMBDA { return x.q(S, v); };
     quad::ints sum = quad::fill_ints(0);
+    if constexpr (corrected)
+      sum = scaled ? quad::widen_zero(vec::madd2(scales.scale[S] * less_bias(), x.bsums[S])) : x.first[S][0];
     const auto add_fours = [&](quad::ints& to, int v) BLOCQ_INLINE_LAMBDA { quad::dot4_to(to, codes[v], q(v)); };
     const auto fours_of = [&](int v) BLOCQ_INLINE_LAMBDA {
       quad::ints four = from_values ? x.first[S][v] : quad::fill_ints(0);
@@ -282,8 +280,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
         }
       });
     }
-    if constexpr (corrected && scaled)
-      sum = sum - quad::widen_zero(vec::madd2(scales.scale[S] * vec::fill_words(bias_of<B>), x.bsums[S]));
     return sum;
   }
 
@@ -320,7 +316,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
         four = sum_pairs(met);
       else
         four = met;
-      if constexpr (corrected && !scaled) four = four - x[t]->minus;
       sum[t].products = quad::fma(quad::to_floats(four), d * x[t]->d, sum[t].products);
     }
     if constexpr (minima != 0) {

@@ -200,6 +200,7 @@ BLOCQ_INLINE void store_halves(float* low, float* high, floats a) noexcept {
 }
 BLOCQ_INLINE floats fill_floats(float x) noexcept { return {_mm512_set1_ps(x)}; }
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm512_add_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm512_sub_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator|(words a, words b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm512_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm512_add_epi32(a.v, b.v)}; }
@@ -301,9 +302,8 @@ BLOCQ_INLINE ints join(avx2::ints low, avx2::ints high) noexcept {
 BLOCQ_INLINE floats join(avx2::floats low, avx2::floats high) noexcept {
   return as_floats(join(avx2::as_bytes(low), avx2::as_bytes(high)));
 }
-BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept {
-  return {_mm512_maskz_mov_epi64(0xf, _mm512_castsi256_si512(low.v))};
-}
+BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {_mm512_zextsi256_si512(low.v)}; }
+BLOCQ_INLINE words widen_zero(avx2::words low) noexcept { return {_mm512_zextsi256_si512(low.v)}; }
 BLOCQ_INLINE avx2::ints fold(ints a) noexcept {
   return avx2::ints{_mm512_castsi512_si256(a.v)} + avx2::ints{_mm512_maskz_extracti64x4_epi64(0xff, a.v, 1)};
 }
