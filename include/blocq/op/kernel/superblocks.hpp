@@ -202,11 +202,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       read_planes(typename format_traits<B>::codes{}, b, codes);
       for (quad::bytes& v : codes) v = offset_codes<B>(v);
     } else if constexpr (in_digits) {  // vector n: digit n of all bytes
-      quad::bytes multiple = quad::load_tapered(b.qs, b.qs + 32, b.qh);
-      for (quad::bytes& v : codes) {
-        v = quad::carry_of_thrice(multiple);
-        multiple = multiple + multiple + multiple;
-      }
+      quad::words even = quad::little_words(quad::load_tapered(b.qs, b.qs + 32, b.qh)),
+                  odd = quad::shift_right(even, 8);
+      for (quad::bytes& v : codes) v = quad::next_digits(even, odd);
     } else if constexpr (std::is_same_v<B, q8_k>) {
       for (int v = 0; v < vectors; ++v) codes[v] = offset_values<B>(quad::load_bytes(b.qs + 64 * v));
     } else {

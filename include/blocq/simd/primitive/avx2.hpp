@@ -459,6 +459,12 @@ BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
   const __m256 a = _mm256_loadu_ps(static_cast<const float*>(p)), b = _mm256_loadu_ps(static_cast<const float*>(p) + 8);
   return {_mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8)};
 }
+BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
+  even.v = _mm256_maddubs_epi16(even.v, _mm256_set1_epi16(3)),
+  odd.v = _mm256_maddubs_epi16(odd.v, _mm256_set1_epi16(3));
+  const __m256i upper = _mm256_and_si256(odd.v, _mm256_set1_epi16(static_cast<short>(0xff00)));
+  return {_mm256_or_si256(_mm256_srli_epi16(even.v, 8), upper)};
+}
 BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm256_srli_epi16(a.v, n)}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
 BLOCQ_INLINE words little_words(bytes a) noexcept { return {a.v}; }

@@ -81,13 +81,6 @@ BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm512_and_si5
 BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
 BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {_mm512_xor_si512(a.v, b.v)}; }
 BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {_mm512_add_epi8(a.v, b.v)}; }
-BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
-  const __m512i one = _mm512_set1_epi8(1);
-  const auto more_than = [&](int n) {
-    return _mm512_min_epu8(_mm512_subs_epu8(a.v, _mm512_set1_epi8(static_cast<char>(n))), one);
-  };
-  return {_mm512_add_epi8(more_than(85), more_than(170))};
-}
 // A qword twice in each lane.
 BLOCQ_INLINE __m512i set_lanes(const std::uint64_t (&q)[4]) noexcept {
   const auto n = [&](int i) { return static_cast<long long>(q[i]); };
@@ -174,9 +167,9 @@ BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) 
 BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane_at, const void* dword) noexcept {
   int last;
   std::memcpy(&last, dword, 4);
-  __m512i v = _mm512_maskz_loadu_epi64(0xf, half);
+  __m512i v = _mm512_zextsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
   v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(lane_at));
-  return {_mm512_mask_set1_epi32(v, 0x1000, last)};
+  return {_mm512_mask_broadcastd_epi32(v, 0x1000, _mm_cvtsi32_si128(last))};
 }
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
@@ -214,6 +207,13 @@ BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm512_mul_
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 BLOCQ_INLINE floats twice(floats a, int h) noexcept {
   return {h == 0 ? _mm512_maskz_unpacklo_ps(0xffff, a.v, a.v) : _mm512_maskz_unpackhi_ps(0xffff, a.v, a.v)};
+}
+BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm512_srli_epi16(a.v, shift_count{n})}; }
+BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
+  even.v = _mm512_maddubs_epi16(even.v, _mm512_set1_epi16(3)),
+  odd.v = _mm512_maddubs_epi16(odd.v, _mm512_set1_epi16(3));
+  const __m512i lower = _mm512_set1_epi16(0xff);
+  return {_mm512_ternarylogic_epi32(lower, _mm512_srli_epi16(even.v, 8), odd.v, 0xca)};
 }
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum.v = _mm512_add_epi16(sum.v, term.v); }
 BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum.v = _mm512_add_epi32(sum.v, term.v); }

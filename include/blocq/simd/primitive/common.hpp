@@ -603,6 +603,17 @@ inline ints shift_right(ints a, int n) noexcept {
   for (std::int32_t& v : a.v) v = static_cast<std::int32_t>(static_cast<std::uint32_t>(v) >> n);
   return a;
 }
+// The lower bytes of all words times 3: the upper bytes of the products of both, in turn. The products remain.
+inline bytes next_digits(words& even, words& odd) noexcept {
+  bytes r;
+  for (int i = 0; i < 16; ++i) {
+    even.v[i] = static_cast<std::int16_t>((even.v[i] & 255) * 3);
+    odd.v[i] = static_cast<std::int16_t>((odd.v[i] & 255) * 3);
+    r.v[2 * i] = static_cast<std::uint8_t>(even.v[i] >> 8);
+    r.v[2 * i + 1] = static_cast<std::uint8_t>(odd.v[i] >> 8);
+  }
+  return r;
+}
 inline words shift_right(words a, int n) noexcept {
   for (std::int16_t& v : a.v) v = static_cast<std::int16_t>(static_cast<std::uint16_t>(v) >> n);
   return a;

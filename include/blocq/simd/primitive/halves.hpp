@@ -381,6 +381,13 @@ BLOCQ_INLINE words operator*(words a, words b) noexcept { return {times(a.low, b
 BLOCQ_INLINE words operator|(words a, words b) noexcept { return {a.low | b.low, a.high | b.high}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE words equal(words a, words b) noexcept { return {a.low == b.low, a.high == b.high}; }
+BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
+  const auto next = [](i16x8& e, i16x8& o) {
+    e = (e & 255) * 3, o = (o & 255) * 3;
+    return as<u8x16>(e >> 8 | (o & ~255));
+  };
+  return {next(even.low, odd.low), next(even.high, odd.high)};
+}
 BLOCQ_INLINE words shift_right(words a, int n) noexcept {
   const auto shifted = [n](i16x8 v) { return as<i16x8>(as<u16x8>(v) >> static_cast<std::uint16_t>(n)); };
   return {shifted(a.low), shifted(a.high)};
