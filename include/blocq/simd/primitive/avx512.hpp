@@ -55,6 +55,10 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 
 BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 
+BLOCQ_INLINE __m512i widen_zero(__m256i low) noexcept {
+  return _mm512_maskz_inserti64x4(0xff, _mm512_setzero_si512(), low, 0);
+}
+
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm512_storeu_si512(p, a.v); }
 BLOCQ_INLINE bytes load_halves(const void* a, const void* b) noexcept {
@@ -167,7 +171,7 @@ BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) 
 BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane_at, const void* dword) noexcept {
   int last;
   std::memcpy(&last, dword, 4);
-  __m512i v = _mm512_zextsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
+  __m512i v = widen_zero(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
   v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(lane_at));
   return {_mm512_mask_broadcastd_epi32(v, 0x1000, _mm_cvtsi32_si128(last))};
 }
@@ -302,8 +306,8 @@ BLOCQ_INLINE ints join(avx2::ints low, avx2::ints high) noexcept {
 BLOCQ_INLINE floats join(avx2::floats low, avx2::floats high) noexcept {
   return as_floats(join(avx2::as_bytes(low), avx2::as_bytes(high)));
 }
-BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {_mm512_zextsi256_si512(low.v)}; }
-BLOCQ_INLINE words widen_zero(avx2::words low) noexcept { return {_mm512_zextsi256_si512(low.v)}; }
+BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {widen_zero(low.v)}; }
+BLOCQ_INLINE words widen_zero(avx2::words low) noexcept { return {widen_zero(low.v)}; }
 BLOCQ_INLINE avx2::ints fold(ints a) noexcept {
   return avx2::ints{_mm512_castsi512_si256(a.v)} + avx2::ints{_mm512_maskz_extracti64x4_epi64(0xff, a.v, 1)};
 }
