@@ -190,7 +190,7 @@ BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int s
   int low, high;
   std::memcpy(&low, a, 4);
   std::memcpy(&high, b, 4);
-  const __m256i both = _mm256_inserti128_si256(_mm256_set1_epi32(low), _mm_set1_epi32(high), 1);
+  const __m256i both = _mm256_blend_epi32(_mm256_set1_epi32(low), _mm256_set1_epi32(high), 0xf0);
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101);
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
   const __m256i word = h == 0 ? source : _mm256_add_epi8(source, _mm256_set1_epi8(2));
