@@ -175,8 +175,15 @@ BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
-  first = load_halves_as_floats<Stride>(p);
-  second = load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 2);
+  const auto eight = [p](std::size_t from, native::floats& even, native::floats& odd) BLOCQ_INLINE_LAMBDA {
+    const native::words pairs = native::little_words(native::load_eighths([=](int i) BLOCQ_INLINE_LAMBDA {
+      return static_cast<const std::uint8_t*>(p) + (from + static_cast<std::size_t>(i)) * Stride;
+    }));
+    even = native::halves_to_floats(pairs, 0), odd = native::halves_to_floats(pairs, 1);
+    native::split_pairs(even, odd);
+  };
+  eight(0, first.low, second.low);
+  eight(8, first.high, second.high);
 }
 BLOCQ_INLINE floats halves_to_floats(native::words a) noexcept {
   return {native::halves_to_floats(a, 0), native::halves_to_floats(a, 1)};

@@ -152,7 +152,8 @@ struct row_kernel<B, integer_operand_t<B>> {
   template <bool InPlace>
   struct operand {
     // Sums begin with what the bias makes of them, where they are few or serve one row.
-    static constexpr bool from_bias = bias_of<B> != 0 && (lanes || InPlace) && (quad::has_dot4 || (in_words && !doubled && InPlace));
+    static constexpr bool from_bias =
+        bias_of<B> != 0 && (lanes || InPlace) && (quad::has_dot4 || (in_words && !doubled && InPlace));
     static constexpr int bias = how == product::split ? bias_of<B> / 32 : bias_of<B>;  // of the first vector of codes
 
     const A* blocks;
@@ -202,7 +203,8 @@ struct row_kernel<B, integer_operand_t<B>> {
         for (std::size_t v = 0; v < vectors; ++v) {
           if constexpr (in_words) {
             first[v] = quad::maddubs(quad::fill_bytes(bias), q(v, 0));
-            for (std::size_t i = 1; i < x_each; ++i) first[v] = first[v] + quad::maddubs(quad::fill_bytes(bias), q(v, i));
+            for (std::size_t i = 1; i < x_each; ++i)
+              first[v] = first[v] + quad::maddubs(quad::fill_bytes(bias), q(v, i));
           } else {
             quad::ints sum = quad::fill_ints(0);
             for (std::size_t i = 0; i < x_each; ++i) quad::dot4_to(sum, quad::fill_bytes(bias), q(v, i));
