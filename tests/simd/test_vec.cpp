@@ -219,8 +219,6 @@ TEST_CASE("words are those of the model") {
       CHECK_SAME(vec::widen_half(vec::load_bytes(p + 0), h));
       CHECK_SAME(vec::halves_to_floats(vec::load_words(a), h));
       CHECK_SAME(vec::repeat_words(vec::load_words(a), h));
-      CHECK_SAME(vec::repeat_half(vec::load_words(a), h));
-      CHECK_SAME(vec::even_and_odd_twice(vec::load_words(a), h));
     }
     CHECK_SAME(vec::widen_even(vec::load_bytes(p + 0)));
     CHECK_SAME(vec::widen_odd(vec::load_bytes(p + 0)));

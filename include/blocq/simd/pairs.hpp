@@ -86,10 +86,6 @@ BLOCQ_INLINE void dot4_to(two<Ints>& sum, two<Bytes> biased, two<Bytes> s) noexc
   dot4_to(sum.low, biased.low, s.low);
   dot4_to(sum.high, biased.high, s.high);
 }
-template <int Width, class V>
-BLOCQ_INLINE two<V> field(two<V> a, int shift) noexcept {
-  return {field<Width>(a.low, shift), field<Width>(a.high, shift)};
-}
 template <int Width, int From, int To, class V>
 BLOCQ_INLINE two<V> move_bits(two<V> a) noexcept {
   return {move_bits<Width, From, To>(a.low), move_bits<Width, From, To>(a.high)};

@@ -188,10 +188,6 @@ BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, f
 BLOCQ_INLINE floats halves_to_floats(native::words a) noexcept {
   return {native::halves_to_floats(a, 0), native::halves_to_floats(a, 1)};
 }
-template <class At>
-BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  return {native::load_bytes_as_ints(at), native::load_bytes_as_ints([at](int i) { return at(i + 8); })};
-}
 BLOCQ_INLINE floats to_floats(native::bytes a, int h) noexcept {
   return {native::to_floats(a, 2 * h), native::to_floats(a, 2 * h + 1)};
 }

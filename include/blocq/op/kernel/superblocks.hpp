@@ -140,7 +140,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     vec::words bsums[corrected ? step : 1];
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
     quad::floats d, minus_d;                         // of four blocks in each lane; of one block in each lane
-    bool has_minus_128;
 
     // The activations that vector v of block s is multiplied with.
     static BLOCQ_INLINE quad::bytes read(const q8_k& x, int v) noexcept {
@@ -159,7 +158,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
 
     BLOCQ_INLINE void load(const q8_k* x) noexcept {
       blocks = x;
-      [[maybe_unused]] vec::bytes lowest = vec::fill_bytes(0);
       for (std::size_t s = 0; s < step; ++s) {
         for (int v = 0; v < vectors; ++v) {
           if constexpr (!InPlace) copy[s][v].store(read(x[s], v));
@@ -169,13 +167,9 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
             first[s][v] = quad::fill_ints(0) - sum;
           }
         }
-        if constexpr (how == product::wide)
-          for (std::size_t c = 0; c < 8; ++c)
-            lowest = lowest | vec::equal(vec::load_bytes(x[s].qs + 32 * c), vec::fill_bytes(-128));
         if constexpr (corrected) bsums[s] = vec::load_little_words(x[s].bsums);
         if constexpr (corrected && !scaled) first[s][0] = quad::widen_zero(vec::madd2(less_bias(), bsums[s]));
       }
-      has_minus_128 = how == product::wide && vec::any(lowest);
       d = quad::fill_four(block_scale(x[0]), block_scale(x[1]), block_scale(x[2]), block_scale(x[3])) *
           quad::fill_floats(group_unit<B>);
       if constexpr (minima != 0) {
@@ -258,23 +252,15 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       });
     } else {
       simd::unroll<vectors>([&]<int V>() BLOCQ_INLINE_LAMBDA {
-        if (how == product::wide && x.has_minus_128) {
-          quad::ints bias = quad::fill_ints(0), biased = bias;
-          quad::dot4_to(biased, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q(V));
+        if constexpr (how == product::wide) {
+          quad::ints bias = quad::fill_ints(0);
           quad::dot4_to(bias, quad::fill_bytes(quad::dot4_bias), q(V));
-          sum = sum + (biased - bias);
+          quad::dot4_to(sum, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q(V));
+          sum = sum - bias;
         } else {
-          quad::words products;
-          if constexpr (how == product::codes)
-            products = quad::maddubs(codes[V], q(V));
-          else if constexpr (how == product::magnitudes)
-            products = quad::maddss(q(V), codes[V]);
-          else
-            products = quad::maddss(codes[V], q(V));
-          if constexpr (scaled)
-            quad::madd2_to(sum, products, scales.template spread<S, V, V>());
-          else
-            sum = sum + sum_pairs(products);
+          const quad::words products =
+              how == product::codes ? quad::maddubs(codes[V], q(V)) : quad::maddss(q(V), codes[V]);
+          quad::madd2_to(sum, products, scales.template spread<S, V, V>());
         }
       });
     }

@@ -363,14 +363,6 @@ BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
 }
 BLOCQ_INLINE words widen_even(bytes a) noexcept { return {_mm256_srai_epi16(_mm256_slli_epi16(a.v, 8), 8)}; }
 BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {_mm256_srai_epi16(a.v, 8)}; }
-BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
-  return {h == 0 ? _mm256_permute4x64_epi64(a.v, 0x44) : _mm256_permute4x64_epi64(a.v, 0xee)};
-}
-BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
-  const __m256i source =
-      _mm256_setr_epi32(0x01000100, 0x05040504, 0x09080908, 0x0d0c0d0c, 0x03020302, 0x07060706, 0x0b0a0b0a, 0x0f0e0f0e);
-  return {_mm256_shuffle_epi8(repeat_half(a, h).v, source)};
-}
 template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   constexpr int both = 0x00800080 | First << 8 | Second << 24;  // to the upper bytes of two words

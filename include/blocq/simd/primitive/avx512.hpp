@@ -96,10 +96,6 @@ struct shift_count {
   BLOCQ_INLINE operator int() const noexcept { return n; }
   BLOCQ_INLINE operator unsigned() const noexcept { return static_cast<unsigned>(n); }
 };
-template <int Width>
-BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
-  return bytes{_mm512_and_si512(_mm512_srli_epi16(a.v, shift_count{shift}), _mm512_set1_epi8((1 << Width) - 1))};
-}
 // move_bits, from another bit in each lane.
 template <int Width, int To, int... From>
 BLOCQ_INLINE bytes move_bits_of_lanes(bytes a) noexcept {
@@ -144,7 +140,7 @@ BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
 #else
   const bytes counts{
       _mm512_maskz_broadcast_i32x4(0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4))};
-  return lookup16(counts, field<4>(a, 0)) + lookup16(counts, field<4>(a, 4));
+  return lookup16(counts, move_bits<4, 0, 0>(a)) + lookup16(counts, move_bits<4, 4, 0>(a));
 #endif
 }
 BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
@@ -423,12 +419,6 @@ BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, f
   const __m512i words = gather_words<4, Stride>(p);
   first = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
   second = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 1))};
-}
-template <class At>
-BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  const long long low = avx2::side_by_side<std::uint8_t>(at);
-  const long long high = avx2::side_by_side<std::uint8_t>([&](int i) BLOCQ_INLINE_LAMBDA { return at(i + 8); });
-  return ints{_mm512_maskz_cvtepu8_epi32(0xffff, _mm_set_epi64x(high, low))};
 }
 BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
   return {_mm512_maskz_broadcast_f32x4(0xffff, _mm_setr_ps(a, b, c, d))};

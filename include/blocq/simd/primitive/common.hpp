@@ -471,17 +471,6 @@ inline words widen_odd(bytes a) noexcept {
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[2 * i + 1]);
   return r;
 }
-// Half h in both halves; or its even words, each twice, in the first half and its odd ones in the second.
-inline words repeat_half(words a, int h) noexcept {
-  words r;
-  for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8];
-  return r;
-}
-inline words even_and_odd_twice(words a, int h) noexcept {
-  words r;
-  for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8 / 2 * 2 + i / 8];
-  return r;
-}
 // Of every eighth, bytes First and Second as signed words.
 template <int First, int Second>
 inline words widen_two(bytes a) noexcept {

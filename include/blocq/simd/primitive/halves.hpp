@@ -344,14 +344,6 @@ BLOCQ_INLINE words spread_words(words a) noexcept {
   return {__builtin_shufflevector(a.low, a.high, A, A, A, A, B, B, B, B),
           __builtin_shufflevector(a.low, a.high, C, C, C, C, D, D, D, D)};
 }
-BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
-  const i16x8 v = h == 0 ? a.low : a.high;
-  return {v, v};
-}
-BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
-  const i16x8 v = h == 0 ? a.low : a.high;
-  return {__builtin_shufflevector(v, v, 0, 0, 2, 2, 4, 4, 6, 6), __builtin_shufflevector(v, v, 1, 1, 3, 3, 5, 5, 7, 7)};
-}
 template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   const auto two = [](u8x16 v) {
