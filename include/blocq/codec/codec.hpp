@@ -305,9 +305,9 @@ BLOCQ_INLINE vec::floats e8m0s(vec::ints code) noexcept {
   const vec::ints nan = vec::shift_left(code + number(1), 14) & number(0x400000);
   return vec::as_floats(vec::as_bytes(vec::larger(vec::shift_left(code, 23), number(0x400000)) | nan));
 }
+// Codes 0 and 1 are subnormal numbers, which are larger than what the others' rule makes of them.
 BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
-  const vec::ints one =
-      vec::fill_ints(1);  // 2^-128 and 2^-127 are subnormal, and larger than what follows from the rule
+  const vec::ints one = vec::fill_ints(1);
   return vec::as_floats(vec::as_bytes(vec::larger(vec::shift_left(code - one, 23), vec::shift_left(code + one, 21))));
 }
 // Seven bits each, as binary16 in units of 2^7, where subnormal numbers cost nothing.

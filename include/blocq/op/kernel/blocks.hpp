@@ -136,7 +136,6 @@ struct row_kernel<B, integer_operand_t<B>> {
   static constexpr std::size_t groups = step_group<B> == 16 ? 2 : 1;  // in a chunk
   static constexpr bool in_place = halves_in_place && !lanes;
   static constexpr bool doubled = std::is_same_v<element_t<B>, binary> && !quad::has_dot4;  // codes are half of theirs
-
   static constexpr bool in_words = how == product::codes && !quad::has_dot4;
   using vector_sum = std::conditional_t<in_words, quad::words, quad::ints>;
 
@@ -158,8 +157,8 @@ struct row_kernel<B, integer_operand_t<B>> {
 
     const A* blocks;
     quad_bytes copy[InPlace ? 1 : vectors * x_each];
-    vector_sum first[from_bias ? vectors : 1];
-    quad::ints minus[groups];  // what sums begin with, or what is subtracted from them
+    vector_sum first[from_bias ? vectors : 1];  // what sums begin with; of words, what is subtracted from the first
+    quad::ints minus[groups];                   // or what is subtracted from them all
     quad::floats d[groups], s;
     bool has_minus_128;
 

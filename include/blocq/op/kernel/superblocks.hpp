@@ -136,7 +136,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   struct operand {
     const q8_k* blocks;
     quad_bytes copy[InPlace ? 1 : step][vector_count];
-    quad::ints first[step][from_values ? vector_count : 1];
+    quad::ints first[step][from_values ? vector_count : 1];  // what sums begin with
     vec::words bsums[corrected ? step : 1];
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
     quad::floats d, minus_d;                         // of four blocks in each lane; of one block in each lane

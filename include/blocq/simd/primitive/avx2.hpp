@@ -452,7 +452,7 @@ BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
   return {_mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8)};
 }
 BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
-  even.v = _mm256_maddubs_epi16(even.v, _mm256_set1_epi16(3)),
+  even.v = _mm256_maddubs_epi16(even.v, _mm256_set1_epi16(3));
   odd.v = _mm256_maddubs_epi16(odd.v, _mm256_set1_epi16(3));
   const __m256i upper = _mm256_and_si256(odd.v, _mm256_set1_epi16(static_cast<short>(0xff00)));
   return {_mm256_or_si256(_mm256_srli_epi16(even.v, 8), upper)};

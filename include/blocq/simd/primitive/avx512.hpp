@@ -87,7 +87,7 @@ BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {_mm512_xor_si5
 BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {_mm512_add_epi8(a.v, b.v)}; }
 // A qword twice in each lane.
 BLOCQ_INLINE __m512i set_lanes(const std::uint64_t (&q)[4]) noexcept {
-  const auto n = [&](int i) { return static_cast<long long>(q[i]); };
+  const auto n = [&](int i) BLOCQ_INLINE_LAMBDA { return static_cast<long long>(q[i]); };
   return _mm512_setr_epi64(n(0), n(0), n(1), n(1), n(2), n(2), n(3), n(3));
 }
 // g++ 12 counts shifts of words in an int, others in an unsigned.
@@ -210,7 +210,7 @@ BLOCQ_INLINE floats twice(floats a, int h) noexcept {
 }
 BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm512_srli_epi16(a.v, shift_count{n})}; }
 BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
-  even.v = _mm512_maddubs_epi16(even.v, _mm512_set1_epi16(3)),
+  even.v = _mm512_maddubs_epi16(even.v, _mm512_set1_epi16(3));
   odd.v = _mm512_maddubs_epi16(odd.v, _mm512_set1_epi16(3));
   const __m512i lower = _mm512_set1_epi16(0xff);
   return {_mm512_ternarylogic_epi32(lower, _mm512_srli_epi16(even.v, 8), odd.v, 0xca)};
