@@ -302,15 +302,13 @@ inline constexpr value_table<Element, Offset> value_tables{};
 // Eight scales from their codes: of OCP MX (float8_e8m0fnu), of mxfp4 and of nvfp4 (impl::half_e8m0, impl::half_ue4m3).
 BLOCQ_INLINE vec::floats e8m0s(vec::ints code) noexcept {
   const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
-  const vec::ints zero = vec::equal(code, number(0)), nan = vec::equal(code, number(255));
-  return vec::as_floats(
-      vec::as_bytes(vec::shift_left(code, 23) | (zero & number(0x400000)) | (nan & number(0x400000))));
+  const vec::ints nan = vec::shift_left(code + number(1), 14) & number(0x400000);
+  return vec::as_floats(vec::as_bytes(vec::larger(vec::shift_left(code, 23), number(0x400000)) | nan));
 }
+// Codes 0 and 1 are subnormal numbers, which are larger than what the others' rule makes of them.
 BLOCQ_INLINE vec::floats half_e8m0s(vec::ints code) noexcept {
-  const auto number = [](std::int32_t n) { return vec::fill_ints(n); };
-  const vec::ints zero = vec::equal(code, number(0)), one = vec::equal(code, number(1));
-  const vec::ints normal = vec::shift_left(code - number(1), 23) & (number(-1) - zero);
-  return vec::as_floats(vec::as_bytes(normal | (zero & number(0x200000)) | (one & number(0x400000))));
+  const vec::ints one = vec::fill_ints(1);
+  return vec::as_floats(vec::as_bytes(vec::larger(vec::shift_left(code - one, 23), vec::shift_left(code + one, 21))));
 }
 // Seven bits each, as binary16 in units of 2^7, where subnormal numbers cost nothing.
 BLOCQ_INLINE vec::words e4m3_fields(vec::words number) noexcept { return vec::move_field<0, 7, 7>(number); }

@@ -274,7 +274,7 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
     for (std::size_t unit = g * (K.span / K.depth); unit < (g + 1) * (K.span / K.depth); ++unit) {
       const auto each_step = [&](auto&& f) BLOCQ_INLINE_LAMBDA {
         constexpr bool crowded = K.groups() == 2 && !K.integer_scales && wide::columns == 4;
-        const std::size_t depth = crowded ? simd::not_unrolled(K.depth) : K.depth;
+        const std::size_t depth = crowded ? simd::opaque(K.depth) : K.depth;
         for (std::size_t s = 0; s < depth; ++s) {
           const wide::bytes step = wide::load_bytes(w.steps[unit * K.depth + s]);
           each([&](auto j) BLOCQ_INLINE_LAMBDA { f(j, step, x_at(unit * K.depth + s, j)); });

@@ -86,17 +86,17 @@ BLOCQ_INLINE void dot4_to(two<Ints>& sum, two<Bytes> biased, two<Bytes> s) noexc
   dot4_to(sum.low, biased.low, s.low);
   dot4_to(sum.high, biased.high, s.high);
 }
-template <int Width, class V>
-BLOCQ_INLINE two<V> field(two<V> a, int shift) noexcept {
-  return {field<Width>(a.low, shift), field<Width>(a.high, shift)};
-}
 template <int Width, int From, int To, class V>
 BLOCQ_INLINE two<V> move_bits(two<V> a) noexcept {
   return {move_bits<Width, From, To>(a.low), move_bits<Width, From, To>(a.high)};
 }
 template <class V>
-BLOCQ_INLINE two<V> carry_of_thrice(two<V> a) noexcept {
-  return {carry_of_thrice(a.low), carry_of_thrice(a.high)};
+BLOCQ_INLINE auto next_digits(two<V>& even, two<V>& odd) noexcept {
+  return two{next_digits(even.low, odd.low), next_digits(even.high, odd.high)};
+}
+template <class V>
+BLOCQ_INLINE two<V> shift_right(two<V> a, int bits) noexcept {
+  return {shift_right(a.low, bits), shift_right(a.high, bits)};
 }
 template <class V>
 BLOCQ_INLINE two<V> count_bits(two<V> a) noexcept {

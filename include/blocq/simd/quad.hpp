@@ -5,6 +5,8 @@
 //   load_lanes     16 bytes from each of four addresses; fill_lanes: the same 16 four times
 //   load_halves    32 bytes from each of two addresses; load_f16_halves, load_bf16_halves: 16 of numbers of 16 bits
 //   load_every_other   runs i, i + 2, ... of Size bytes of 32 from each of four addresses, one lane each
+//   load_fields    of 32 bytes, as move_bits: the fields at bit From, then those after them
+//   split_nibbles  of 16 bytes from each of two addresses: the lower ones, then the upper ones
 //   store_halves   32 bytes to each of two addresses
 //   join           two vectors of 32 bytes
 //   widen_zero     a vector of 32 bytes, then zeros
@@ -17,7 +19,8 @@
 //   spread_lane    the same of the eight words of one lane
 //   spread_lanes   element l of each lane l, four times
 //   fill_four, load_four_halves   four numbers, or as binary16, in each lane
-//   load_pairs_of_halves_as_floats   load_halves_as_floats of a number and of the one after it
+//   load_halves_as_floats   binary16 at the beginning of each of sixteen blocks of Stride bytes, which are all read
+//   load_pairs_of_halves_as_floats   the same of two numbers side by side
 //   to_floats, lookup16   of 16 bytes, half h of a vector of 32
 //   load_tapered   32 bytes, then 16, then 4 from three addresses, then zeros
 //   join_planes    in each qword: byte c has in bit i bit c of byte From of planes[i]
@@ -75,6 +78,14 @@ BLOCQ_INLINE bytes load_every_other(const void* a, const void* b, const void* c,
     return {native::load_quarters(at(a, 0), at(a, 1), at(b, 0), at(b, 1)),
             native::load_quarters(at(c, 0), at(c, 1), at(d, 0), at(d, 1))};
 }
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes load_fields(const void* p) noexcept {
+  const native::bytes all = native::load_bytes(p);
+  return {native::move_bits<Width, From, To>(all), native::move_bits<Width, From + Width, To>(all)};
+}
+BLOCQ_INLINE bytes split_nibbles(const void* a, const void* b) noexcept {
+  return {native::split_nibbles(a), native::split_nibbles(b)};
+}
 BLOCQ_INLINE bytes fill_lanes(const void* p) noexcept {
   const native::bytes v = native::load_halves(p);
   return {v, v};
@@ -119,6 +130,7 @@ BLOCQ_INLINE words fours(words a, words b) noexcept { return add_neighbours<8>(a
 BLOCQ_INLINE words fours(ints a, ints b) noexcept { return {native::pack(a.low, b.low), native::pack(a.high, b.high)}; }
 
 BLOCQ_INLINE ints widen_zero(native::ints low) noexcept { return {low, native::fill_ints(0)}; }
+BLOCQ_INLINE words widen_zero(native::words low) noexcept { return {low, native::fill_words(0)}; }
 
 template <int... From>
 BLOCQ_INLINE words spread_words(native::words a) noexcept {
@@ -161,20 +173,27 @@ BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane, const void* 
 
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  return {native::load_halves_as_floats<Stride>(p),
-          native::load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 8 * Stride)};
+  const auto eight = [p](std::size_t first) BLOCQ_INLINE_LAMBDA {
+    return native::load_halves_as_floats([=](int i) BLOCQ_INLINE_LAMBDA {
+      return static_cast<const std::uint8_t*>(p) + (first + static_cast<std::size_t>(i)) * Stride;
+    });
+  };
+  return {eight(0), eight(8)};
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
-  first = load_halves_as_floats<Stride>(p);
-  second = load_halves_as_floats<Stride>(static_cast<const std::uint8_t*>(p) + 2);
+  const auto eight = [p](std::size_t from, native::floats& even, native::floats& odd) BLOCQ_INLINE_LAMBDA {
+    const native::words pairs = native::little_words(native::load_eighths([=](int i) BLOCQ_INLINE_LAMBDA {
+      return static_cast<const std::uint8_t*>(p) + (from + static_cast<std::size_t>(i)) * Stride;
+    }));
+    even = native::halves_to_floats(pairs, 0), odd = native::halves_to_floats(pairs, 1);
+    native::split_pairs(even, odd);
+  };
+  eight(0, first.low, second.low);
+  eight(8, first.high, second.high);
 }
 BLOCQ_INLINE floats halves_to_floats(native::words a) noexcept {
   return {native::halves_to_floats(a, 0), native::halves_to_floats(a, 1)};
-}
-template <class At>
-BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  return {native::load_bytes_as_ints(at), native::load_bytes_as_ints([at](int i) { return at(i + 8); })};
 }
 BLOCQ_INLINE floats to_floats(native::bytes a, int h) noexcept {
   return {native::to_floats(a, 2 * h), native::to_floats(a, 2 * h + 1)};

@@ -44,12 +44,14 @@ BLOCQ_INLINE void keep_in_memory(T& array) noexcept {
 #endif
 }
 
-// count, which the compiler is not to know: it does not unroll the loop.
-BLOCQ_INLINE std::size_t not_unrolled(std::size_t count) noexcept {
+// a, of which the compiler is not to know where it comes from: it does not unroll a loop of so many rounds, and
+// computes one address of two that are chosen from, where clang else computes both of everything that lies behind them.
+template <class T>
+BLOCQ_INLINE T opaque(T a) noexcept {
 #ifdef BLOCQ_GNU
-  __asm__("" : "+r"(count));
+  __asm__("" : "+r"(a));
 #endif
-  return count;
+  return a;
 }
 
 }  // namespace blocq::inline v0::inline BLOCQ_ISA::simd

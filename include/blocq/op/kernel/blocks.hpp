@@ -136,6 +136,8 @@ struct row_kernel<B, integer_operand_t<B>> {
   static constexpr std::size_t groups = step_group<B> == 16 ? 2 : 1;  // in a chunk
   static constexpr bool in_place = halves_in_place && !lanes;
   static constexpr bool doubled = std::is_same_v<element_t<B>, binary> && !quad::has_dot4;  // codes are half of theirs
+  static constexpr bool in_words = how == product::codes && !quad::has_dot4;
+  using vector_sum = std::conditional_t<in_words, quad::words, quad::ints>;
 
   // The vectors of codes whose products are added up in one vector.
   struct code_vectors {
@@ -149,12 +151,14 @@ struct row_kernel<B, integer_operand_t<B>> {
   template <bool InPlace>
   struct operand {
     // Sums begin with what the bias makes of them, where they are few or serve one row.
-    static constexpr bool from_bias = quad::has_dot4 && bias_of<B> != 0 && (lanes || InPlace);
+    static constexpr bool from_bias =
+        bias_of<B> != 0 && (lanes || InPlace) && (quad::has_dot4 || (in_words && !doubled && InPlace));
     static constexpr int bias = how == product::split ? bias_of<B> / 32 : bias_of<B>;  // of the first vector of codes
 
     const A* blocks;
     quad_bytes copy[InPlace ? 1 : vectors * x_each];
-    quad::ints first[from_bias ? vectors : 1], minus[groups];  // what sums begin with, or what is subtracted from them
+    vector_sum first[from_bias ? vectors : 1];  // what sums begin with; of words, what is subtracted from the first
+    quad::ints minus[groups];                   // or what is subtracted from them all
     quad::floats d[groups], s;
     bool has_minus_128;
 
@@ -196,9 +200,15 @@ struct row_kernel<B, integer_operand_t<B>> {
       }
       if constexpr (from_bias) {
         for (std::size_t v = 0; v < vectors; ++v) {
-          quad::ints sum = quad::fill_ints(0);
-          for (std::size_t i = 0; i < x_each; ++i) quad::dot4_to(sum, quad::fill_bytes(bias), q(v, i));
-          first[v] = quad::fill_ints(0) - sum;
+          if constexpr (in_words) {
+            first[v] = quad::maddubs(quad::fill_bytes(bias), q(v, 0));
+            for (std::size_t i = 1; i < x_each; ++i)
+              first[v] = first[v] + quad::maddubs(quad::fill_bytes(bias), q(v, i));
+          } else {
+            quad::ints sum = quad::fill_ints(0);
+            for (std::size_t i = 0; i < x_each; ++i) quad::dot4_to(sum, quad::fill_bytes(bias), q(v, i));
+            first[v] = quad::fill_ints(0) - sum;
+          }
         }
       } else if constexpr (bias_of<B> != 0) {
         const group_sums all = multiply(
@@ -229,9 +239,8 @@ struct row_kernel<B, integer_operand_t<B>> {
   }
   template <bool HasMinus128, class Codes, class Operand>
   static BLOCQ_INLINE group_sums multiply_and_add_up(Codes&& codes, const Operand& x) noexcept {
-    constexpr bool in_words = how == product::codes && !quad::has_dot4;
     static_assert(how != product::split || bias_of<B> % 32 == 0);
-    std::conditional_t<in_words, quad::words, quad::ints> sum[vectors];
+    vector_sum sum[vectors];
     simd::unroll<static_cast<int>(vectors)>([&]<int Vector>() BLOCQ_INLINE_LAMBDA {
       constexpr std::size_t v = Vector;
       const code_vectors some = codes(std::integral_constant<std::size_t, v>{});
@@ -239,7 +248,10 @@ struct row_kernel<B, integer_operand_t<B>> {
         constexpr std::size_t i = Index;
         const quad::bytes w = some.v[i], xs = x.q(v, i % x_each);
         if constexpr (in_words) {
-          sum[v] = i == 0 ? quad::maddubs(w, xs) : sum[v] + quad::maddubs(w, xs);
+          if constexpr (i == 0 && Operand::from_bias)
+            sum[v] = quad::maddubs(w, xs) - x.first[v];
+          else
+            sum[v] = i == 0 ? quad::maddubs(w, xs) : sum[v] + quad::maddubs(w, xs);
         } else if constexpr (quad::has_dot4) {
           if constexpr (i == 0 && Operand::from_bias)
             sum[v] = x.first[v];
@@ -304,9 +316,7 @@ struct row_kernel<B, integer_operand_t<B>> {
       for (std::size_t h = 0; h < 2; ++h) codes.v[h] = offset_codes<B>(stored[h]);
     } else {
       constexpr std::size_t c = V + V / 4 * 4;
-      if constexpr (std::is_same_v<B, q8_0>) {
-        codes.v[0] = quad::load_halves(w[c].qs, w[c + 4].qs);
-      } else if constexpr (std::is_same_v<B, q1_0>) {
+      if constexpr (std::is_same_v<B, q1_0>) {
         codes.v[0] = quad::spread_bits_of_halves(bits_of_chunk(w, c), bits_of_chunk(w, c + 4), doubled ? 1 : 2);
       } else if constexpr (sixes_by_table<B>) {
         look_up_sixes(w, c, codes.v);
@@ -319,11 +329,9 @@ struct row_kernel<B, integer_operand_t<B>> {
           else
             return chunk_codes(b, in_block);
         };
-        codes.v[0] = quad::join(chunk(c), chunk(c + 4));
+        codes.v[0] = offset_values<B>(quad::join(chunk(c), chunk(c + 4)));
       }
     }
-    if constexpr (how == product::biased)
-      for (quad::bytes& v : codes.v) v = v ^ quad::fill_bytes(quad::dot4_bias);
     return codes;
   }
 

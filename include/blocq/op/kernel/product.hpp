@@ -49,30 +49,32 @@ inline constexpr bool fits_words = (values_of<B>.highest - values_of<B>.lowest) 
 
 BLOCQ_INLINE quad::ints sum_pairs(quad::words pairs) noexcept { return quad::madd2(pairs, quad::fill_words(1)); }
 
-// What codes stand for, less the lowest of it.
+// What codes stand for, and the bias.
 template <class B>
 struct offset_integer_table {
   std::uint8_t entry[16] = {};
 
   constexpr offset_integer_table() noexcept {
-    for (int c = 0; c < 16; ++c)
-      entry[c] = static_cast<std::uint8_t>(integer_of<element_t<B>>(c) - values_of<B>.lowest);
+    for (int c = 0; c < 16; ++c) entry[c] = static_cast<std::uint8_t>(integer_of<element_t<B>>(c) + bias_of<B>);
   }
 };
 template <class B>
 inline constexpr offset_integer_table<B> offset_integers{};
 
-// Codes as they are stored to what is multiplied: offset_codes, of 64 bytes.
+// Codes as they are stored to what is multiplied; or values.
 template <class B>
 BLOCQ_INLINE quad::bytes offset_codes(quad::bytes stored) noexcept {
   using element = element_t<B>;
   if constexpr (requires { element::values; })
-    return quad::lookup16(quad::fill_lanes(value_tables < element, full_bytes<B> ? 0 : values_of<B>.lowest >.entry),
-                          stored);
+    return quad::lookup16(quad::fill_lanes(value_tables<element, -bias_of<B>>.entry), stored);
   else if constexpr (has_integers<element>)
     return quad::lookup16(quad::fill_lanes(offset_integers<B>.entry), stored);
   else
     return stored;
+}
+template <class B>
+BLOCQ_INLINE quad::bytes offset_values(quad::bytes values) noexcept {
+  return product_of<B> == product::biased ? values ^ quad::fill_bytes(quad::dot4_bias) : values;
 }
 
 }  // namespace detail

@@ -109,7 +109,7 @@ BLOCQ_NOINLINE void multiply_streams(const row_streams<B>& w, const prepared_row
         fill_up(rest, unit, left);
         unit = rest;
       }
-      K::template add<T>(unit, xs, sums[r]);
+      K::template add<T>(simd::opaque(unit), xs, sums[r]);
     }
   }
   for (std::size_t r = 0; r < w.rows; ++r)
@@ -163,9 +163,9 @@ BLOCQ_NOINLINE float dot_blocks(const B* w, const X* x, std::size_t blocks) noex
       fill_up(rest_x, x, left * x_step / K::step);
     }
     typename K::template operand<true> unit;
-    unit.load(left < K::step ? rest_x : x);
+    unit.load(simd::opaque(left < K::step ? rest_x : x));
     const typename K::template operand<true>* const xs[1] = {&unit};
-    K::template add<1>(left < K::step ? rest : w + i, xs, sums);
+    K::template add<1>(simd::opaque(left < K::step ? rest : w + i), xs, sums);
     if (left <= K::step || (i + K::step) % piece == 0) {
       total = i < piece ? sums[0].total() : total + sums[0].total();
       sums[0] = {};

@@ -1,9 +1,8 @@
 // Blocks of 256 elements with integer scales of their groups, times q8_k: integers all the way to one sum for each
 // block, four blocks at a time.
 //
-// 256 codes come out of the planes as four vectors. `group_of` says which sixteen elements lie in which of their lanes;
-// the order of the activations and that of the scales follow from it. Two vectors give one of sums of four products in
-// 16 bits, which is multiplied with the scales of its groups. Digits in base 3 have no scales, and come out in five
+// 256 codes come out of the planes as four vectors, in their order. Two vectors give one of sums of four products in 16
+// bits, which is multiplied with the scales of its groups. Digits in base 3 have no scales, and come out in five
 // vectors, one for each place.
 #ifndef BLOCQ_OP_KERNEL_SUPERBLOCKS_HPP
 #define BLOCQ_OP_KERNEL_SUPERBLOCKS_HPP
@@ -20,62 +19,22 @@ namespace detail {
 
 // ---- codes ----
 
-// The first plane of a format: which elements lie in the same byte.
-template <class Planes>
-inline constexpr int first_stride = 0;
-template <auto Member, int Width, int Stride, int Lowest, class... Others>
-inline constexpr int first_stride<planes<plane<Member, Width, Stride, Lowest>, Others...>> = Stride;
-template <class Planes>
-inline constexpr int first_width = 8;
-template <auto Member, int Width, int Stride, int Lowest, class... Others>
-inline constexpr int first_width<planes<plane<Member, Width, Stride, Lowest>, Others...>> = Width;
-
-// How the codes of a block come in four vectors, from 64 bytes of its first plane at a time.
-template <class B>
-struct code_order {
-  static constexpr bool from_planes = false, in_halves = true;
-  static constexpr int group_of(int vector, int lane) noexcept { return 4 * vector + lane; }
-};
-template <class B>
-requires requires { typename format_traits<B>::codes; }
-struct code_order<B> {
-  using codes = typename format_traits<B>::codes;
-  static constexpr bool from_planes = true, in_halves = first_stride<codes> >= 32;  // of 32 elements each
-  static constexpr int stride = first_stride<codes>, per_byte = 8 / first_width<codes>;
-  // Elements 16 g to 16 g + 15.
-  static constexpr int group_of(int vector, int lane) noexcept {
-    const int at = vector / per_byte * 64 + 16 * lane, field = vector % per_byte;  // of 64 bytes
-    return (at / stride * stride * per_byte + field * stride + at % stride) / 16;
-  }
-};
-
-// Adds the bits of a plane to the codes, `First` of its kind or not. What lies in memory is read once.
+// Adds the bits of a plane to the codes of a block, `First` of its kind or not. What lies in memory is read once.
 template <bool First, class B, auto Member, int Width, int Stride, int Lowest>
 BLOCQ_INLINE void add_plane(plane<Member, Width, Stride, Lowest>, const B& b, quad::bytes (&codes)[4]) noexcept {
-  using order = code_order<B>;
   constexpr int per_byte = 8 / Width;
+  static_assert(Stride == 64 || Stride == 32 || (Stride == 16 && Width == 4));
   const std::uint8_t* const bytes = b.*Member;
-  simd::unroll<4 / (First ? per_byte : 1)>([&]<int Load>() BLOCQ_INLINE_LAMBDA {
-    if constexpr (First) {
-      const quad::bytes all = quad::as_written(quad::load_bytes(bytes + 64 * Load));
-      simd::unroll<per_byte>([&]<int F>() BLOCQ_INLINE_LAMBDA {
-        codes[Load * per_byte + F] = quad::template move_bits<Width, F * Width, Lowest>(all);
-      });
-    } else {
-      // 32 elements in each half, which lie in the same 32 bytes, as far apart in all vectors that share these.
-      constexpr int runs = 8 / per_byte, vectors = 4 / runs;
-      if constexpr (Load < runs) {
-        constexpr int apart = order::group_of(Load * vectors, 2) / 2 - order::group_of(Load * vectors, 0) / 2;
-        const vec::bytes both = vec::load_bytes(bytes + 32 * Load);
-        const quad::bytes all =
-            quad::as_written(quad::join(both, vec::template move_bits<8 - apart * Width, apart * Width, 0>(both)));
-        simd::unroll<vectors>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
-          constexpr int v = Load * vectors + Index, chunk = order::group_of(v, 0) / 2;
-          static_assert(Stride == 32 && chunk / per_byte == Load && order::group_of(v, 2) / 2 - chunk == apart);
-          codes[v] = codes[v] | quad::template move_bits<Width, chunk % per_byte * Width, Lowest>(all);
-        });
-      }
-    }
+  simd::unroll<4>([&]<int V>() BLOCQ_INLINE_LAMBDA {
+    quad::bytes some;
+    if constexpr (Stride == 64)
+      some = quad::template move_bits<Width, V % per_byte * Width, Lowest>(
+          quad::as_written(quad::load_bytes(bytes + V / per_byte * 64)));
+    else if constexpr (Stride == 32)
+      some = quad::template load_fields<Width, 2 * V % per_byte * Width, Lowest>(bytes + 2 * V / per_byte * 32);
+    else
+      some = quad::split_nibbles(bytes + 32 * V, bytes + 32 * V + 16);
+    codes[V] = First ? some : codes[V] | some;
   });
 }
 template <class B, class First, class... Others>
@@ -128,10 +87,8 @@ struct unit_scales {
   }
   template <int S, int V, int Next>
   BLOCQ_INLINE quad::words spread() const noexcept {
-    using order = code_order<B>;
-    return quad::template spread_words<order::group_of(V, 0), order::group_of(Next, 0), order::group_of(V, 1),
-                                       order::group_of(Next, 1), order::group_of(V, 2), order::group_of(Next, 2),
-                                       order::group_of(V, 3), order::group_of(Next, 3)>(scale[S]);
+    constexpr int v = 4 * V, next = 4 * Next;
+    return quad::template spread_words<v, next, v + 1, next + 1, v + 2, next + 2, v + 3, next + 3>(scale[S]);
   }
 };
 template <six_bit_format B>
@@ -146,11 +103,8 @@ struct unit_scales<B> {
   }
   template <int S, int V, int Next>
   BLOCQ_INLINE quad::words spread() const noexcept {
-    using order = code_order<B>;
-    return quad::template spread_lane<S, order::group_of(V, 0) / 2, order::group_of(Next, 0) / 2,
-                                      order::group_of(V, 1) / 2, order::group_of(Next, 1) / 2,
-                                      order::group_of(V, 2) / 2, order::group_of(Next, 2) / 2,
-                                      order::group_of(V, 3) / 2, order::group_of(Next, 3) / 2>(scale);
+    constexpr int v = 2 * V, next = 2 * Next;
+    return quad::template spread_lane<S, v, next, v, next, v + 1, next + 1, v + 1, next + 1>(scale);
   }
 };
 
@@ -176,27 +130,24 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static constexpr bool in_place = halves_in_place && !in_digits;
   static constexpr std::size_t minima = unit_scales<B>::minima;
 
+  static BLOCQ_INLINE vec::words less_bias() noexcept { return vec::fill_words(-bias_of<B>); }
+
   template <bool InPlace>
   struct operand {
     const q8_k* blocks;
     quad_bytes copy[InPlace ? 1 : step][vector_count];
-    quad::ints first[step][from_values ? vector_count : 1];
+    quad::ints first[step][from_values ? vector_count : 1];  // what sums begin with
     vec::words bsums[corrected ? step : 1];
-    quad::ints minus;                                // the bias times the activations of formats without scales
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
     quad::floats d, minus_d;                         // of four blocks in each lane; of one block in each lane
-    bool has_minus_128;
 
     // The activations that vector v of block s is multiplied with.
     static BLOCQ_INLINE quad::bytes read(const q8_k& x, int v) noexcept {
-      using order = code_order<B>;
       if constexpr (in_digits) {
         static constexpr std::int8_t none[4] = {};
         return quad::load_tapered(x.qs + 32 * v, x.qs + 160 + 16 * v, v < 4 ? x.qs + 240 + 4 * v : none);
       }
-      const auto group = [&](int lane) BLOCQ_INLINE_LAMBDA { return x.qs + 16 * order::group_of(v, lane); };
-      return order::in_halves ? quad::load_halves(group(0), group(2))
-                              : quad::load_lanes(group(0), group(1), group(2), group(3));
+      return quad::load_bytes(x.qs + 64 * v);
     }
     BLOCQ_INLINE quad::bytes q(std::size_t s, int v) const noexcept {
       if constexpr (InPlace)
@@ -207,7 +158,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
 
     BLOCQ_INLINE void load(const q8_k* x) noexcept {
       blocks = x;
-      [[maybe_unused]] vec::bytes lowest = vec::fill_bytes(0);
       for (std::size_t s = 0; s < step; ++s) {
         for (int v = 0; v < vectors; ++v) {
           if constexpr (!InPlace) copy[s][v].store(read(x[s], v));
@@ -217,17 +167,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
             first[s][v] = quad::fill_ints(0) - sum;
           }
         }
-        if constexpr (how == product::wide)
-          for (std::size_t c = 0; c < 8; ++c)
-            lowest = lowest | vec::equal(vec::load_bytes(x[s].qs + 32 * c), vec::fill_bytes(-128));
         if constexpr (corrected) bsums[s] = vec::load_little_words(x[s].bsums);
-      }
-      has_minus_128 = how == product::wide && vec::any(lowest);
-      if constexpr (corrected && !scaled) {
-        const auto part = [&](std::size_t i) BLOCQ_INLINE_LAMBDA {
-          return quad::widen_zero(vec::madd2(vec::fill_words(bias_of<B>), bsums[i]));
-        };
-        minus = quad::meet(part(0), part(1), part(2), part(3));
+        if constexpr (corrected && !scaled) first[s][0] = quad::widen_zero(vec::madd2(less_bias(), bsums[s]));
       }
       d = quad::fill_four(block_scale(x[0]), block_scale(x[1]), block_scale(x[2]), block_scale(x[3])) *
           quad::fill_floats(group_unit<B>);
@@ -251,24 +192,20 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   };
 
   static BLOCQ_INLINE void read(const B& b, code_vectors& codes) noexcept {
-    if constexpr (code_order<B>::from_planes) {
+    if constexpr (requires { typename format_traits<B>::codes; }) {
       read_planes(typename format_traits<B>::codes{}, b, codes);
       for (quad::bytes& v : codes) v = offset_codes<B>(v);
     } else if constexpr (in_digits) {  // vector n: digit n of all bytes
-      quad::bytes multiple = quad::load_tapered(b.qs, b.qs + 32, b.qh);
-      for (quad::bytes& v : codes) {
-        v = quad::carry_of_thrice(multiple);
-        multiple = multiple + multiple + multiple;
-      }
+      quad::words even = quad::little_words(quad::load_tapered(b.qs, b.qs + 32, b.qh)),
+                  odd = quad::shift_right(even, 8);
+      for (quad::bytes& v : codes) v = quad::next_digits(even, odd);
     } else if constexpr (std::is_same_v<B, q8_k>) {
-      for (int v = 0; v < vectors; ++v) codes[v] = quad::load_bytes(b.qs + 64 * v);
+      for (int v = 0; v < vectors; ++v) codes[v] = offset_values<B>(quad::load_bytes(b.qs + 64 * v));
     } else {
       const chunk_reader<B> chunks(b);
       simd::unroll<vectors>(
           [&]<int V>() BLOCQ_INLINE_LAMBDA { codes[V] = quad::join(chunks.codes(2 * V), chunks.codes(2 * V + 1)); });
     }
-    if constexpr (how == product::biased)
-      for (quad::bytes& v : codes) v = v ^ quad::fill_bytes(quad::dot4_bias);
   }
 
   // Where words hold the sums of products with all of the codes of a lane, blocks meet before sums are widened.
@@ -280,7 +217,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static BLOCQ_INLINE quad::words multiply_in_words(const code_vectors& codes, const Operand& x) noexcept {
     quad::words sum = quad::maddubs(codes[0], x.q(S, 0));
     for (int v = 1; v < vectors; ++v) sum = sum + quad::maddubs(codes[v], x.q(S, v));
-    return sum;
+    return sum - quad::widen_zero(x.bsums[S] * vec::fill_words(bias_of<B>));
   }
   // The products of block S of a unit, times their scales.
   template <int S, class Operand>
@@ -288,6 +225,8 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
                                           const Operand& x) noexcept {
     const auto q = [&](int v) BLOCQ_INLINE_LAMBDA { return x.q(S, v); };
     quad::ints sum = quad::fill_ints(0);
+    if constexpr (corrected)
+      sum = scaled ? quad::widen_zero(vec::madd2(scales.scale[S] * less_bias(), x.bsums[S])) : x.first[S][0];
     const auto add_fours = [&](quad::ints& to, int v) BLOCQ_INLINE_LAMBDA { quad::dot4_to(to, codes[v], q(v)); };
     const auto fours_of = [&](int v) BLOCQ_INLINE_LAMBDA {
       quad::ints four = from_values ? x.first[S][v] : quad::fill_ints(0);
@@ -313,28 +252,18 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       });
     } else {
       simd::unroll<vectors>([&]<int V>() BLOCQ_INLINE_LAMBDA {
-        if (how == product::wide && x.has_minus_128) {
-          quad::ints bias = quad::fill_ints(0), biased = bias;
-          quad::dot4_to(biased, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q(V));
+        if constexpr (how == product::wide) {
+          quad::ints bias = quad::fill_ints(0);
           quad::dot4_to(bias, quad::fill_bytes(quad::dot4_bias), q(V));
-          sum = sum + (biased - bias);
+          quad::dot4_to(sum, codes[V] ^ quad::fill_bytes(quad::dot4_bias), q(V));
+          sum = sum - bias;
         } else {
-          quad::words products;
-          if constexpr (how == product::codes)
-            products = quad::maddubs(codes[V], q(V));
-          else if constexpr (how == product::magnitudes)
-            products = quad::maddss(q(V), codes[V]);
-          else
-            products = quad::maddss(codes[V], q(V));
-          if constexpr (scaled)
-            quad::madd2_to(sum, products, scales.template spread<S, V, V>());
-          else
-            sum = sum + sum_pairs(products);
+          const quad::words products =
+              how == product::codes ? quad::maddubs(codes[V], q(V)) : quad::maddss(q(V), codes[V]);
+          quad::madd2_to(sum, products, scales.template spread<S, V, V>());
         }
       });
     }
-    if constexpr (corrected && scaled)
-      sum = sum - quad::widen_zero(vec::madd2(scales.scale[S] * vec::fill_words(bias_of<B>), x.bsums[S]));
     return sum;
   }
 
@@ -371,7 +300,6 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
         four = sum_pairs(met);
       else
         four = met;
-      if constexpr (corrected && !scaled) four = four - x[t]->minus;
       sum[t].products = quad::fma(quad::to_floats(four), d * x[t]->d, sum[t].products);
     }
     if constexpr (minima != 0) {

@@ -4,7 +4,7 @@
 //   + -                vpaddb, vpsubb             1 cycle, 3 a cycle
 //   field              vpsrlw, vpand              1 + 1 cycles; the shift 2 a cycle
 //   lookup16           vpshufb                    1 cycle, 2 a cycle
-//   split_nibbles      vinserti128, vpsrlvq, vpand
+//   split_nibbles      vbroadcasti128, vpsrlvd, vpand
 //   to_floats          vpmovsxbd, vcvtdq2ps       from memory or a register half
 //   dot4_to            vpdpbusd                   with VNNI, 4 cycles, 2 a cycle (Zen 4)
 #ifndef BLOCQ_SIMD_PRIMITIVE_AVX2_HPP
@@ -42,6 +42,22 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 }
 BLOCQ_INLINE __m128i half(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 BLOCQ_INLINE __m128i quarter(const void* p) noexcept { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+
+// Numbers from several addresses in a general register: vectors have too few ports for it, and stores of so few bytes
+// and a load of all of them would wait for each other.
+template <class Number, class At>
+BLOCQ_INLINE long long side_by_side(At at) noexcept {
+  std::uint64_t all = 0;
+  for (int i = 8 / static_cast<int>(sizeof(Number)); --i >= 0;) {
+    Number n;
+    std::memcpy(&n, at(i), sizeof n);
+    all = all << 8 * sizeof n | n;
+  }
+#ifdef BLOCQ_GNU
+  __asm__("" : "+r"(all));
+#endif
+  return static_cast<long long>(all);
+}
 
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm256_loadu_si256(static_cast<const __m256i*>(p))}; }
 BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm256_set1_epi8(static_cast<char>(b))}; }
@@ -134,8 +150,8 @@ BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
   return {_mm256_and_si256(_mm256_slli_epi16(a.v, shift), _mm256_set1_epi8(static_cast<char>(0xff << shift)))};
 }
 BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
-  const __m128i a = half(p);
-  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(a), _mm_srli_epi16(a, 4), 1);
+  const __m256i both =
+      _mm256_srlv_epi32(_mm256_broadcastsi128_si256(half(p)), _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
   return {_mm256_and_si256(both, _mm256_set1_epi8(15))};
 }
 template <bool HighFirst = false>
@@ -181,7 +197,7 @@ BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int s
   int low, high;
   std::memcpy(&low, a, 4);
   std::memcpy(&high, b, 4);
-  const __m256i both = _mm256_inserti128_si256(_mm256_set1_epi32(low), _mm_set1_epi32(high), 1);
+  const __m256i both = _mm256_blend_epi32(_mm256_set1_epi32(low), _mm256_set1_epi32(high), 0xf0);
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0, 0x0101010101010101);
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
   const __m256i word = h == 0 ? source : _mm256_add_epi8(source, _mm256_set1_epi8(2));
@@ -263,10 +279,9 @@ BLOCQ_INLINE floats spread_two(floats a) noexcept {
 }
 BLOCQ_INLINE floats load_four_halves(const le16& a, const le16& b, const le16& c, const le16& d) noexcept {
 #ifdef __F16C__
-  // In a general register: stores of two bytes and a load of eight would have to wait for each other.
-  const auto at = [](const le16& h, int shift) { return static_cast<std::uint64_t>(load(h)) << shift; };
-  const auto four = static_cast<long long>(at(a, 0) | at(b, 16) | at(c, 32) | at(d, 48));
-  return {_mm256_cvtph_ps(_mm_set1_epi64x(four))};
+  const le16* const from[4] = {&a, &b, &c, &d};
+  return {_mm256_cvtph_ps(
+      _mm_set1_epi64x(side_by_side<std::uint16_t>([&](int i) BLOCQ_INLINE_LAMBDA { return from[i]; })))};
 #else
   const __m128 four = _mm_setr_ps(f16_to_f32(a), f16_to_f32(b), f16_to_f32(c), f16_to_f32(d));
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(four), four, 1)};
@@ -287,13 +302,9 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
 #ifdef __F16C__
-  const auto word = [&](int i) {
-    short h;
-    std::memcpy(&h, at(i), 2);
-    return h;
-  };
-  return floats{
-      _mm256_cvtph_ps(_mm_setr_epi16(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)))};
+  const long long low = side_by_side<std::uint16_t>(at);
+  const long long high = side_by_side<std::uint16_t>([&](int i) BLOCQ_INLINE_LAMBDA { return at(i + 4); });
+  return floats{_mm256_cvtph_ps(_mm_set_epi64x(high, low))};
 #else
   float f[8];
   for (int i = 0; i < 8; ++i) {
@@ -302,21 +313,6 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
     f[i] = f16_to_f32(h);
   }
   return floats{_mm256_loadu_ps(f)};
-#endif
-}
-template <std::size_t Stride>
-BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  static_assert(Stride >= 16, "sixteen bytes are read for each number");
-  const auto* const b = static_cast<const std::uint8_t*>(p);
-#ifdef __F16C__
-  // Each from a load that has it in its place.
-  const auto at = [b](std::size_t i) { return half(b + i * (Stride - 2)); };
-  const __m128i two = _mm_blend_epi16(at(0), at(1), 1 << 1), four = _mm_blend_epi16(at(2), at(3), 1 << 3);
-  const __m128i six = _mm_blend_epi16(at(4), at(5), 1 << 5), eight = _mm_blend_epi16(at(6), at(7), 1 << 7);
-  return floats{
-      _mm256_cvtph_ps(_mm_blend_epi16(_mm_blend_epi16(two, four, 0x0c), _mm_blend_epi16(six, eight, 0xc0), 0xf0))};
-#else
-  return load_halves_as_floats([b](int i) { return b + static_cast<std::size_t>(i) * Stride; });
 #endif
 }
 
@@ -374,14 +370,6 @@ BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
 }
 BLOCQ_INLINE words widen_even(bytes a) noexcept { return {_mm256_srai_epi16(_mm256_slli_epi16(a.v, 8), 8)}; }
 BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {_mm256_srai_epi16(a.v, 8)}; }
-BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
-  return {h == 0 ? _mm256_permute4x64_epi64(a.v, 0x44) : _mm256_permute4x64_epi64(a.v, 0xee)};
-}
-BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
-  const __m256i source =
-      _mm256_setr_epi32(0x01000100, 0x05040504, 0x09080908, 0x0d0c0d0c, 0x03020302, 0x07060706, 0x0b0a0b0a, 0x0f0e0f0e);
-  return {_mm256_shuffle_epi8(repeat_half(a, h).v, source)};
-}
 template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   constexpr int both = 0x00800080 | First << 8 | Second << 24;  // to the upper bytes of two words
@@ -464,13 +452,17 @@ BLOCQ_INLINE ints load_ints(const void* p) noexcept { return {load_bytes(p).v}; 
 BLOCQ_INLINE ints widen_words(const void* p) noexcept { return {_mm256_cvtepu16_epi32(half(p))}; }
 template <class At>
 BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
-  return ints{_mm256_cvtepu8_epi32(
-      _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), 0, 0, 0, 0, 0, 0, 0, 0))};
+  return ints{_mm256_cvtepu8_epi32(_mm_set_epi64x(0, side_by_side<std::uint8_t>(at)))};
 }
 BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
   const __m256 a = _mm256_loadu_ps(static_cast<const float*>(p)), b = _mm256_loadu_ps(static_cast<const float*>(p) + 8);
   return {_mm256_permute4x64_epi64(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd)), 0xd8)};
+}
+BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
+  even.v = _mm256_maddubs_epi16(even.v, _mm256_set1_epi16(3));
+  odd.v = _mm256_maddubs_epi16(odd.v, _mm256_set1_epi16(3));
+  const __m256i upper = _mm256_and_si256(odd.v, _mm256_set1_epi16(static_cast<short>(0xff00)));
+  return {_mm256_or_si256(_mm256_srli_epi16(even.v, 8), upper)};
 }
 BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm256_srli_epi16(a.v, n)}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }

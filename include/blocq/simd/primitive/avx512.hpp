@@ -28,6 +28,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::avx512 {
 
@@ -53,6 +54,10 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 }
 
 BLOCQ_INLINE __m128i lane(const void* p) noexcept { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+
+BLOCQ_INLINE __m512i widen_zero(__m256i low) noexcept {
+  return _mm512_maskz_inserti64x4(0xff, _mm512_setzero_si512(), low, 0);
+}
 
 BLOCQ_INLINE bytes load_bytes(const void* p) noexcept { return {_mm512_loadu_si512(p)}; }
 BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { _mm512_storeu_si512(p, a.v); }
@@ -80,12 +85,10 @@ BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {_mm512_and_si5
 BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
 BLOCQ_INLINE bytes operator^(bytes a, bytes b) noexcept { return {_mm512_xor_si512(a.v, b.v)}; }
 BLOCQ_INLINE bytes operator+(bytes a, bytes b) noexcept { return {_mm512_add_epi8(a.v, b.v)}; }
-BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
-  const __m512i one = _mm512_set1_epi8(1);
-  const auto more_than = [&](int n) {
-    return _mm512_min_epu8(_mm512_subs_epu8(a.v, _mm512_set1_epi8(static_cast<char>(n))), one);
-  };
-  return {_mm512_add_epi8(more_than(85), more_than(170))};
+// A qword twice in each lane.
+BLOCQ_INLINE __m512i set_lanes(const std::uint64_t (&q)[4]) noexcept {
+  const auto n = [&](int i) BLOCQ_INLINE_LAMBDA { return static_cast<long long>(q[i]); };
+  return _mm512_setr_epi64(n(0), n(0), n(1), n(1), n(2), n(2), n(3), n(3));
 }
 // g++ 12 counts shifts of words in an int, others in an unsigned.
 struct shift_count {
@@ -93,26 +96,42 @@ struct shift_count {
   BLOCQ_INLINE operator int() const noexcept { return n; }
   BLOCQ_INLINE operator unsigned() const noexcept { return static_cast<unsigned>(n); }
 };
-template <int Width>
-BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
-  return bytes{_mm512_and_si512(_mm512_srli_epi16(a.v, shift_count{shift}), _mm512_set1_epi8((1 << Width) - 1))};
+// move_bits, from another bit in each lane.
+template <int Width, int To, int... From>
+BLOCQ_INLINE bytes move_bits_of_lanes(bytes a) noexcept {
+#ifdef __GFNI__
+  // Output bit i is the parity of what byte 7 - i of the matrix takes of the input.
+  constexpr auto of_lane = [](int from) {
+    std::uint64_t m = 0;
+    for (int i = 0; i < Width; ++i) m |= std::uint64_t{1} << (8 * (7 - To - i) + from + i);
+    return m;
+  };
+  constexpr std::uint64_t m[4] = {of_lane(From)...};
+  return bytes{_mm512_gf2p8affine_epi64_epi8(a.v, set_lanes(m), 0)};
+#else
+  constexpr std::uint64_t rotation[4] = {((To - From) & 31) * std::uint64_t{0x100000001}...};
+  return bytes{_mm512_and_si512(_mm512_maskz_rolv_epi32(0xffff, a.v, set_lanes(rotation)),
+                                _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+#endif
 }
 template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
 #ifdef __GFNI__
-  if constexpr (From != To) {  // output bit i is the parity of what byte 7 - i of the matrix takes of the input
-    constexpr std::uint64_t matrix = [] {
-      std::uint64_t m = 0;
-      for (int i = 0; i < Width; ++i) m |= std::uint64_t{1} << (8 * (7 - To - i) + From + i);
-      return m;
-    }();
-    return bytes{_mm512_gf2p8affine_epi64_epi8(a.v, _mm512_set1_epi64(static_cast<long long>(matrix)), 0)};
-  }
+  if constexpr (From != To) return move_bits_of_lanes<Width, To, From, From, From, From>(a);
 #endif
   const __m512i moved = To > From   ? _mm512_slli_epi16(a.v, static_cast<unsigned>(To > From ? To - From : 0))
                         : To < From ? _mm512_srli_epi16(a.v, static_cast<unsigned>(To < From ? From - To : 0))
                                     : a.v;
   return bytes{_mm512_and_si512(moved, _mm512_set1_epi8(static_cast<char>(((1u << Width) - 1u) << To)))};
+}
+template <int Width, int From, int To>
+BLOCQ_INLINE bytes load_fields(const void* p) noexcept {
+  const __m256i all = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  return move_bits_of_lanes<Width, To, From, From, From + Width, From + Width>(
+      bytes{_mm512_maskz_broadcast_i64x4(0xff, all)});
+}
+BLOCQ_INLINE bytes split_nibbles(const void* a, const void* b) noexcept {
+  return move_bits_of_lanes<4, 0, 0, 4, 0, 4>(bytes{_mm512_mask_broadcast_i32x4(fill_lanes(a).v, 0xff00, lane(b))});
 }
 BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept { return {_mm512_shuffle_epi8(table.v, index.v)}; }
 BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
@@ -121,7 +140,7 @@ BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
 #else
   const bytes counts{
       _mm512_maskz_broadcast_i32x4(0xffff, _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4))};
-  return lookup16(counts, field<4>(a, 0)) + lookup16(counts, field<4>(a, 4));
+  return lookup16(counts, move_bits<4, 0, 0>(a)) + lookup16(counts, move_bits<4, 4, 0>(a));
 #endif
 }
 template <int From, int N>
@@ -167,9 +186,9 @@ BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) 
 BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane_at, const void* dword) noexcept {
   int last;
   std::memcpy(&last, dword, 4);
-  __m512i v = _mm512_maskz_loadu_epi64(0xf, half);
+  __m512i v = widen_zero(_mm256_loadu_si256(static_cast<const __m256i*>(half)));
   v = _mm512_mask_broadcast_i32x4(v, 0x0f00, lane(lane_at));
-  return {_mm512_mask_set1_epi32(v, 0x1000, last)};
+  return {_mm512_mask_broadcastd_epi32(v, 0x1000, _mm_cvtsi32_si128(last))};
 }
 BLOCQ_INLINE bytes fill_eighths(const void* p) noexcept {
   int word;
@@ -193,6 +212,7 @@ BLOCQ_INLINE void store_halves(float* low, float* high, floats a) noexcept {
 }
 BLOCQ_INLINE floats fill_floats(float x) noexcept { return {_mm512_set1_ps(x)}; }
 BLOCQ_INLINE words operator+(words a, words b) noexcept { return {_mm512_add_epi16(a.v, b.v)}; }
+BLOCQ_INLINE words operator-(words a, words b) noexcept { return {_mm512_sub_epi16(a.v, b.v)}; }
 BLOCQ_INLINE words operator|(words a, words b) noexcept { return {_mm512_or_si512(a.v, b.v)}; }
 BLOCQ_INLINE ints operator-(ints a, ints b) noexcept { return {_mm512_sub_epi32(a.v, b.v)}; }
 BLOCQ_INLINE ints operator+(ints a, ints b) noexcept { return {_mm512_add_epi32(a.v, b.v)}; }
@@ -206,6 +226,13 @@ BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {_mm512_mul_
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 BLOCQ_INLINE floats twice(floats a, int h) noexcept {
   return {h == 0 ? _mm512_maskz_unpacklo_ps(0xffff, a.v, a.v) : _mm512_maskz_unpackhi_ps(0xffff, a.v, a.v)};
+}
+BLOCQ_INLINE words shift_right(words a, int n) noexcept { return {_mm512_srli_epi16(a.v, shift_count{n})}; }
+BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
+  even.v = _mm512_maddubs_epi16(even.v, _mm512_set1_epi16(3));
+  odd.v = _mm512_maddubs_epi16(odd.v, _mm512_set1_epi16(3));
+  const __m512i lower = _mm512_set1_epi16(0xff);
+  return {_mm512_ternarylogic_epi32(lower, _mm512_srli_epi16(even.v, 8), odd.v, 0xca)};
 }
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum.v = _mm512_add_epi16(sum.v, term.v); }
 BLOCQ_INLINE void add_to(ints& sum, ints term) noexcept { sum.v = _mm512_add_epi32(sum.v, term.v); }
@@ -294,9 +321,8 @@ BLOCQ_INLINE ints join(avx2::ints low, avx2::ints high) noexcept {
 BLOCQ_INLINE floats join(avx2::floats low, avx2::floats high) noexcept {
   return as_floats(join(avx2::as_bytes(low), avx2::as_bytes(high)));
 }
-BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept {
-  return {_mm512_maskz_mov_epi64(0xf, _mm512_castsi256_si512(low.v))};
-}
+BLOCQ_INLINE ints widen_zero(avx2::ints low) noexcept { return {widen_zero(low.v)}; }
+BLOCQ_INLINE words widen_zero(avx2::words low) noexcept { return {widen_zero(low.v)}; }
 BLOCQ_INLINE avx2::ints fold(ints a) noexcept {
   return avx2::ints{_mm512_castsi512_si256(a.v)} + avx2::ints{_mm512_maskz_extracti64x4_epi64(0xff, a.v, 1)};
 }
@@ -341,50 +367,77 @@ BLOCQ_INLINE words spread_lane(words a) noexcept {
   return spread_words<(8 * Lane + From)...>(a);
 }
 
-// Words 0 to Each - 1 of sixteen places Stride bytes apart, from as few loads as have them all, none of which goes
-// beyond the last of them: word 16 j + i is word j of place i.
-template <std::size_t Stride, std::size_t Each>
-BLOCQ_INLINE __m512i gather_words(const void* p) noexcept {
-  constexpr std::size_t item = 2 * Each, size = 15 * Stride + item;
-  __m512i all = _mm512_setzero_si512();
-  const auto from = [&]<std::size_t First>(auto&& next,
-                                           std::integral_constant<std::size_t, First>) BLOCQ_INLINE_LAMBDA {
-    constexpr std::size_t begin = First * Stride + 64 <= size ? First * Stride : (size - 64) / 2 * 2;
-    constexpr std::size_t end = (begin + 64 - item) / Stride + 1 < 16 ? (begin + 64 - item) / Stride + 1 : 16;
-    static constexpr auto index = [] {
-      std::array<short, 32> to{};
-      for (std::size_t i = First; i < end; ++i)
-        for (std::size_t j = 0; j < Each; ++j) to[16 * j + i] = static_cast<short>((i * Stride - begin) / 2 + j);
-      return to;
-    }();
-    constexpr __mmask32 places = (1u << end) - (1u << First), mask = Each == 2 ? places | places << 16 : places;
-    all = _mm512_mask_permutexvar_epi16(all, mask, _mm512_loadu_si512(index.data()),
-                                        _mm512_loadu_si512(static_cast<const char*>(p) + begin));
-    if constexpr (end < 16) next(next, std::integral_constant<std::size_t, end>{});
+// Numbers of Size bytes at the beginning of sixteen blocks of Stride bytes, in one register: each load begins one
+// number further before its blocks than the load before it, so that no two numbers come to the same place.
+template <std::size_t Size, std::size_t Stride>
+struct gathering {
+  static constexpr std::size_t room = 64 / Size, stride = Stride / Size;
+  static_assert(Stride % Size == 0 && stride >= 2);
+  struct source {
+    std::size_t offset;
+    alignas(64) std::uint8_t mask[64];
   };
-  from(from, std::integral_constant<std::size_t, 0>{});
+  std::size_t loads = 0, place[16] = {};
+  source load[16] = {};
+
+  constexpr gathering() noexcept {
+    for (std::size_t i = 0; i < 16; ++loads) {
+      const std::size_t fits = (room - 1 - loads) / stride + 1, first = i + fits <= 16 ? i : 16 - fits;
+      source& from = load[loads];
+      from.offset = first * Stride - loads * Size;
+      for (const std::size_t end = first + fits; i < end; ++i) {
+        place[i] = loads + (i - first) * stride;
+        for (std::size_t b = 0; b < Size; ++b) from.mask[place[i] * Size + b] = 0xff;
+      }
+    }
+  }
+};
+template <std::size_t Size, std::size_t Stride>
+inline constexpr gathering<Size, Stride> gathering_of{};
+template <std::size_t Size, std::size_t Stride>
+BLOCQ_INLINE __m512i gather(const void* p) noexcept {
+  constexpr auto& plan = gathering_of<Size, Stride>;
+  __m512i all = _mm512_setzero_si512();
+  [&]<std::size_t... I>(std::index_sequence<I...>) BLOCQ_INLINE_LAMBDA {
+    ((all = _mm512_ternarylogic_epi32(all, _mm512_load_si512(plan.load[I].mask),
+                                      _mm512_loadu_si512(static_cast<const char*>(p) + plan.load[I].offset), 0xf8)),
+     ...);
+  }
+  (std::make_index_sequence<plan.loads>{});
   return all;
+}
+// Word j of number i to word 16 j + i.
+template <std::size_t Size, std::size_t Stride>
+BLOCQ_INLINE __m512i gather_words(const void* p) noexcept {
+  static constexpr auto index = [] {
+    std::array<short, 32> to{};
+    for (std::size_t i = 0; i < 16; ++i)
+      for (std::size_t j = 0; j < Size / 2; ++j)
+        to[16 * j + i] = static_cast<short>(gathering_of<Size, Stride>.place[i] * (Size / 2) + j);
+    return to;
+  }();
+  return _mm512_permutexvar_epi16(_mm512_loadu_si512(index.data()), gather<Size, Stride>(p));
 }
 BLOCQ_INLINE floats halves_to_floats(avx2::words a) noexcept { return {_mm512_maskz_cvtph_ps(0xffff, a.v)}; }
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  static_assert(Stride % 2 == 0);
-  const __m512i words = gather_words<Stride, 1>(p);
-  return floats{_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
+  if constexpr (gathering_of<2, Stride>.loads > 6) {  // most of which cross a line
+    const auto four = [p](int from) BLOCQ_INLINE_LAMBDA {
+      return avx2::side_by_side<std::uint16_t>([=](int i) BLOCQ_INLINE_LAMBDA {
+        return static_cast<const char*>(p) + static_cast<std::size_t>(from + i) * Stride;
+      });
+    };
+    return {_mm512_maskz_cvtph_ps(0xffff, _mm256_setr_epi64x(four(0), four(4), four(8), four(12)))};
+  } else {
+    const __m512i words = gather_words<2, Stride>(p);
+    return {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
+  }
 }
 template <std::size_t Stride>
 BLOCQ_INLINE void load_pairs_of_halves_as_floats(const void* p, floats& first, floats& second) noexcept {
-  static_assert(Stride % 2 == 0);
-  const __m512i words = gather_words<Stride, 2>(p);
+  const __m512i words = gather_words<4, Stride>(p);
   first = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 0))};
   second = {_mm512_maskz_cvtph_ps(0xffff, _mm512_maskz_extracti64x4_epi64(0xff, words, 1))};
-}
-template <class At>
-BLOCQ_INLINE ints load_bytes_as_ints(At at) noexcept {
-  const auto byte = [&](int i) { return static_cast<char>(*at(i)); };
-  return ints{_mm512_maskz_cvtepu8_epi32(
-      0xffff, _mm_setr_epi8(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7), byte(8), byte(9),
-                            byte(10), byte(11), byte(12), byte(13), byte(14), byte(15)))};
 }
 BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
   return {_mm512_maskz_broadcast_f32x4(0xffff, _mm_setr_ps(a, b, c, d))};

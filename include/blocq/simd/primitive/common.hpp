@@ -340,12 +340,6 @@ inline floats load_halves_as_floats(At at) noexcept {
   }
   return r;
 }
-// The same, Stride bytes apart.
-template <std::size_t Stride>
-inline floats load_halves_as_floats(const void* p) noexcept {
-  return load_halves_as_floats(
-      [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
-}
 // The sum of all elements: halves, then quarters, then eighths are added to each other.
 inline float sum(floats a) noexcept {
   for (int n = 4; n > 0; n /= 2)
@@ -485,17 +479,6 @@ inline words widen_odd(bytes a) noexcept {
   for (int i = 0; i < 16; ++i) r.v[i] = static_cast<std::int8_t>(a.v[2 * i + 1]);
   return r;
 }
-// Half h in both halves; or its even words, each twice, in the first half and its odd ones in the second.
-inline words repeat_half(words a, int h) noexcept {
-  words r;
-  for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8];
-  return r;
-}
-inline words even_and_odd_twice(words a, int h) noexcept {
-  words r;
-  for (int i = 0; i < 16; ++i) r.v[i] = a.v[8 * h + i % 8 / 2 * 2 + i / 8];
-  return r;
-}
 // Of every eighth, bytes First and Second as signed words.
 template <int First, int Second>
 inline words widen_two(bytes a) noexcept {
@@ -616,6 +599,17 @@ inline ints shift_left(ints a, int n) noexcept {
 inline ints shift_right(ints a, int n) noexcept {
   for (std::int32_t& v : a.v) v = static_cast<std::int32_t>(static_cast<std::uint32_t>(v) >> n);
   return a;
+}
+// The lower bytes of all words times 3: the upper bytes of the products of both, in turn. The products remain.
+inline bytes next_digits(words& even, words& odd) noexcept {
+  bytes r;
+  for (int i = 0; i < 16; ++i) {
+    even.v[i] = static_cast<std::int16_t>((even.v[i] & 255) * 3);
+    odd.v[i] = static_cast<std::int16_t>((odd.v[i] & 255) * 3);
+    r.v[2 * i] = static_cast<std::uint8_t>(even.v[i] >> 8);
+    r.v[2 * i + 1] = static_cast<std::uint8_t>(odd.v[i] >> 8);
+  }
+  return r;
 }
 inline words shift_right(words a, int n) noexcept {
   for (std::int16_t& v : a.v) v = static_cast<std::int16_t>(static_cast<std::uint16_t>(v) >> n);

@@ -314,11 +314,6 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   const u16x8 codes = {code(0), code(1), code(2), code(3), code(4), code(5), code(6), code(7)};
   return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
 }
-template <std::size_t Stride>
-BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  return load_halves_as_floats(
-      [p](int i) { return static_cast<const std::uint8_t*>(p) + static_cast<std::size_t>(i) * Stride; });
-}
 BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
   const auto with = [](f32x4 m, f32x4 s) { return as<f32x4>(as<u32x4>(m) | (as<u32x4>(s) & 0x80000000u)); };
   return {with(magnitude.low, sign.low), with(magnitude.high, sign.high)};
@@ -359,14 +354,6 @@ BLOCQ_INLINE words spread_words(words a) noexcept {
   return {__builtin_shufflevector(a.low, a.high, A, A, A, A, B, B, B, B),
           __builtin_shufflevector(a.low, a.high, C, C, C, C, D, D, D, D)};
 }
-BLOCQ_INLINE words repeat_half(words a, int h) noexcept {
-  const i16x8 v = h == 0 ? a.low : a.high;
-  return {v, v};
-}
-BLOCQ_INLINE words even_and_odd_twice(words a, int h) noexcept {
-  const i16x8 v = h == 0 ? a.low : a.high;
-  return {__builtin_shufflevector(v, v, 0, 0, 2, 2, 4, 4, 6, 6), __builtin_shufflevector(v, v, 1, 1, 3, 3, 5, 5, 7, 7)};
-}
 template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
   const auto two = [](u8x16 v) {
@@ -396,6 +383,13 @@ BLOCQ_INLINE words operator*(words a, words b) noexcept { return {times(a.low, b
 BLOCQ_INLINE words operator|(words a, words b) noexcept { return {a.low | b.low, a.high | b.high}; }
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE words equal(words a, words b) noexcept { return {a.low == b.low, a.high == b.high}; }
+BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
+  const auto next = [](i16x8& e, i16x8& o) {
+    e = (e & 255) * 3, o = (o & 255) * 3;
+    return as<u8x16>(e >> 8 | (o & ~255));
+  };
+  return {next(even.low, odd.low), next(even.high, odd.high)};
+}
 BLOCQ_INLINE words shift_right(words a, int n) noexcept {
   const auto shifted = [n](i16x8 v) { return as<i16x8>(as<u16x8>(v) >> static_cast<std::uint16_t>(n)); };
   return {shifted(a.low), shifted(a.high)};
