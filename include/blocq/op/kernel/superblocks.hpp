@@ -117,10 +117,11 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
   static constexpr bool scaled = requires(const B& b) { get_scale(b, 0); };
   static constexpr int magnitude =
       values_of<B>.highest > -values_of<B>.lowest ? values_of<B>.highest : -values_of<B>.lowest;
-  // Sums of four codes or, where a sum can begin at what their bias makes of it, of four values fit in words.
-  static constexpr bool from_values =
-      quad::has_dot4 && bias_of<B> != 0 && !fits_words<B, 4> && magnitude * 128 * 4 <= 32767;
-  static constexpr bool in_fours = from_values || (how == product::codes && fits_words<B, 4>);
+  // Whether a sum of four begins at what their bias makes of it: where words hold the sum of four values, not of codes,
+  // and where other machines have no bias, that all add the same floats.
+  static constexpr bool from_values = quad::has_dot4 && bias_of<B> != 0 &&
+                                      (how == product::biased || (!fits_words<B, 4> && magnitude * 128 * 4 <= 32767));
+  static constexpr bool in_fours = how == product::codes && (from_values || fits_words<B, 4>);
   // What remains to be subtracted: the bias times the activations and their scales.
   static constexpr bool corrected = bias_of<B> != 0 && !from_values;
   static constexpr bool in_digits = std::is_same_v<B, tq1_0>;
