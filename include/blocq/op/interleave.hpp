@@ -14,6 +14,9 @@
 // Fields of single elements in a row (the high bits of q5_0, all of q1_0 and q2_0, OCP's MXFP4) are brought within four
 // bytes into the order of the others: elements 0 to 3 in the lowest bits of bytes 0 to 3, then 4 to 7.
 //
+// What does not fit in the caches is read in four streams by turns, a quarter of the matrix apart, as rows of blocks
+// are; then neither order is much ahead of the other.
+//
 // This is an order for memory, not for files. It has all bytes of the blocks, and deinterleave gives them back.
 #ifndef BLOCQ_OP_INTERLEAVE_HPP
 #define BLOCQ_OP_INTERLEAVE_HPP
