@@ -37,16 +37,18 @@ struct multiplied_as<bf16> {
   }
 };
 
-// A vector holds a step of `rows_of_vector` rows of weights, of which `tile_rows` times `tile_columns_of_x` rows
-// of X are summed up in registers. A panel is a slab of rows of weights that stays in the nearest cache while up to
+// A vector holds a step of `rows_of_vector` rows of weights. `tile_vectors` of them times a tile's rows of X are summed
+// up in registers. A panel is a slab of rows of weights that stays in the nearest cache while up to
 // `float_columns_of_x` rows of X pass over it, which with their sums stay in the next one for `float_rows` rows of
 // weights.
 inline constexpr std::size_t rows_of_vector = sizeof(one::floats) / (8 * sizeof(float));
-inline constexpr std::size_t tile_vectors = rows_of_vector == 1 ? 3 : 6, tile_rows = tile_vectors * rows_of_vector;
 inline constexpr std::size_t float_panel_rows = rows_of_vector == 1 ? 24 : 12,
                              slab_columns = rows_of_vector == 1 ? 256 : 512;
 inline constexpr std::size_t tile_columns_of_x = 4, float_rows = 48, float_columns_of_x = 128;
-static_assert(float_panel_rows % tile_rows == 0 && float_rows % float_panel_rows == 0);
+inline constexpr std::size_t few_columns_of_x = 2 * tile_columns_of_x;
+template <std::size_t T>
+inline constexpr std::size_t tile_vectors = rows_of_vector == 1 || T > tile_columns_of_x ? 3 : 6;
+static_assert(float_rows % float_panel_rows == 0 && float_panel_rows % (6 * rows_of_vector) == 0);
 
 // Columns of a slab: whole blocks, in vectors.
 template <class B>
@@ -104,6 +106,7 @@ struct panel_tile {
   BLOCQ_INLINE auto load(std::size_t vector, std::size_t k) const noexcept {
     return multiplied_as<X>::load(first + (vector * slab + k) * rows_of_vector);
   }
+  BLOCQ_INLINE void ask(std::size_t) const noexcept {}
 };
 BLOCQ_INLINE quad::floats load_eight_of_two(const float* a, const float* b) noexcept {
   return quad::as_floats(quad::load_halves(a, b));
@@ -112,10 +115,11 @@ BLOCQ_INLINE quad::floats load_eight_of_two(const f16* a, const f16* b) noexcept
 BLOCQ_INLINE quad::floats load_eight_of_two(const bf16* a, const bf16* b) noexcept {
   return quad::load_bf16_halves(a, b);
 }
-// or of rows as they lie in the file.
-template <class B, class X>
+// or of rows as they lie in the file, which are asked for a few lines before they are multiplied.
+template <class B, class X, std::size_t Rows>
 struct direct_tile {
-  const B* row[tile_rows];
+  static constexpr std::size_t line = 64, lines_ahead = 8;
+  const B* row[Rows];
 
   BLOCQ_INLINE auto load(std::size_t vector, std::size_t k) const noexcept {
     constexpr bool as_they_are = std::is_same_v<X, bf16>;
@@ -128,20 +132,25 @@ struct direct_tile {
     else
       return load_eight_of_two(row[2 * vector] + k, row[2 * vector + 1] + k);
   }
+  BLOCQ_INLINE void ask(std::size_t k) const noexcept {
+    if (k * sizeof(B) % line != 0) return;
+    for (const B* const p : row) vec::prefetch(reinterpret_cast<const char*>(p + k) + line * lines_ahead);
+  }
 };
 
-// Adds the products of a tile's rows with T rows of X to sums[8 (tile_rows j + r)]: a step in eight lanes.
-template <std::size_t T, class Tile, class X>
+// Adds the products of R vectors of a tile's rows with T rows of X to sums[8 (rows j + r)]: a step in eight lanes.
+template <std::size_t R, std::size_t T, class Tile, class X>
 BLOCQ_NOINLINE void multiply_tile(const Tile& w, const X* x, std::size_t x_stride, std::size_t columns,
                                   float* sums) noexcept {
   using as = multiplied_as<X>;
-  constexpr std::size_t R = tile_vectors, lanes = 8 * rows_of_vector;
+  constexpr std::size_t lanes = 8 * rows_of_vector;
   const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA {
     repeat<T>([&](auto j) BLOCQ_INLINE_LAMBDA { repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { f(r, j); }); });
   };
   one::floats total[R][T];
   each([&](auto r, auto j) BLOCQ_INLINE_LAMBDA { total[r][j] = one::load_floats(sums + lanes * (R * j + r)); });
   for (std::size_t k = 0; k < columns; k += as::step) {
+    w.ask(k);
     // Written, or compilers would read them from memory again for each of the products.
     decltype(as::fill(x)) a[R];
     repeat<R>([&](auto r) BLOCQ_INLINE_LAMBDA { a[r] = one::as_written(w.load(r, k)); });

@@ -22,14 +22,14 @@ namespace blocq::inline v0::inline BLOCQ_ISA {
 
 namespace detail {
 
-// Rows are taken in groups of up to `Most`, of sizes that differ by at most one: f(first, integral_constant<size>).
-template <std::size_t Most, class F>
+// Rows in groups of `Least` to `Most`, of sizes that differ by at most one: f(first, integral_constant<size>).
+template <std::size_t Most, std::size_t Least = 1, class F>
 BLOCQ_INLINE void for_groups(std::size_t rows, F&& f) noexcept {
   const std::size_t groups = (rows + Most - 1) / Most;
   for (std::size_t g = 0, first = 0; g < groups; ++g) {
     const std::size_t size = rows / groups + (g < rows % groups ? 1 : 0);
-    repeat<Most>([&](auto i) {
-      if (size == i + 1) f(first, std::integral_constant<std::size_t, i + 1>{});
+    repeat<Most - Least + 1>([&](auto i) {
+      if (size == i + Least) f(first, std::integral_constant<std::size_t, i + Least>{});
     });
     first += size;
   }
@@ -193,12 +193,15 @@ void multiply_integers(matrix_view<const B> weights, std::size_t k, const operan
 
 // ---- floats ----
 
-// Up to float_columns_of_x rows of X. Direct: of blocks of one element, 16-bit floats or floats, which are read on
-// their way into the products rather than from a panel.
-template <bool Direct, class B, class X>
+// Up to float_columns_of_x rows of X, in groups of Least to Most. Direct: of blocks of one element, 16-bit floats or
+// floats, which are read on their way into the products rather than from a panel.
+template <bool Direct, std::size_t Least, std::size_t Most, class B, class X>
 void multiply_float_panels(matrix_view<const B> weights, matrix_view<const X> x, matrix_view<float> y,
                            std::byte* scratch) noexcept {
   constexpr std::size_t slab = float_columns<B>, step = multiplied_as<X>::step;
+  constexpr std::size_t vectors_of_rows = tile_vectors<Most>, tile_rows = vectors_of_rows * rows_of_vector;
+  // With few rows of X there is little to gain from rows of weights that share them, and the next slab is near.
+  const std::size_t rows_of_slab = x.rows <= few_columns_of_x ? float_panel_rows : float_rows;
   scratch_pieces pieces(scratch);
   auto* const panel = pieces.take<X>(float_panel_rows * slab);
   auto* const sums = pieces.take<float>(x.rows * float_rows * 8);
@@ -207,10 +210,10 @@ void multiply_float_panels(matrix_view<const B> weights, matrix_view<const X> x,
   for (std::size_t i = 0; i < x.rows * step; ++i) x_rest[i] = i % step < rest ? x.row(i / step)[whole + i % step] : X{};
   const auto sums_of = [&](std::size_t tile, std::size_t n) { return sums + (tile * x.rows + n) * tile_rows * 8; };
 
-  for (std::size_t m = 0; m < weights.rows; m += float_rows) {
-    const std::size_t left = weights.rows - m, rows = left < float_rows ? left : float_rows;
+  for (std::size_t m = 0; m < weights.rows; m += rows_of_slab) {
+    const std::size_t left = weights.rows - m, rows = left < rows_of_slab ? left : rows_of_slab;
     const auto row = [&](std::size_t r) { return weights.row(m + (r < rows ? r : rows - 1)).data(); };
-    std::memset(sums, 0, x.rows * float_rows * 8 * sizeof(float));
+    std::memset(sums, 0, x.rows * rows_of_slab * 8 * sizeof(float));
     for (std::size_t k = 0; k < x.cols; k += slab) {
       const std::size_t columns = x.cols - k < slab ? x.cols - k : slab, vectors = columns / step * step;
       const std::size_t from = Direct ? vectors : 0;  // what lies in the panel
@@ -220,9 +223,9 @@ void multiply_float_panels(matrix_view<const B> weights, matrix_view<const X> x,
           for (std::size_t r = 0; r < float_panel_rows; ++r)
             fill_panel_row(row(first + r), k + from, columns - from, panel_row<X>(panel, r, slab));
         const auto add = [&](auto&& tile, const X* xs, std::size_t x_stride, std::size_t some) {
-          for_groups<tile_columns_of_x>(x.rows, [&](std::size_t j, auto T) {
+          for_groups<Most, Least>(x.rows, [&](std::size_t j, auto T) {
             for (std::size_t r = first; r < end; r += tile_rows)
-              multiply_tile<T>(tile(r), xs + j * x_stride, x_stride, some, sums_of(r / tile_rows, j));
+              multiply_tile<vectors_of_rows, T>(tile(r), xs + j * x_stride, x_stride, some, sums_of(r / tile_rows, j));
           });
         };
         const auto in_panel = [&](std::size_t column) {
@@ -231,7 +234,7 @@ void multiply_float_panels(matrix_view<const B> weights, matrix_view<const X> x,
           };
         };
         const auto direct = [&](std::size_t r) {
-          direct_tile<B, X> tile;
+          direct_tile<B, X, tile_rows> tile;
           for (std::size_t i = 0; i < tile_rows; ++i) tile.row[i] = row(r + i) + k;
           return tile;
         };
@@ -262,12 +265,19 @@ void multiply_floats(matrix_view<const B> weights, matrix_view<const X> x, matri
     }
   for (std::size_t n = 0; n < x.rows; n += float_columns_of_x) {
     const std::size_t end = x.rows - n < float_columns_of_x ? x.rows : n + float_columns_of_x;
+    const auto multiply = [&]<bool Direct, std::size_t Least, std::size_t Most>() {
+      multiply_float_panels<Direct, Least, Most>(weights, x.row_range(n, end), y.row_range(n, end), scratch);
+    };
     constexpr bool direct = block_size<B> == 1;
-    // Rows of weights that share a vector take longer to bring together than to decode once.
-    if (direct && (rounded || rows_of_vector == 1 || end - n <= 2 * tile_columns_of_x))
-      multiply_float_panels<direct>(weights, x.row_range(n, end), y.row_range(n, end), scratch);
-    else if constexpr (!rounded && (!direct || rows_of_vector != 1))
-      multiply_float_panels<false>(weights, x.row_range(n, end), y.row_range(n, end), scratch);
+    constexpr std::size_t some = tile_columns_of_x;
+    if constexpr (!direct || rounded || rows_of_vector == 1) multiply.template operator()<direct, 1, some>();
+    // Rows of weights that share a vector take long to bring together: once for all columns, or for a panel.
+    else if (end - n <= some)
+      multiply.template operator()<true, 1, some>();
+    else if (end - n <= few_columns_of_x)
+      multiply.template operator()<true, some + 1, few_columns_of_x>();
+    else
+      multiply.template operator()<false, some - 1, some>();
   }
 }
 

@@ -14,6 +14,9 @@
 // Fields of single elements in a row (the high bits of q5_0, all of q1_0 and q2_0, OCP's MXFP4) are brought within four
 // bytes into the order of the others: elements 0 to 3 in the lowest bits of bytes 0 to 3, then 4 to 7.
 //
+// What does not fit in the caches is read in four streams by turns, a quarter of the matrix apart, as rows of blocks
+// are; then neither order is much ahead of the other.
+//
 // This is an order for memory, not for files. It has all bytes of the blocks, and deinterleave gives them back.
 #ifndef BLOCQ_OP_INTERLEAVE_HPP
 #define BLOCQ_OP_INTERLEAVE_HPP
@@ -337,15 +340,12 @@ bool pack_lanes(const integer_operand_t<B>* x, std::size_t chunks, std::size_t j
   return vec::any(lowest);
 }
 
-template <class B>
-inline constexpr std::size_t prefetch_distance = 8192 / sizeof(interleaved<B>);
-
-// Adds the products of eight rows of weights with T rows of X to sums[j][r]. If next is not null, memory is asked for
-// ahead, and next is what will be read after these blocks.
+// Adds the products of eight rows of weights with T rows of X to sums[j][r]. Memory is asked for if it is far.
 template <class B, std::size_t T>
 BLOCQ_NOINLINE void multiply_lanes(const interleaved<B>* w, const lane_operand<B, T>* x, std::size_t chunks,
-                                   const interleaved<B>* next, float (*sums)[8]) noexcept {
+                                   bool is_far, float (*sums)[8]) noexcept {
   using K = lane_kernel<B>;
+  constexpr std::size_t distance = 2048;  // bytes
   constexpr std::size_t per_block = block_size<B> / 32, groups = 32 / K::group;
   const auto each = [](auto&& f) BLOCQ_INLINE_LAMBDA { repeat<T>(f); };
   const auto dword = [](const std::uint32_t& at) BLOCQ_INLINE_LAMBDA { return vec::fill_eighths(&at); };
@@ -382,14 +382,9 @@ BLOCQ_NOINLINE void multiply_lanes(const interleaved<B>* w, const lane_operand<B
       add_unit(block, c, group * K::span + unit * K::depth, factor, whole);
     });
   };
-  const interleaved<B>* const end = w + chunks / per_block;
   const auto next_block = [&]() BLOCQ_INLINE_LAMBDA {
-    if (next != nullptr) {
-      const auto left = static_cast<std::size_t>(end - w);
-      const auto* const p =
-          prefetch_distance<B> < left ? w + prefetch_distance<B> : next + (prefetch_distance<B> - left);
-      for (std::size_t line = 0; line < sizeof *p; line += 64) vec::prefetch(p->bytes + line);
-    }
+    if (is_far)
+      for (std::size_t line = 0; line < sizeof *w; line += 64) vec::prefetch(w->bytes + distance + line);
     return lanes<B>{*w++};
   };
   const auto clear = [&](vec::ints(&whole)[T]) BLOCQ_INLINE_LAMBDA {
@@ -500,6 +495,8 @@ void multiply_piecewise(matrix_view<const interleaved<B>> weights, const operand
   const std::size_t k = weights.cols * block_size<B>;
   constexpr std::size_t near_bytes = std::size_t{1} << 20;
   const bool is_far = weights.rows * weights.stride * sizeof(interleaved<B>) > near_bytes;
+  // From memory, four streams are read by turns.
+  const std::size_t unit = is_far ? 1 : slabs, part = weights.rows / most_streams;
   lane_operand<B, T> packed[slabs];
   A buffer[piece / block_size<A>];
   bool minus_128[T] = {};
@@ -512,15 +509,27 @@ void multiply_piecewise(matrix_view<const interleaved<B>> weights, const operand
       for (std::size_t i = 0; i < columns; i += 256)
         minus_128[j] |= pack_lanes<B, T>(blocks + i / block_size<A>, (columns - i) / 32, j, packed[i / 256]);
     }
-    for (std::size_t g = 0; g < weights.rows; ++g) {
-      const std::size_t rows = y.cols - 8 * g < 8 ? y.cols - 8 * g : 8;
-      float sums[T][8];
-      for (std::size_t j = 0; j < T; ++j) std::memcpy(sums[j], &y.row(row + j)[8 * g], rows * sizeof(float));
-      const auto* const w = &weights.row(g)[at / block_size<B>];
-      multiply_lanes<B, T>(w, packed, columns / 32, is_far ? (g + 1 < weights.rows ? w + weights.stride : w) : nullptr,
-                           sums);
-      for (std::size_t j = 0; j < T; ++j) std::memcpy(&y.row(row + j)[8 * g], sums[j], rows * sizeof(float));
-    }
+    // Rows of the view from g on, `apart` from each other.
+    const auto run = [&](std::size_t g, std::size_t rows, std::size_t apart) {
+      float sums[most_streams][T][8];
+      const auto each_sums = [&](auto&& f) {
+        for (std::size_t r = 0; r < rows; ++r)
+          for (std::size_t j = 0; j < T; ++j) {
+            const std::size_t m = 8 * (g + r * apart), count = y.cols - m < 8 ? y.cols - m : 8;
+            f(sums[r][j], &y.row(row + j)[m], count * sizeof(float));
+          }
+      };
+      each_sums([](float* sum, const float* of_y, std::size_t bytes) { std::memcpy(sum, of_y, bytes); });
+      for (std::size_t i = 0; i < columns; i += 256 * unit) {
+        const std::size_t some = columns - i < 256 * unit ? columns - i : 256 * unit;
+        for (std::size_t r = 0; r < rows; ++r)
+          multiply_lanes<B, T>(&weights.row(g + r * apart)[(at + i) / block_size<B>], packed + i / 256, some / 32,
+                               is_far, sums[r]);
+      }
+      each_sums([](const float* sum, float* of_y, std::size_t bytes) { std::memcpy(of_y, sum, bytes); });
+    };
+    for (std::size_t g = 0; g < part; ++g) run(g, most_streams, part);
+    for (std::size_t g = part * most_streams; g < weights.rows; ++g) run(g, 1, 1);
   }
   if constexpr (lane_kernel<B>::fears_minus_128)
     for (std::size_t j = 0; j < T; ++j)
