@@ -123,10 +123,11 @@ inline contender word_products() {
 }
 
 inline contender float_products() {
-  return multiply_loop<vec::floats>("FMA", 8, vec::fill_floats(1.0f), [](vec::floats s, vec::floats w, vec::floats& x) {
-    hide(x);
-    return vec::fma(w, x, s);
-  });
+  return multiply_loop<one::floats>("FMA", sizeof(one::floats) / sizeof(float), one::fill_floats(1.0f),
+                                    [](one::floats s, one::floats w, one::floats& x) {
+                                      hide(x);
+                                      return one::fma(w, x, s);
+                                    });
 }
 }  // namespace loops
 
