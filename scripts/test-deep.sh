@@ -10,7 +10,7 @@
 #   outlined   the library's functions as ordinary calls: what always_inline hides
 #   hostile    1790 hostile models through the program
 #   fuzz       every reader of foreign bytes, M minutes for all of them (10 if not said)
-#   mutate     mutations of the sources that the tests must notice: scripts/mutate.sh
+#   mutate     500 changes to the headers that the tests must notice: scripts/mutate.sh
 #
 # All parts but `mutate` unless some are named. What the fuzzers find worth keeping stays in DIR (build/corpus), where the
 # next run goes on. Exits with 1 if a part failed, after all have run.
@@ -127,7 +127,7 @@ seed() {
     >"$corpus/split/two"
 }
 
-mutate() { scripts/mutate.sh; }
+mutate() { scripts/mutate.sh --count 500; }
 
 failed=()
 for part in "${parts[@]}"; do

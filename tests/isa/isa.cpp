@@ -10,11 +10,13 @@
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
 #include <blocq/op/quantize.hpp>
+#include <blocq/op/split.hpp>
 #include <formats.hpp>
 #include <random_blocks.hpp>
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -136,6 +138,24 @@ void multiply_matrix(const std::vector<B>& w, matrix_view<const X> x) {
   print<B>("gemm", h);
 }
 
+// Codes and scales in arrays of their own, which are multiplied where they lie.
+template <class B>
+void multiply_split(std::vector<B> w, const std::vector<q8_0>& x) {
+  if constexpr (std::is_same_v<B, nvfp4>)
+    for (B& b : w)
+      for (std::uint8_t& scale : b.d) scale &= 0x77;  // 0x7f is none
+  constexpr std::size_t scale_bytes = detail::scale_count<B>;
+  std::vector<std::uint8_t> scales(w.size() * scale_bytes), codes(w.size() * (sizeof(B) - scale_bytes));
+  split_view<B> weights;
+  std::vector<float> y(rows);
+  std::vector<std::byte> scratch(split_scratch<B>(1, columns));
+  if (!split_scales(w, codes, scales) || !make_split_view(codes, scales, rows, columns, weights)) std::abort();
+  gemv(weights, x, y, scratch);
+  hash h;
+  h.add(y);
+  print<B>("gemv.split", h);
+}
+
 template <class B>
 void multiply(random_bytes& next) {
   // Points are multiplied in groups of their own: their sums are whole numbers here.
@@ -149,7 +169,9 @@ void multiply(random_bytes& next) {
     const std::size_t row = columns / block_size<Operand>;
     const std::vector<Operand> operand = blocks_of<Operand>(activations * row, next, points);
     multiply_matrix<B, Operand>(w, {operand.data(), activations, row, row});
-    multiply_row(w, std::vector<Operand>(operand.begin(), operand.begin() + static_cast<std::ptrdiff_t>(row)), "gemv");
+    const std::vector<Operand> first(operand.begin(), operand.begin() + static_cast<std::ptrdiff_t>(row));
+    multiply_row(w, first, "gemv");
+    if constexpr (detail::read_in_place<B>) multiply_split(w, first);
   } else if constexpr (std::is_same_v<B, f16> || std::is_same_v<B, bf16>) {  // whole numbers: the order does not matter
     multiply_matrix<B, float>(w, {x.data(), activations, columns, columns});
   }

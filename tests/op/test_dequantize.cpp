@@ -15,7 +15,9 @@ using namespace blocq;
 TEST_CASE("sizes that do not fit are refused and the destination is left as it was") {
   const std::vector<q4_0> blocks(2);
   std::vector<float> y(65, 7.0f);
-  CHECK(dequantize(blocks, std::span(y).first(63)).code == errc::ragged);
+  const status ragged = dequantize(blocks, std::span(y).first(63));
+  CHECK(ragged.code == errc::ragged);
+  CHECK(ragged.at == 0);
   CHECK(dequantize(blocks, std::span(y).first(32)).code == errc::size_mismatch);
   CHECK(dequantize(blocks, std::span(y).first(0)).code == errc::size_mismatch);
   for (const float v : y) CHECK(v == 7.0f);

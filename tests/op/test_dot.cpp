@@ -53,6 +53,11 @@ TEST_CASE("dot agrees with double precision") {
   });
 }
 
+TEST_CASE_TEMPLATE("dot of MX blocks of another size", B, blocq::mx_block<blocq::float6_e2m3fn, 64>,
+                   blocq::mx_block<blocq::float6_e3m2fn, 128>) {
+  check_dot<B>();
+}
+
 TEST_CASE_TEMPLATE("dot with floats reads its rows and no further, whatever their length", B, blocq::f16, blocq::bf16,
                    blocq::mxfp8_e4m3, blocq::nvfp4) {
   for (std::size_t blocks = 0; blocks < 20; ++blocks) {

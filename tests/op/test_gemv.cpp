@@ -13,8 +13,8 @@ random_bytes next(13);
 
 }  // namespace
 
-TEST_CASE("gemv is a row of dots") {
-  constexpr std::size_t blocks = 2, k = 512, rows = 40;
+TEST_CASE("gemv is a row of dots, also where x takes more than one piece") {
+  constexpr std::size_t blocks = 33, k = 33 * 256, rows = 9;
   const auto w = random_blocks<blocq::q4_k>(rows * blocks, next);
   const blocq::matrix_view<const blocq::q4_k> weights{w.data(), rows, blocks, blocks};
   std::vector<float> x(k), y(rows);

@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 #include <blocq/encode/all.hpp>
 #include <blocq/op/split.hpp>
+#include <fenced.hpp>
 #include <random_blocks.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -106,6 +108,36 @@ TEST_CASE("gemv, gemm and dot of split arrays are those of the joined blocks") {
   check_format<blocq::mxfp8_e5m2, float>();
   check_format<blocq::mxfp4_ocp, float, blocq::q8_0>();
 }
+
+#ifdef BLOCQ_TEST_HAS_FENCED
+// The page behind the last byte, or before the first, cannot be read.
+TEST_CASE_TEMPLATE("products of split arrays read them and no further", B, blocq::mxfp4, blocq::nvfp4,
+                   blocq::mxfp8_e4m3) {
+  constexpr std::size_t rows = 3, k = 576;
+  const split_weights<B> w(rows, k);
+  const std::vector<float> numbers = random_row(k);
+  std::vector<blocq::q8_0> quantized(k / 32);
+  encode(numbers.data(), quantized.size(), blocq::encode_context{}, quantized.data());
+  std::vector<std::byte> scratch(blocq::split_scratch<B>(1, k));
+  for (const bool behind : {true, false}) {
+    const fenced<std::uint8_t> codes(std::span(w.codes), behind), scales(std::span(w.scales), behind);
+    const fenced<float> floats(std::span(numbers), behind);
+    const fenced<blocq::q8_0> integers(std::span(quantized), behind);
+    const fenced<float> y(rows, behind);
+    blocq::split_view<B> view;
+    REQUIRE(make_split_view(codes.items, scales.items, rows, k, view));
+    std::vector<float> expected(rows);
+    const auto check = [&](auto x) {
+      blocq::gemv(view, x, y.items, scratch);
+      blocq::gemv(w.view, x, expected, scratch);
+      CHECK(std::equal(expected.begin(), expected.end(), y.items.begin()));
+      CHECK(blocq::dot(view.row_range(0, 1), x) == blocq::dot(w.view.row_range(0, 1), x));
+    };
+    check(std::span<const float>(floats.items));
+    if constexpr (blocq::integer_format<B>) check(std::span<const blocq::q8_0>(integers.items));
+  }
+}
+#endif
 
 TEST_CASE("a tensor's scale, rows apart, and activations of -128") {
   split_weights<blocq::nvfp4> w(5, 128);

@@ -133,7 +133,8 @@ inline result<void> importance_table::merge(const importance_table& other) {
     return (e << "the tables have different numbers of weights for ").quote(name.data(), name.size());
   }
   for (const auto& [name, theirs] : other.layers_) {
-    layer_importance& ours = layers_[name];
+    // Not operator[], which clang++ 17 does not take of the library of g++ 14 in C++23.
+    layer_importance& ours = layers_.emplace(name, layer_importance{}).first->second;
     ours.sums.resize(theirs.sums.size());
     if (ours.counts.size() < theirs.counts.size())  // a layer that is new, or of a legacy file
       ours.counts.resize(theirs.counts.size(), ours.counts.empty() ? 0.0 : ours.counts.front());
@@ -220,7 +221,7 @@ inline result<void> importance_table::read_gguf(const gguf::reader& file) {
       error e(errc::bad_value);
       return (e << "no counts that fit ").quote(sums.name.data(), sums.name.size());
     }
-    layer_importance& layer = layers_[name];
+    layer_importance& layer = layers_.emplace(name, layer_importance{}).first->second;
     const auto copy = [](const gguf::tensor_info& from, std::vector<double>& to) -> result<void> {
       to.resize(static_cast<std::size_t>(from.elements()));
       for (std::size_t i = 0; i < to.size(); ++i) {

@@ -184,10 +184,11 @@ template <read_in_place B>
 struct split_unit {
   using codes = split_codes<B>;
   using K = row_kernel<codes, q8_0>;
+  using operand = typename prepared_row<codes, q8_0>::operand;
   static constexpr std::size_t codes_size = K::step * code_bytes<B>, scales_size = K::step * scale_count<B>;
 
-  static BLOCQ_INLINE void add(const std::uint8_t* q, const std::uint8_t* d,
-                               const typename prepared_row<codes, q8_0>::operand& x, typename K::sums& sums) noexcept {
+  static BLOCQ_INLINE void add(const std::uint8_t* q, const std::uint8_t* d, const operand& x,
+                               typename K::sums& sums) noexcept {
     quad::floats steps[K::groups];
     load_split_steps(d, steps);
     const auto* const w = reinterpret_cast<const codes*>(q);
@@ -196,7 +197,7 @@ struct split_unit {
                                       x);
     for (std::size_t g = 0; g < K::groups; ++g) {
       quad::ints p = products.v[g];
-      if constexpr (bias_of<codes> != 0) p = p - x.minus[g];
+      if constexpr (bias_of<codes> != 0 && !operand::from_bias) p = p - x.minus[g];
       sums.part[g] = quad::fma(quad::to_floats(p) * x.d[g], steps[g], sums.part[g]);
     }
   }
