@@ -43,6 +43,7 @@ TEST_CASE_TEMPLATE("zeros, the ends of the range, and what is not finite", B, nf
     CHECK(y[3] == extreme);
     CHECK(y[4] == -extreme);
     for (std::size_t i = 5; i < y.size(); ++i) CHECK(y[i] == 0.0f);
+    CHECK_FALSE(std::signbit(y[5]));
   }
 
   x[3] = x[4] = 0.5f;
