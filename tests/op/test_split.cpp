@@ -120,9 +120,9 @@ TEST_CASE_TEMPLATE("products of split arrays read them and no further", B, blocq
   encode(numbers.data(), quantized.size(), blocq::encode_context{}, quantized.data());
   std::vector<std::byte> scratch(blocq::split_scratch<B>(1, k));
   for (const bool behind : {true, false}) {
-    const fenced<std::uint8_t> codes(std::span(w.codes), behind), scales(std::span(w.scales), behind);
-    const fenced<float> floats(std::span(numbers), behind);
-    const fenced<blocq::q8_0> integers(std::span(quantized), behind);
+    const fenced<std::uint8_t> codes{std::span(w.codes), behind}, scales{std::span(w.scales), behind};
+    const fenced<float> floats{std::span(numbers), behind};
+    const fenced<blocq::q8_0> integers{std::span(quantized), behind};
     const fenced<float> y(rows, behind);
     blocq::split_view<B> view;
     REQUIRE(make_split_view(codes.items, scales.items, rows, k, view));
