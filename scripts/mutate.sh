@@ -89,15 +89,17 @@ constexpr bool constant(bool v) noexcept {
 }
 template <int I> struct place {};
 template <int I> inline constexpr place<I> at{};
-#define BLOCQ_MUTANT(NAME, OP, OTHER)                                                              \
-  template <int I, class T> struct NAME { T value; };                                             \
-  template <int I, class T> constexpr NAME<I, T> operator OP(T value, place<I>) noexcept { return {value}; } \
-  template <int I, class T, class U>                                                               \
-  constexpr decltype(auto) operator OP(NAME<I, T> a, U b) noexcept {                               \
-    using result = decltype(a.value OP b);                                                         \
-    if constexpr (requires { static_cast<result>(a.value OTHER b); })                              \
-      if (!__builtin_is_constant_evaluated() && on(I)) return static_cast<result>(a.value OTHER b); \
-    return static_cast<result>(a.value OP b);                                                      \
+#define BLOCQ_MUTANT(NAME, OP, OTHER)                                                                    \
+  template <int I, class T> struct NAME { T&& value; };                                                 \
+  template <int I, class T> constexpr NAME<I, T> operator OP(T&& value, place<I>) noexcept {            \
+    return {static_cast<T&&>(value)};                                                                    \
+  }                                                                                                      \
+  template <int I, class T, class U>                                                                     \
+  constexpr decltype(auto) operator OP(NAME<I, T> a, U b) noexcept {                                     \
+    using result = decltype(static_cast<T&&>(a.value) OP b);                                             \
+    if constexpr (requires { static_cast<result>(a.value OTHER b); })                                    \
+      if (!__builtin_is_constant_evaluated() && on(I)) return static_cast<result>(a.value OTHER b);      \
+    return static_cast<result>(static_cast<T&&>(a.value) OP b);                                          \
   }
 BLOCQ_MUTANT(add, +, -)
 BLOCQ_MUTANT(subtract, -, +)
