@@ -91,8 +91,8 @@ class plane_groups {
       for (std::size_t i = 0; i < y.size(); ++i)
         y[i] = input_scale * multiply<Bits>(first + i, reinterpret_cast<const std::byte*>(integers), less, scales);
     };
-    simd::unroll<8>([&]<int I>() BLOCQ_INLINE_LAMBDA {
-      if (bits() == I + 1) rows_of.template operator()<I + 1>();
+    simd::unroll<8>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
+      if (bits() == Index + 1) rows_of.template operator()<Index + 1>();
     });
   }
 

@@ -145,9 +145,9 @@ BLOCQ_INLINE simd::quad::ints multiply_planes(const plane_window& w, const std::
     for (int i = 0; i < N; ++i) planes[i] = w.plane(First + i);
     [[maybe_unused]] quad::ints sum = quad::fill_ints(0);
     [[maybe_unused]] quad::words pairs = quad::fill_words(0);
-    simd::unroll<8>([&]<int I>() BLOCQ_INLINE_LAMBDA {
-      constexpr int byte = std::endian::native == std::endian::little ? I : 7 - I;
-      const quad::bytes codes = quad::join_planes<byte, N>(planes), x = quad::load_bytes(integers + 64 * I);
+    simd::unroll<8>([&]<int Index>() BLOCQ_INLINE_LAMBDA {
+      constexpr int byte = std::endian::native == std::endian::little ? Index : 7 - Index;
+      const quad::bytes codes = quad::join_planes<byte, N>(planes), x = quad::load_bytes(integers + 64 * Index);
       if constexpr (quad::has_dot4)
         quad::dot4_to(sum, codes, x);
       else

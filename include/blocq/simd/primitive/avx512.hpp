@@ -398,9 +398,9 @@ template <std::size_t Size, std::size_t Stride>
 BLOCQ_INLINE __m512i gather(const void* p) noexcept {
   constexpr auto& plan = gathering_of<Size, Stride>;
   __m512i all = _mm512_setzero_si512();
-  [&]<std::size_t... I>(std::index_sequence<I...>) BLOCQ_INLINE_LAMBDA {
-    ((all = _mm512_ternarylogic_epi32(all, _mm512_load_si512(plan.load[I].mask),
-                                      _mm512_loadu_si512(static_cast<const char*>(p) + plan.load[I].offset), 0xf8)),
+  [&]<std::size_t... Index>(std::index_sequence<Index...>) BLOCQ_INLINE_LAMBDA {
+    ((all = _mm512_ternarylogic_epi32(all, _mm512_load_si512(plan.load[Index].mask),
+                                      _mm512_loadu_si512(static_cast<const char*>(p) + plan.load[Index].offset), 0xf8)),
      ...);
   }
   (std::make_index_sequence<plan.loads>{});
