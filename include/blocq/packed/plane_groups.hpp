@@ -1,6 +1,6 @@
 // Integer groups in bit planes, times activations of 2 to 8 bits: weights of 1 to 8 bits cost what planes they have.
-// The product is that of integers which ABQ-LLM counts bits for; planes that are put together to numbers, a byte each,
-// take half of the instructions. ABQ-LLM (Zeng et al., "ABQ-LLM: Arbitrary-Bit Quantized Inference Acceleration for
+// The product is that of integers which ABQ-LLM counts bits for; here planes are put together to numbers, a byte each,
+// which takes fewer instructions. ABQ-LLM (Zeng et al., "ABQ-LLM: Arbitrary-Bit Quantized Inference Acceleration for
 // Large Language Models", 2024); calib/abq.hpp fits it.
 //
 //   planes  [rows, bits * words]  I32, as in planes.hpp
