@@ -129,6 +129,7 @@ TEST_CASE("arithmetic of bytes is that of the model") {
       CHECK(native::any(native::load_bytes(one)) == (round == 1));
     }
     CHECK_SAME(vec::equal(vec::load_bytes(p + 0), vec::load_bytes(q + 0)));
+    CHECK_SAME(vec::lesser(vec::load_bytes(p + 0), vec::load_bytes(q + 0)));
     CHECK_SAME(vec::negate_where(vec::load_bytes(p + 0), vec::equal(vec::load_bytes(p + 0), vec::load_bytes(q + 0))));
   });
 }

@@ -148,17 +148,20 @@ struct row_kernel<B, integer_operand_t<B>> {
     quad::ints v[groups];
   };
 
-  template <bool InPlace>
+  template <reading How>
   struct operand {
-    // Sums begin with what the bias makes of them, where they are few or serve one row.
+    // Sums begin with what the bias makes of them: by themselves where they serve one row, else where they are few or
+    // are read in place.
+    static constexpr bool once = How == reading::once, copied = How == reading::copied;
     static constexpr bool from_bias =
-        bias_of<B> != 0 && (lanes || InPlace) && (quad::has_dot4 || (in_words && !doubled && InPlace));
+        bias_of<B> != 0 && (once ? quad::has_dot4 || in_words
+                                 : (lanes || !copied) && (quad::has_dot4 || (in_words && !doubled && !copied)));
     static constexpr int bias = how == product::split ? bias_of<B> / 32 : bias_of<B>;  // of the first vector of codes
 
     const A* blocks;
-    quad_bytes copy[InPlace ? 1 : vectors * x_each];
-    vector_sum first[from_bias ? vectors : 1];  // what sums begin with; of words, what is subtracted from the first
-    quad::ints minus[groups];                   // or what is subtracted from them all
+    quad_bytes copy[copied ? vectors * x_each : 1];
+    vector_sum first[from_bias && !once ? vectors : 1];  // what sums begin with; of words, what is subtracted from them
+    quad::ints minus[groups];                            // or what is subtracted from them all
     quad::floats d[groups], s;
     bool has_minus_128;
 
@@ -173,15 +176,32 @@ struct row_kernel<B, integer_operand_t<B>> {
       }
     }
     BLOCQ_INLINE quad::bytes q(std::size_t v, std::size_t i) const noexcept {
-      if constexpr (InPlace)
-        return read(blocks, v, i);
-      else
+      if constexpr (copied)
         return copy[x_each * v + i].load();
+      else
+        return read(blocks, v, i);
+    }
+    BLOCQ_INLINE vector_sum make_first(std::size_t v) const noexcept {
+      if constexpr (in_words) {
+        quad::words sum = quad::maddubs(quad::fill_bytes(bias), q(v, 0));
+        for (std::size_t i = 1; i < x_each; ++i) sum = sum + quad::maddubs(quad::fill_bytes(bias), q(v, i));
+        return sum;
+      } else {
+        quad::ints sum = quad::fill_ints(0);
+        for (std::size_t i = 0; i < x_each; ++i) quad::dot4_to(sum, quad::fill_bytes(bias), q(v, i));
+        return quad::fill_ints(0) - sum;
+      }
+    }
+    BLOCQ_INLINE vector_sum get_first(std::size_t v) const noexcept {
+      if constexpr (once)
+        return make_first(v);
+      else
+        return first[v];
     }
 
     BLOCQ_INLINE void load(const A* x) noexcept {
       blocks = x;
-      if constexpr (!InPlace)
+      if constexpr (copied)
         for (std::size_t v = 0; v < vectors; ++v)
           for (std::size_t i = 0; i < x_each; ++i) copy[x_each * v + i].store(read(x, v, i));
       if constexpr (has_offset<B>) {
@@ -194,22 +214,12 @@ struct row_kernel<B, integer_operand_t<B>> {
       }
       if constexpr (how == product::wide) {
         vec::bytes lowest = vec::fill_bytes(0);
-        for (std::size_t c = 0; c < 16; ++c)
-          lowest = lowest | vec::equal(vec::load_bytes(x[c].qs), vec::fill_bytes(-128));
-        has_minus_128 = vec::any(lowest);
+        for (std::size_t c = 0; c < 16; ++c) lowest = vec::lesser(lowest, vec::load_bytes(x[c].qs));
+        has_minus_128 = vec::any(vec::equal(lowest, vec::fill_bytes(-128)));
       }
       if constexpr (from_bias) {
-        for (std::size_t v = 0; v < vectors; ++v) {
-          if constexpr (in_words) {
-            first[v] = quad::maddubs(quad::fill_bytes(bias), q(v, 0));
-            for (std::size_t i = 1; i < x_each; ++i)
-              first[v] = first[v] + quad::maddubs(quad::fill_bytes(bias), q(v, i));
-          } else {
-            quad::ints sum = quad::fill_ints(0);
-            for (std::size_t i = 0; i < x_each; ++i) quad::dot4_to(sum, quad::fill_bytes(bias), q(v, i));
-            first[v] = quad::fill_ints(0) - sum;
-          }
-        }
+        if constexpr (!once)
+          for (std::size_t v = 0; v < vectors; ++v) first[v] = make_first(v);
       } else if constexpr (bias_of<B> != 0) {
         const group_sums all = multiply(
             [](auto) BLOCQ_INLINE_LAMBDA {
@@ -248,13 +258,12 @@ struct row_kernel<B, integer_operand_t<B>> {
         constexpr std::size_t i = Index;
         const quad::bytes w = some.v[i], xs = x.q(v, i % x_each);
         if constexpr (in_words) {
-          if constexpr (i == 0 && Operand::from_bias)
-            sum[v] = quad::maddubs(w, xs) - x.first[v];
-          else
-            sum[v] = i == 0 ? quad::maddubs(w, xs) : sum[v] + quad::maddubs(w, xs);
+          quad::words two = quad::maddubs(w, xs);
+          if constexpr (i == 0 && Operand::from_bias) two = (doubled ? two + two : two) - x.get_first(v);
+          sum[v] = i == 0 ? two : sum[v] + two;
         } else if constexpr (quad::has_dot4) {
           if constexpr (i == 0 && Operand::from_bias)
-            sum[v] = x.first[v];
+            sum[v] = x.get_first(v);
           else if constexpr (i == 0)
             sum[v] = quad::fill_ints(0);
           else if constexpr (how == product::split)
@@ -407,7 +416,7 @@ struct row_kernel<B, integer_operand_t<B>> {
     for (std::size_t t = 0; t < T; ++t) {
       for (std::size_t g = 0; g < groups; ++g) {
         quad::ints p = products[t].v[g];
-        if constexpr (doubled) p = p + p;
+        if constexpr (doubled && !Operand::from_bias) p = p + p;
         if constexpr (bias_of<B> != 0 && !Operand::from_bias) p = p - x[t]->minus[g];
         sum[t].part[g] = quad::fma(quad::to_floats(p) * x[t]->d[g], steps[g], sum[t].part[g]);
       }

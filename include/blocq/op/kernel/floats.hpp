@@ -29,14 +29,16 @@ struct row_kernel<B, float> {
   static constexpr std::size_t vectors = unit / 16;
   static constexpr bool in_place = halves_in_place && !std::is_same_v<B, bf16>;
 
-  template <bool InPlace>
+  template <reading How>
   struct operand {
+    static constexpr bool copied = How == reading::copied;
+
     const float* numbers;
-    quad::floats copy[InPlace ? 1 : vectors];
+    quad::floats copy[copied ? vectors : 1];
 
     BLOCQ_INLINE void load(const float* p) noexcept {
       numbers = p;
-      if constexpr (!InPlace)
+      if constexpr (copied)
         for (std::size_t c = 0; c < unit / 32; ++c) read(p, c, copy[2 * c], copy[2 * c + 1]);
     }
     // Elements 32 c to 32 c + 31, in order; with weights in bfloat16 the even ones, then the odd ones.
@@ -46,10 +48,10 @@ struct row_kernel<B, float> {
       if constexpr (std::is_same_v<B, bf16>) quad::split_pairs(a, b);
     }
     BLOCQ_INLINE void read(std::size_t c, quad::floats& a, quad::floats& b) const noexcept {
-      if constexpr (InPlace)
-        read(numbers, c, a, b);
-      else
+      if constexpr (copied)
         a = copy[2 * c], b = copy[2 * c + 1];
+      else
+        read(numbers, c, a, b);
     }
   };
 

@@ -229,7 +229,7 @@ struct row_kernel<B, q8_k> {
   // Runs are shifted by one or minus one instead of having signs.
   static constexpr bool shifted = requires(const B& b) { get_shift(b, 0); };
 
-  template <bool>
+  template <reading>
   struct operand {
     quad::bytes q[2][std::size_t{fields}];
     quad::ints first[std::size_t{parts}];  // the bias times the activations, to be subtracted

@@ -26,13 +26,16 @@ namespace detail {
 
 // The products of rows of B with rows of X:
 //   step         blocks of B in a unit
-//   operand<InPlace>   what a unit of X is multiplied as; load(const X*) reads a whole unit, which remains where it is
-//                      and, unless it is read InPlace, is copied in the order of the weights' codes
-//   in_place     whether rows that have been prepared for many others are read InPlace
+//   operand<How>   what a unit of X is multiplied as; load(const X*) reads a whole unit, which remains where it is and,
+//                  if it is `copied`, is stored in the order of the weights' codes
+//   in_place     whether rows that have been prepared for many others are read in place
 //   sums         of a row; total()
 //   add(w, x, sums)   adds the products of a unit of weights with T units of X to their sums
 template <class B, class X>
 struct row_kernel;
+
+// How activations are read: from a copy or where they are, for as many rows as are to come, or for one row only.
+enum class reading { copied, in_place, once };
 
 // Blocks that are multiplied before their sums are added to those of others: a row of activations is prepared in pieces
 // of a size that fits on a stack and in a first-level cache.
@@ -65,7 +68,7 @@ BLOCQ_INLINE void fill_up(B (&to)[N], const B* from, std::size_t blocks) noexcep
 template <class B, class X>
 struct prepared_row {
   using K = row_kernel<B, X>;
-  using operand = typename K::template operand<K::in_place>;
+  using operand = typename K::template operand<K::in_place ? reading::in_place : reading::copied>;
   static constexpr std::size_t units = piece_blocks<B, X> / K::step, x_step = K::step * block_size<B> / block_size<X>;
 
   operand unit[units];
@@ -147,6 +150,7 @@ BLOCQ_NOINLINE void multiply_row(matrix_view<const B> weights, const X* x, float
   multiply_rows<1>(
       weights, [x](std::size_t) { return x; }, &room, matrix_view<float>{y, 1, weights.rows, weights.rows});
 }
+
 // Rows of which one is multiplied: unit by unit, and nothing is prepared for others.
 template <class B, class X>
 BLOCQ_NOINLINE float dot_blocks(const B* w, const X* x, std::size_t blocks) noexcept {
@@ -162,9 +166,10 @@ BLOCQ_NOINLINE float dot_blocks(const B* w, const X* x, std::size_t blocks) noex
       fill_up(rest, w + i, left);
       fill_up(rest_x, x, left * x_step / K::step);
     }
-    typename K::template operand<true> unit;
+    using operand = typename K::template operand<reading::once>;
+    operand unit;
     unit.load(simd::opaque(left < K::step ? rest_x : x));
-    const typename K::template operand<true>* const xs[1] = {&unit};
+    const operand* const xs[1] = {&unit};
     K::template add<1>(simd::opaque(left < K::step ? rest : w + i), xs, sums);
     if (left <= K::step || (i + K::step) % piece == 0) {
       total = i < piece ? sums[0].total() : total + sums[0].total();

@@ -133,10 +133,12 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
 
   static BLOCQ_INLINE vec::words less_bias() noexcept { return vec::fill_words(-bias_of<B>); }
 
-  template <bool InPlace>
+  template <reading How>
   struct operand {
+    static constexpr bool copied = How == reading::copied;
+
     const q8_k* blocks;
-    quad_bytes copy[InPlace ? 1 : step][vector_count];
+    quad_bytes copy[copied ? step : 1][vector_count];
     quad::ints first[step][from_values ? vector_count : 1];  // what sums begin with
     vec::words bsums[corrected ? step : 1];
     quad::words min_sums[minima == 0 ? 1 : minima];  // what the minima are multiplied by, a block in a lane
@@ -151,17 +153,17 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       return quad::load_bytes(x.qs + 64 * v);
     }
     BLOCQ_INLINE quad::bytes q(std::size_t s, int v) const noexcept {
-      if constexpr (InPlace)
-        return read(blocks[s], v);
-      else
+      if constexpr (copied)
         return copy[s][v].load();
+      else
+        return read(blocks[s], v);
     }
 
     BLOCQ_INLINE void load(const q8_k* x) noexcept {
       blocks = x;
       for (std::size_t s = 0; s < step; ++s) {
         for (int v = 0; v < vectors; ++v) {
-          if constexpr (!InPlace) copy[s][v].store(read(x[s], v));
+          if constexpr (copied) copy[s][v].store(read(x[s], v));
           if constexpr (from_values) {
             quad::ints sum = quad::fill_ints(0);
             quad::dot4_to(sum, quad::fill_bytes(bias_of<B>), q(s, v));

@@ -226,6 +226,7 @@ BLOCQ_INLINE bytes count_bits(bytes a) noexcept {
   return lookup16(counts, field<4>(a, 0)) + lookup16(counts, field<4>(a, 4));
 }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {_mm256_cmpeq_epi8(a.v, b.v)}; }
+BLOCQ_INLINE bytes lesser(bytes a, bytes b) noexcept { return {_mm256_min_epi8(a.v, b.v)}; }
 BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept {
   const __m256i source = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
   const __m256i bit = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ull));
@@ -315,6 +316,24 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   return floats{_mm256_loadu_ps(f)};
 #endif
 }
+// The numbers at the beginnings of eight blocks: 16 bytes are loaded around each, which others of the blocks are, so
+// that it lies where blends leave it. Each is one operation that any port of vectors takes.
+template <std::size_t Stride>
+BLOCQ_INLINE __m128i gather_halves(const void* p) noexcept {
+  static_assert(Stride >= 16);
+  const auto at = [p](std::size_t i)
+                      BLOCQ_INLINE_LAMBDA { return half(static_cast<const char*>(p) + i * Stride - 2 * i); };
+  const auto four = [&](std::size_t i) BLOCQ_INLINE_LAMBDA {
+    return _mm_blend_epi32(_mm_blend_epi32(at(i), at(i + 2), 2), _mm_blend_epi32(at(i + 4), at(i + 6), 8), 12);
+  };
+  return _mm_blend_epi16(four(0), four(1), 0xaa);
+}
+#ifdef __F16C__
+template <std::size_t Stride>
+BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
+  return floats{_mm256_cvtph_ps(gather_halves<Stride>(p))};
+}
+#endif
 
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};

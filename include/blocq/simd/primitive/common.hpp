@@ -251,6 +251,12 @@ inline bytes equal(bytes a, bytes b) noexcept {
   for (int i = 0; i < 32; ++i) a.v[i] = a.v[i] == b.v[i] ? 255 : 0;
   return a;
 }
+// The lesser of each two, which are signed.
+inline bytes lesser(bytes a, bytes b) noexcept {
+  for (int i = 0; i < 32; ++i)
+    a.v[i] = static_cast<std::int8_t>(a.v[i]) < static_cast<std::int8_t>(b.v[i]) ? a.v[i] : b.v[i];
+  return a;
+}
 // Negated where the mask byte is 255, unchanged where it is 0.
 inline bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 

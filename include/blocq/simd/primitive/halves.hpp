@@ -253,6 +253,10 @@ BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
   return {lookup(table.low, index.low), lookup(table.high, index.high)};
 }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {as<u8x16>(a.low == b.low), as<u8x16>(a.high == b.high)}; }
+BLOCQ_INLINE bytes lesser(bytes a, bytes b) noexcept {
+  const auto each = [](i8x16 x, i8x16 y) { return as<u8x16>(x < y ? x : y); };
+  return {each(as<i8x16>(a.low), as<i8x16>(b.low)), each(as<i8x16>(a.high), as<i8x16>(b.high))};
+}
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
 BLOCQ_INLINE bytes negate_by_bits(bytes a, const void* p) noexcept { return negate_where(a, spread_bits(p, 255)); }
 BLOCQ_INLINE bool any(bytes mask) noexcept {
