@@ -74,25 +74,27 @@ BLOCQ_INLINE vec::bytes code_values(vec::bytes codes) noexcept {
     return codes + vec::fill_bytes(element::value(0));
 }
 
-// The points of a grid as integers in 8 or 4 bytes, multiplied where the format shifts them by a fraction.
+// The points of a grid as integers in 8 or 4 bytes. Those that a format shifts by one to either side are counted from
+// the lowest one, and unsigned: the shift says what has to be added for the values.
 template <class B>
 struct point_table {
   static constexpr int dimensions = element_t<B>::dimensions, bits = dimensions == 8 ? 2 : 3;
-  static constexpr int factor = dimensions == 8 && element_t<B>::highest == 9 ? 8 : 1;
+  static constexpr bool shifted = requires(const B& b) { get_shift(b, 0); };
+  static constexpr int factor = shifted ? 8 : 1, lowest = shifted ? -8 : 0;
   std::int8_t entry[element_t<B>::entries][static_cast<std::size_t>(dimensions)] = {};
 
   constexpr point_table() noexcept {
     for (int i = 0; i < element_t<B>::entries; ++i)
       for (int j = 0; j < dimensions; ++j) {
         const int field = (format_traits<B>::grid[i] >> (bits * j)) & ((1 << bits) - 1);
-        entry[i][j] = static_cast<std::int8_t>(factor * format_traits<B>::levels[field]);
+        entry[i][j] = static_cast<std::int8_t>(factor * format_traits<B>::levels[field] - lowest);
       }
   }
 };
 template <class B>
 inline constexpr point_table<B> points{};
 
-inline constexpr std::int8_t shifts[2][8] = {{1, 1, 1, 1, 1, 1, 1, 1}, {-1, -1, -1, -1, -1, -1, -1, -1}};
+inline constexpr std::int8_t shifts[2][8] = {{-7, -7, -7, -7, -7, -7, -7, -7}, {-9, -9, -9, -9, -9, -9, -9, -9}};
 
 template <class B>
 BLOCQ_INLINE vec::bytes point_values(const B& b, int c) noexcept {

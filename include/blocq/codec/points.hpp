@@ -40,11 +40,12 @@ template <class B, bool Prepared>
 requires requires { format_traits<B>::grid; }
 struct chunk_reader<B, Prepared> {
   static constexpr int dimensions = element_t<B>::dimensions;
+  static constexpr bool shifted = point_table<B>::shifted;
   static constexpr bool in_place = element_t<B>::entries == 256 || !(Prepared || std::is_same_v<B, iq3_s>);
 
   const B& block;
   std::uint16_t index[in_place ? 1u : 256u / dimensions];
-  std::uint8_t signs[32];  // of a run of eight elements; or its shift, 1 or -1
+  std::uint8_t signs[32];  // of a run of eight elements; or by what codes are more than points
 
   BLOCQ_INLINE explicit chunk_reader(const B& b) noexcept : block(b) {
     if constexpr (std::is_same_v<B, iq2_xxs>) {
@@ -55,10 +56,10 @@ struct chunk_reader<B, Prepared> {
       const vec::words low = vec::load_little_words(b.qs), high = vec::load_little_words(b.qs + 16);
       vec::store_bytes(signs, even_signs(vec::narrow(vec::shift_right(low, 9), vec::shift_right(high, 9))));
     } else if constexpr (std::is_same_v<B, iq1_s>) {
-      for (int g = 0; g < 8; ++g) signs[g] = static_cast<std::uint8_t>(get_shift(b, 4 * g) ? -1 : 1);
+      for (int g = 0; g < 8; ++g) signs[g] = static_cast<std::uint8_t>(get_shift(b, 4 * g) ? 0 : 2);
     } else if constexpr (std::is_same_v<B, iq1_m>) {
       const vec::bytes qh = vec::spread_nibbles(b.qh);
-      vec::store_bytes(signs, vec::fill_bytes(1) - (vec::field<1>(qh, 3) + vec::field<1>(qh, 3)));
+      vec::store_bytes(signs, vec::fill_bytes(2) - (vec::field<1>(qh, 3) + vec::field<1>(qh, 3)));
     }
     if constexpr (!in_place) prepare(b);
   }
@@ -91,23 +92,30 @@ struct chunk_reader<B, Prepared> {
     else
       return index[i];
   }
-  BLOCQ_INLINE vec::bytes values(int c) const noexcept {
+  // Without their signs or shifts.
+  BLOCQ_INLINE vec::bytes points(int c) const noexcept {
     const auto* table = detail::points<B>.entry;
-    vec::bytes v;
     if constexpr (dimensions == 8)
-      v = vec::load_quarters(table + at(4 * c), table + at(4 * c + 1), table + at(4 * c + 2), table + at(4 * c + 3));
+      return vec::load_quarters(table + at(4 * c), table + at(4 * c + 1), table + at(4 * c + 2), table + at(4 * c + 3));
     else
-      v = vec::load_eighths([&](int i) BLOCQ_INLINE_LAMBDA { return table + at(8 * c + i); });
-    if constexpr (std::is_same_v<B, iq1_s>)
-      return v + vec::fill_bytes(static_cast<std::int8_t>(signs[c]));
-    else if constexpr (std::is_same_v<B, iq1_m>)
-      return v + vec::spread_bytes(signs + 4 * c);
-    else if constexpr (requires { block.signs; })
-      return vec::negate_by_bits(v, block.signs + 4 * c);
-    else
-      return vec::negate_by_bits(v, signs + 4 * c);
+      return vec::load_eighths([&](int i) BLOCQ_INLINE_LAMBDA { return table + at(8 * c + i); });
   }
-  BLOCQ_INLINE vec::bytes codes(int c) const noexcept { return values(c) - vec::fill_bytes(values_of<B>.lowest); }
+  BLOCQ_INLINE vec::bytes values(int c) const noexcept {
+    if constexpr (shifted)
+      return codes(c) + vec::fill_bytes(values_of<B>.lowest);
+    else if constexpr (requires { block.signs; })
+      return vec::negate_by_bits(points(c), block.signs + 4 * c);
+    else
+      return vec::negate_by_bits(points(c), signs + 4 * c);
+  }
+  BLOCQ_INLINE vec::bytes codes(int c) const noexcept {
+    if constexpr (std::is_same_v<B, iq1_s>)
+      return points(c) + vec::fill_bytes(signs[c]);
+    else if constexpr (std::is_same_v<B, iq1_m>)
+      return points(c) + vec::spread_bytes(signs + 4 * c);
+    else
+      return values(c) - vec::fill_bytes(values_of<B>.lowest);
+  }
   BLOCQ_INLINE scale_words scales() const noexcept { return group_scales(block); }
 
  private:

@@ -63,13 +63,19 @@ BLOCQ_INLINE quad::bytes six_bit_scales(quad::bytes header) noexcept {
 template <class B>
 concept six_bit_format = std::is_same_v<B, q4_k> || std::is_same_v<B, q5_k>;
 
+// Shifts of points, of which there is one for each 32: less 8, which is what points are counted from.
+BLOCQ_INLINE vec::words shifts_of(const iq1_s& b) noexcept {
+  const vec::ints down = vec::shift_right(vec::widen_words(b.qh), 15);
+  return vec::fill_words(-7) - repeat_low_words(down + down);
+}
+
 // The scales of block S, each in the words of the lanes whose elements they belong to: those of vectors V and V + 1 in
 // four words each, or those of V in eight. And the minima of all blocks, eight in a lane: of groups of 32, or of the
 // first eight of 16, then of the others.
 template <class B>
 struct unit_scales {
   static constexpr std::size_t minima = has_offset<B> ? (step_group<B> == 16 ? 2 : 1) : 0;
-  vec::words scale[4];
+  vec::words scale[4], less_bias[4];  // times what is added to codes to make them values
   quad::words min[minima == 0 ? 1 : minima];
 
   BLOCQ_INLINE explicit unit_scales(const B* const (&w)[4]) noexcept {
@@ -78,6 +84,10 @@ struct unit_scales {
         scale[s] = vec::widen_bytes(w[s]->scales) & vec::fill_words(15);
       else if constexpr (!std::is_same_v<B, q8_k>)
         scale[s] = group_scales(*w[s]).scale;
+      if constexpr (std::is_same_v<B, iq1_s>)
+        less_bias[s] = scale[s] * shifts_of(*w[s]);
+      else if constexpr (!std::is_same_v<B, q8_k>)
+        less_bias[s] = scale[s] * vec::fill_words(-bias_of<B>);
     }
     if constexpr (std::is_same_v<B, q2_k>) {
       const quad::bytes four =
@@ -206,8 +216,12 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
       for (int v = 0; v < vectors; ++v) codes[v] = offset_values<B>(quad::load_bytes(b.qs + 64 * v));
     } else {
       const chunk_reader<B> chunks(b);
-      simd::unroll<vectors>(
-          [&]<int V>() BLOCQ_INLINE_LAMBDA { codes[V] = quad::join(chunks.codes(2 * V), chunks.codes(2 * V + 1)); });
+      simd::unroll<vectors>([&]<int V>() BLOCQ_INLINE_LAMBDA {
+        if constexpr (std::is_same_v<B, iq1_s>)
+          codes[V] = quad::join(chunks.points(2 * V), chunks.points(2 * V + 1));
+        else
+          codes[V] = quad::join(chunks.codes(2 * V), chunks.codes(2 * V + 1));
+      });
     }
   }
 
@@ -229,7 +243,7 @@ requires(superblock_format<B> || std::is_same_v<B, q8_k>) struct row_kernel<B, q
     const auto q = [&](int v) BLOCQ_INLINE_LAMBDA { return x.q(S, v); };
     quad::ints sum = quad::fill_ints(0);
     if constexpr (corrected)
-      sum = scaled ? quad::widen_zero(vec::madd2(scales.scale[S] * less_bias(), x.bsums[S])) : x.first[S][0];
+      sum = scaled ? quad::widen_zero(vec::madd2(scales.less_bias[S], x.bsums[S])) : x.first[S][0];
     const auto add_fours = [&](quad::ints& to, int v) BLOCQ_INLINE_LAMBDA { quad::dot4_to(to, codes[v], q(v)); };
     const auto fours_of = [&](int v) BLOCQ_INLINE_LAMBDA {
       quad::ints four = from_values ? x.first[S][v] : quad::fill_ints(0);
