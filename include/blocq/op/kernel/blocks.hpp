@@ -150,12 +150,11 @@ struct row_kernel<B, integer_operand_t<B>> {
 
   template <reading How>
   struct operand {
-    // Sums begin with what the bias makes of them: by themselves where they serve one row, else where they are few or
-    // are read in place.
-    static constexpr bool once = How == reading::once, copied = How == reading::copied;
+    // Sums begin with what the bias makes of them where they serve one row, are few or are read in place. For one row
+    // it is computed as it is needed: sixteen registers are too few to keep it.
+    static constexpr bool copied = How == reading::copied, once = How == reading::once && in_words;
     static constexpr bool from_bias =
-        bias_of<B> != 0 && (once ? quad::has_dot4 || in_words
-                                 : (lanes || !copied) && (quad::has_dot4 || (in_words && !doubled && !copied)));
+        bias_of<B> != 0 && (once || ((lanes || !copied) && (quad::has_dot4 || (in_words && !doubled && !copied))));
     static constexpr int bias = how == product::split ? bias_of<B> / 32 : bias_of<B>;  // of the first vector of codes
 
     const A* blocks;
