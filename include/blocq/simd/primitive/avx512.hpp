@@ -174,8 +174,15 @@ BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, cons
   v = _mm512_mask_broadcastd_epi32(v, 0xf000, all(d));
   const __m512i source = _mm512_maskz_broadcast_i32x4(0xffff, _mm_set_epi64x(0x0101010101010101, 0));
   const __m512i bit = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201ull));
-  const __m512i word = _mm512_shuffle_epi8(v, h == 0 ? source : _mm512_add_epi8(source, _mm512_set1_epi8(2)));
-  return {_mm512_maskz_mov_epi8(_mm512_test_epi8_mask(word, bit), _mm512_set1_epi8(static_cast<char>(set)))};
+  const __m512i from = h == 0 ? source : _mm512_add_epi8(source, _mm512_set1_epi8(2));
+#ifdef __GFNI__
+  // Bytes of one bit each, times a matrix of which one row is what they are taken from.
+  const int row = 7 - trailing_zeros(static_cast<std::uint32_t>(set));
+  return {_mm512_gf2p8affine_epi64_epi8(bit, _mm512_maskz_shuffle_epi8(0x0101010101010101u << row, v, from), 0)};
+#else
+  const __mmask64 is_set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(v, from), bit);
+  return {_mm512_maskz_mov_epi8(is_set, _mm512_set1_epi8(static_cast<char>(set)))};
+#endif
 }
 BLOCQ_INLINE bytes spread_bits_of_halves(const void* a, const void* b, int set) noexcept {
   std::uint32_t low, high;
