@@ -35,13 +35,14 @@ BLOCQ_INLINE vec::bytes spread_sevens(vec::ints x) noexcept {
 }
 
 // Prepared: the indices are put together beforehand and lie in memory, for readers of which several are in use.
-// Otherwise they are taken from the block as they are needed, but for iq3_s, where that is slower.
+// Otherwise they are taken from the block as they are needed, but for iq3_s and iq1_m, where that is slower.
 template <class B, bool Prepared>
 requires requires { format_traits<B>::grid; }
 struct chunk_reader<B, Prepared> {
   static constexpr int dimensions = element_t<B>::dimensions;
   static constexpr bool shifted = point_table<B>::shifted;
-  static constexpr bool in_place = element_t<B>::entries == 256 || !(Prepared || std::is_same_v<B, iq3_s>);
+  static constexpr bool in_place =
+      element_t<B>::entries == 256 || !(Prepared || std::is_same_v<B, iq3_s> || std::is_same_v<B, iq1_m>);
 
   const B& block;
   std::uint16_t index[in_place ? 1u : 256u / dimensions];
