@@ -45,8 +45,8 @@ struct chunk_reader<B, Prepared> {
       element_t<B>::entries == 256 || !(Prepared || std::is_same_v<B, iq3_s> || std::is_same_v<B, iq1_m>);
 
   const B& block;
-  std::uint16_t index[in_place ? 1u : 256u / dimensions];
-  std::uint8_t signs[32];  // of a run of eight elements; or by what codes are more than points
+  alignas(in_place ? 2 : 64) std::uint16_t index[in_place ? 1u : 256u / dimensions];  // stored and read in one line
+  alignas(32) std::uint8_t signs[32];  // of a run of eight elements; or by what codes are more than points
 
   BLOCQ_INLINE explicit chunk_reader(const B& b) noexcept : block(b) {
     if constexpr (std::is_same_v<B, iq2_xxs>) {
