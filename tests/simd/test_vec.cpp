@@ -185,6 +185,9 @@ TEST_CASE("floats are those of the model") {
     CHECK_SAME(vec::truncate(vec::load_floats(a.v)));
     CHECK_SAME(vec::nearest(vec::load_floats(a.v)));
     CHECK_SAME(vec::load_halves_as_floats([&](int i) { return p + (i * i); }));
+    std::uint16_t halves[8];
+    native::store_halves(halves, native::load_floats(a.v));
+    for (int i = 0; i < 8; ++i) CHECK(halves[i] == blocq::f32_to_f16(a.v[i]));
     CHECK(native::float_to_half(a.v[0] * 1e-5f) == blocq::f32_to_f16(a.v[0] * 1e-5f));
     CHECK_SAME(vec::sum(vec::load_floats(a.v)));
     CHECK_SAME(vec::lookup16(a.v, vec::field<4>(vec::load_bytes(q + 0), 0), 1));

@@ -84,16 +84,8 @@ BLOCQ_NOINLINE void encode_rare(const X* x, std::uint32_t peak, A* out) noexcept
   encode(y, 1, encode_context{}, out);
 }
 
-template <class A>
-BLOCQ_INLINE void store_block(const vec::floats (&x)[4], float d, float inverse, A* out) noexcept {
-  const vec::bytes codes = codes_of<true>(x, inverse);
-  store(out->d, vec::float_to_half(d));
-  vec::store_bytes(out->qs, codes);
-  if constexpr (std::is_same_v<A, q8_1>) {
-    const auto sum =
-        static_cast<float>(vec::sum(vec::madd2(vec::maddubs(vec::fill_bytes(1), codes), vec::fill_words(1))));
-    store(out->s, vec::float_to_half((lane(sum) * lane(d)).v));
-  }
+BLOCQ_INLINE vec::ints sums_of_four(vec::bytes codes) noexcept {
+  return vec::madd2(vec::maddubs(vec::fill_bytes(1), codes), vec::fill_words(1));
 }
 
 template <class A, class X>
@@ -105,10 +97,14 @@ BLOCQ_INLINE void encode_one(const X* x, A* out) noexcept {
   const std::uint32_t peak = search.result().bits;
   if (!is_ordinary(peak)) return encode_rare(x, peak, out);
   const lane d = lane(from_bits(peak)) / lane(127.0f);
-  store_block(v, d.v, (lane(1.0f) / d).v, out);
+  const vec::bytes codes = codes_of<true>(v, (lane(1.0f) / d).v);
+  store(out->d, vec::float_to_half(d.v));
+  vec::store_bytes(out->qs, codes);
+  if constexpr (std::is_same_v<A, q8_1>)
+    store(out->s, vec::float_to_half((lane(static_cast<float>(vec::sum(sums_of_four(codes)))) * d).v));
 }
 
-// Eight blocks, which share their divisions.
+// Eight blocks, which share their divisions and the tree of their sums.
 template <class A, class X>
 BLOCQ_INLINE void encode_eight(const X* x, A* out) noexcept {
   vec::floats v[4];
@@ -131,12 +127,25 @@ BLOCQ_INLINE void encode_eight(const X* x, A* out) noexcept {
     return;
   }
   const vec::floats scales = vec::quotient(vec::as_floats(vec::as_bytes(peaks)), vec::fill_floats(127.0f));
-  float d[8], inverse[8];
-  vec::store_floats(d, scales);
+  std::uint16_t d[8];
+  vec::store_halves(d, scales);
+  float inverse[8];
   vec::store_floats(inverse, vec::quotient(vec::fill_floats(1.0f), scales));
+  vec::bytes fours[8];
   for (std::size_t b = 0; b < 8; ++b) {
     load_chunk(x, b, v);
-    store_block(v, d[b], inverse[b], out + b);
+    const vec::bytes codes = codes_of<true>(v, inverse[b]);
+    store(out[b].d, d[b]);
+    vec::store_bytes(out[b].qs, codes);
+    if constexpr (std::is_same_v<A, q8_1>) fours[b] = vec::as_bytes(sums_of_four(codes));
+  }
+  if constexpr (std::is_same_v<A, q8_1>) {
+    vec::transpose_eighths(fours);
+    vec::ints sum = vec::as_ints(fours[0]);
+    for (std::size_t i = 1; i < 8; ++i) sum = sum + vec::as_ints(fours[i]);
+    std::uint16_t sums[8];
+    vec::store_halves(sums, vec::to_floats(sum) * scales);
+    for (std::size_t b = 0; b < 8; ++b) store(out[b].s, sums[b]);
   }
 }
 
@@ -152,16 +161,20 @@ BLOCQ_INLINE void encode_one(const X* x, q8_k* out) noexcept {
   if (!is_ordinary(peak.bits) || peak.both) return encode_rare(x, peak.bits, out);
   const lane inverse = lane(-127.0f) / lane(from_bits(peak.bits | (peak.negative ? 0x80000000u : 0u)));
   store(out->d, to_bits((lane(1.0f) / inverse).v));
+  vec::bytes fours[8];
   for (std::size_t c = 0; c < 8; ++c) {
     load_chunk(x, c, v);
     const vec::bytes codes = codes_of<false>(v, inverse.v);
     vec::store_bytes(out->qs + 32 * c, codes);
-    std::int32_t fours[8];
-    vec::store_ints(fours, vec::madd2(vec::maddubs(vec::fill_bytes(1), codes), vec::fill_words(1)));
-    for (std::size_t h = 0; h < 2; ++h)
-      store(out->bsums[2 * c + h],
-            static_cast<std::int16_t>((fours[4 * h] + fours[4 * h + 1]) + (fours[4 * h + 2] + fours[4 * h + 3])));
+    fours[c] = vec::as_bytes(sums_of_four(codes));
   }
+  vec::transpose_eighths(fours);
+  const auto sixteens = [&](std::size_t i) BLOCQ_INLINE_LAMBDA {
+    return (vec::as_ints(fours[i]) + vec::as_ints(fours[i + 1])) +
+           (vec::as_ints(fours[i + 2]) + vec::as_ints(fours[i + 3]));
+  };
+  vec::store_bytes(out->bsums,
+                   vec::as_bytes(vec::little_words(vec::as_bytes(vec::even_and_odd(sixteens(0), sixteens(4))))));
 }
 
 // `blocks` blocks; under the default floating-point modes.

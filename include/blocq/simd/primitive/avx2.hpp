@@ -462,6 +462,15 @@ BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept {
   return f32_to_f16(x);
 #endif
 }
+BLOCQ_INLINE void store_halves(std::uint16_t (&to)[8], floats a) noexcept {
+#ifdef __F16C__
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT));
+#else
+  float x[8];
+  _mm256_storeu_ps(x, a.v);
+  for (int i = 0; i < 8; ++i) to[i] = f32_to_f16(x[i]);
+#endif
+}
 BLOCQ_INLINE ints operator&(ints a, ints b) noexcept { return {_mm256_and_si256(a.v, b.v)}; }
 BLOCQ_INLINE ints operator|(ints a, ints b) noexcept { return {_mm256_or_si256(a.v, b.v)}; }
 BLOCQ_INLINE ints equal(ints a, ints b) noexcept { return {_mm256_cmpeq_epi32(a.v, b.v)}; }

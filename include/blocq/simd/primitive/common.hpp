@@ -584,6 +584,10 @@ inline bytes narrow(const ints (&a)[4]) noexcept {
   return r;
 }
 inline std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
+// Numbers, no NaN among them, as binary16.
+inline void store_halves(std::uint16_t (&to)[8], floats a) noexcept {
+  for (int i = 0; i < 8; ++i) to[i] = f32_to_f16(a.v[i]);
+}
 inline ints operator&(ints a, ints b) noexcept {
   for (int i = 0; i < 8; ++i) a.v[i] &= b.v[i];
   return a;

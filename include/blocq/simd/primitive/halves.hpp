@@ -323,6 +323,9 @@ BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
   return {with(magnitude.low, sign.low), with(magnitude.high, sign.high)};
 }
 BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
+BLOCQ_INLINE void store_halves(std::uint16_t (&to)[8], floats a) noexcept {
+  for (int i = 0; i < 8; ++i) to[i] = f32_to_f16(i < 4 ? a.low[i] : a.high[i - 4]);
+}
 BLOCQ_INLINE float sum(floats a) noexcept {
   const f32x4 four = a.low + a.high, two = four + __builtin_shufflevector(four, four, 2, 3, 0, 1);
   return two[0] + two[1];
