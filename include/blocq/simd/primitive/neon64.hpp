@@ -8,6 +8,7 @@
 //   madd2              smull, smull2, addp        4 + 2 cycles
 //   count_bits         cnt                        2 cycles, 2 a cycle
 //   dot4               sdot                       with dotprod, 3 cycles, 2 a cycle
+//   matmul             smmla                      with i8mm (Neoverse N2), 3 cycles, 2 a cycle
 //   convert            sxtl, uxtl                 2 cycles, 1 a cycle
 //   ints *             mul                        5 cycles, every second cycle
 //   f16_to_floats      fcvtl, fcvtl2              4 cycles, every second cycle
@@ -45,6 +46,13 @@ BLOCQ_INLINE i32x4 madd2(i16x8 a, i16x8 b) noexcept {
 #define BLOCQ_HAS_HALVES_DOT4 1
 BLOCQ_INLINE i32x4 dot4(i32x4 sum, u8x16 a, u8x16 s) noexcept {
   return as<i32x4>(vdotq_s32(as<int32x4_t>(sum), as<int8x16_t>(a), as<int8x16_t>(s)));
+}
+#endif
+#ifdef __ARM_FEATURE_MATMUL_INT8
+#define BLOCQ_HAS_HALVES_MATMUL 1
+// Two rows of eight signed bytes of a times two of b: element 2 i + j is of row i of a and row j of b.
+BLOCQ_INLINE i32x4 matmul(i32x4 sum, u8x16 a, u8x16 b) noexcept {
+  return as<i32x4>(vmmlaq_s32(as<int32x4_t>(sum), as<int8x16_t>(a), as<int8x16_t>(b)));
 }
 #endif
 // Half of the elements, widened: the first ones if h is 0.
