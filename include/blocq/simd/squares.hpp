@@ -13,14 +13,13 @@ inline constexpr bool has_squares = true;
 
 // Dword r of `first`, then that of `second`, for eight rows r.
 BLOCQ_INLINE void store_side_by_side(std::uint32_t* to, native::bytes first, native::bytes second) noexcept {
-  const auto four = [](std::uint32_t* at, halves::u8x16 a, halves::u8x16 b) BLOCQ_INLINE_LAMBDA {
+  const auto four = [](halves::u8x16 a, halves::u8x16 b) BLOCQ_INLINE_LAMBDA {
     const auto x = halves::as<halves::u32x4>(a), y = halves::as<halves::u32x4>(b);
-    const halves::u32x4 both[2] = {__builtin_shufflevector(x, y, 0, 4, 1, 5),
-                                   __builtin_shufflevector(x, y, 2, 6, 3, 7)};
-    std::memcpy(at, both, sizeof both);
+    return native::bytes{halves::as<halves::u8x16>(__builtin_shufflevector(x, y, 0, 4, 1, 5)),
+                         halves::as<halves::u8x16>(__builtin_shufflevector(x, y, 2, 6, 3, 7))};
   };
-  four(to, first.low, second.low);
-  four(to + 8, first.high, second.high);
+  native::store_bytes(to, four(first.low, second.low));
+  native::store_bytes(to + 8, four(first.high, second.high));
 }
 
 // The sums of wide::rows rows and T columns, zero at first.
@@ -32,7 +31,7 @@ class squares {
     each_pair([&]<int P, bool Two>() BLOCQ_INLINE_LAMBDA {
       const std::uint32_t* const at = columns + 2 * P;
       const auto first = halves::as<halves::i32x4>(Two ? fill_qwords(at) : halves::fill_eighths(at).low);
-      unroll<quads>([&]<int R>() BLOCQ_INLINE_LAMBDA { sum_[P][R] = first; });
+      unroll<int{row_pairs}>([&]<int R>() BLOCQ_INLINE_LAMBDA { sum_[P][R] = first; });
     });
   }
   // Adds the products of signed bytes: eight neighbouring ones of each row, row after row, with eight of each column.
@@ -41,16 +40,12 @@ class squares {
     each_pair([&]<int P, bool Two>() BLOCQ_INLINE_LAMBDA {
       x[P] = Two ? halves::load_as<halves::u8x16>(columns + 4 * P) : fill_qwords(columns + 4 * P);
     });
-    unroll<quads>([&]<int R>() BLOCQ_INLINE_LAMBDA {
+    unroll<int{row_pairs}>([&]<int R>() BLOCQ_INLINE_LAMBDA {
       const auto w = halves::load_as<halves::u8x16>(rows + 4 * R);
-      unroll<pairs>([&]<int P>() BLOCQ_INLINE_LAMBDA { sum_[P][R] = halves::matmul(sum_[P][R], w, x[P]); });
+      unroll<int{pairs}>([&]<int P>() BLOCQ_INLINE_LAMBDA { sum_[P][R] = halves::matmul(sum_[P][R], w, x[P]); });
     });
-    // Here all are up to date: g++ takes one pair of columns after the other else, and keeps rows on the stack.
-    each_pair([&]<int P, bool>() BLOCQ_INLINE_LAMBDA {
-      auto& v = sum_[P];
-      __asm__ volatile(""
-                       : "+w"(v[0]), "+w"(v[1]), "+w"(v[2]), "+w"(v[3]), "+w"(v[4]), "+w"(v[5]), "+w"(v[6]),
-                         "+w"(v[7]));
+    unroll<int{row_pairs / 2}>([&]<int R>() BLOCQ_INLINE_LAMBDA {
+      unroll<int{pairs}>([&]<int P>() BLOCQ_INLINE_LAMBDA { halves::finish(sum_[P][2 * R], sum_[P][2 * R + 1]); });
     });
   }
   // Column by column.
@@ -69,20 +64,19 @@ class squares {
   }
 
  private:
-  static constexpr int pairs = static_cast<int>(T + 1) / 2,
-                       quads = 8;  // the last column of an odd number is there twice
-  static_assert(wide::rows == 2 * quads);
+  static constexpr std::size_t pairs = (T + 1) / 2, row_pairs = 8;  // the last column of an odd number is there twice
+  static_assert(wide::rows == 2 * row_pairs);
 
   template <class F>
   static BLOCQ_INLINE void each_pair(F f) noexcept {
-    unroll<pairs>([&]<int P>() BLOCQ_INLINE_LAMBDA { f.template operator()<P, (2 * P + 1 < T)>(); });
+    unroll<int{pairs}>([&]<int P>() BLOCQ_INLINE_LAMBDA { f.template operator()<P, (2 * P + 1 < T)>(); });
   }
   static BLOCQ_INLINE halves::u8x16 fill_qwords(const void* p) noexcept {
     const auto eight = halves::load_as<std::uint64_t>(p);
     return halves::as<halves::u8x16>(halves::u64x2{eight, eight});
   }
 
-  halves::i32x4 sum_[pairs][quads] = {};
+  halves::i32x4 sum_[pairs][row_pairs] = {};
 };
 
 #else

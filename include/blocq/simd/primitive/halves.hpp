@@ -75,6 +75,11 @@ BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
 }
 #endif
 
+#ifndef BLOCQ_HAS_HALVES_FINISH
+template <class V>
+BLOCQ_INLINE void finish(V&, V&) noexcept {}
+#endif
+
 #ifndef BLOCQ_HAS_HALVES_COUNT
 // In pairs, in fours, in all eight.
 BLOCQ_INLINE u8x16 count_bits(u8x16 a) noexcept {
@@ -317,7 +322,8 @@ BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   const auto code = [&](int i) { return load_as<std::uint16_t>(at(i)); };
-  const u16x8 codes = {code(0), code(1), code(2), code(3), code(4), code(5), code(6), code(7)};
+  u16x8 codes = {code(0)};
+  for (int i = 1; i < 8; ++i) codes[i] = code(i);
   return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
 }
 BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
@@ -472,6 +478,9 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
       const auto p = as<u64x2>(x), q = as<u64x2>(y);
       return plus(as<half>(__builtin_shufflevector(p, q, 0, 2)), as<half>(__builtin_shufflevector(p, q, 1, 3)));
     } else {
+#ifdef BLOCQ_HAS_HALVES_ADD_PAIRS
+      if constexpr (sizeof(x[0]) == 4) return add_pairs(x, y);
+#endif
       const auto p = as<u32x4>(x), q = as<u32x4>(y);
       return plus(as<half>(__builtin_shufflevector(p, q, 0, 2, 4, 6)),
                   as<half>(__builtin_shufflevector(p, q, 1, 3, 5, 7)));
@@ -498,6 +507,7 @@ BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {madd2(a.low, b.low), madd2(a.high, b.high)}; }
 BLOCQ_INLINE void madd2_to(ints& sum, words a, words b) noexcept {
   sum = {plus(sum.low, madd2(a.low, b.low)), plus(sum.high, madd2(a.high, b.high))};
+  finish(sum.low, sum.high);
 }
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   const auto v = as<i32x4>(fill_u32(static_cast<std::uint32_t>(x)));
