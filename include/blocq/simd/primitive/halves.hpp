@@ -183,6 +183,10 @@ template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
   const u8x16 mask = fill_u8(((1u << Width) - 1u) << To);
   const auto moved = [&](u8x16 v) {
+#ifdef BLOCQ_HAS_HALVES_BYTE_SHIFTS
+    if constexpr (To == 0 && From + Width == 8) return v >> From;
+    if constexpr (From == 0 && To + Width == 8) return v << To;
+#endif
     const auto w = as<u16x8>(v);
     return as<u8x16>(To >= From ? w << (To >= From ? To - From : 0) : w >> (To >= From ? 0 : From - To)) & mask;
   };

@@ -28,6 +28,7 @@
 #define BLOCQ_HAS_HALVES_COUNT 1
 #define BLOCQ_HAS_HALVES_ADD_PAIRS 1
 #define BLOCQ_HAS_HALVES_FINISH 1
+#define BLOCQ_HAS_HALVES_BYTE_SHIFTS 1
 
 namespace blocq::inline v0::inline BLOCQ_ISA::simd::halves {
 
