@@ -155,11 +155,11 @@ BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
 }
 // Register by register: of 32 bytes at once g++ makes a copy on the stack.
 template <class V>
-BLOCQ_INLINE void store_two(void* p, V a) noexcept {
+BLOCQ_INLINE void store_registers(void* p, V a) noexcept {
   std::memcpy(p, &a.low, 16);
   std::memcpy(static_cast<std::uint8_t*>(p) + 16, &a.high, 16);
 }
-BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { store_two(p, a); }
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { store_registers(p, a); }
 
 BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {a.low | b.low, a.high | b.high}; }
@@ -282,7 +282,7 @@ BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
   return {to_floats(widen_signed(w, 0)), to_floats(widen_signed(w, 1))};
 }
 BLOCQ_INLINE floats load_floats(const float* p) noexcept { return {load_as<f32x4>(p), load_as<f32x4>(p + 4)}; }
-BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { store_two(p, a); }
+BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE floats fill_floats(float x) noexcept { return {fill_f32(x), fill_f32(x)}; }
 BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {a.low * b.low, a.high * b.high}; }
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {a.low + b.low, a.high + b.high}; }
@@ -344,7 +344,7 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept { return {load_as<i16x8>(p), load_as<i16x8>(p + 8)}; }
 BLOCQ_INLINE words load_little_words(const void* p) noexcept { return load_words(static_cast<const std::int16_t*>(p)); }
-BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { store_two(p, a); }
+BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   const u8x16 v = h == 0 ? a.low : a.high;
   return {widen_signed(as<i8x16>(v), 0), widen_signed(as<i8x16>(v), 1)};
@@ -530,7 +530,7 @@ BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
 BLOCQ_INLINE ints load_ints(const void* p) noexcept {
   return {load_as<i32x4>(p), load_as<i32x4>(static_cast<const std::uint8_t*>(p) + 16)};
 }
-BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { store_two(p, a); }
+BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE ints equal(ints a, ints b) noexcept { return {a.low == b.low, a.high == b.high}; }
 BLOCQ_INLINE ints larger(ints a, ints b) noexcept {
   const auto choose = [](i32x4 x, i32x4 y) { return (x & (x > y)) | (y & (x <= y)); };
