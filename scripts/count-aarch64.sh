@@ -26,21 +26,32 @@ for level in "${levels[@]}"; do
   done
 done
 
-# Of ggml's ways to one product, one for each order of the blocks that it has, the shortest.
+# Of ggml's ways to one product the first is that of the blocks as they lie in the file; of the others, one for each order
+# that it puts them in, the shortest.
 awk '
   FNR == 1 { ++column }
-  NF == 3 { product = $1 " | " $2; if (!(product in units)) order[++products] = product; units[product] = $3; from = ""; next }
+  NF == 3 {
+    product = $1 " | " $2
+    if (!(product in units)) order[++products] = product
+    units[product] = $3
+    from = ""
+    next
+  }
   from == "" { from = $1; next }
   {
-    count = ($1 - from) / units[product]
-    if (!((product, column) in least) || count < least[product, column]) least[product, column] = count
+    count = sprintf("%.0f", ($1 - from) / units[product])
+    if (!((product, column) in plain)) plain[product, column] = count
+    else if (!((product, column) in own) || count + 0 < own[product, column] + 0) own[product, column] = count
   }
   END {
     print "| | | NEON | ggml | dotprod | ggml | i8mm | ggml |"
-    print "|---|---|---|---|---|---|---|---|"
+    print "|---|---|---:|---:|---:|---:|---:|---:|"
     for (i = 1; i <= products; ++i) {
       line = "| " order[i]
-      for (c = 1; c <= column; ++c) line = line " | " sprintf("%.0f", least[order[i], c])
+      for (c = 1; c <= column; ++c) {
+        line = line " | " plain[order[i], c]
+        if ((order[i], c) in own) line = line " / " own[order[i], c]
+      }
       print line " |"
     }
   }' $(for level in "${levels[@]}"; do echo $out/${level%%:*}.txt $out/${level%%:*}-ggml.txt; done)

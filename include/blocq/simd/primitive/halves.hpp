@@ -300,7 +300,9 @@ BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
   return {four(a.low, b.low), four(a.high, b.high)};
 }
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
-  return {a.low * b.low + c.low, a.high * b.high + c.high};
+  floats sum = {a.low * b.low + c.low, a.high * b.high + c.high};
+  finish(sum.low, sum.high);
+  return sum;
 }
 BLOCQ_INLINE floats twice(floats a, int h) noexcept {
   const auto of = [h](f32x4 v) {
