@@ -3,12 +3,11 @@
 # the same numbers, and prints a table in Markdown: instructions for 256 weights and one column of activations.
 #
 #   scripts/count-aarch64.sh [FLAG ...]     flags for the compiler, after -O3
-#
-# Debian packages: g++, g++-aarch64-linux-gnu, qemu-user, npm. An instruction count is no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 
+scripts/setup.sh g++ g++-aarch64-linux-gnu qemu-user npm
 out=build/count-aarch64
 mkdir -p $out
 mark=25196  # no system call
