@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 
-scripts/setup.sh g++ g++-aarch64-linux-gnu qemu-user npm
+scripts/setup.sh g++ g++-aarch64-linux-gnu qemu-user
 out=build/count-aarch64
 mkdir -p $out
 mark=25196  # no system call
