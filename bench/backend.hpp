@@ -36,6 +36,12 @@ inline const char* library_name() {
   return "libggml-cpu-skylakex.so";
 #elif defined(__AVX2__)
   return "libggml-cpu-haswell.so";
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+  return "libggml-cpu-armv8.6_1.so";
+#elif defined(__ARM_FEATURE_DOTPROD)
+  return "libggml-cpu-armv8.2_1.so";
+#elif defined(__aarch64__)
+  return "libggml-cpu-armv8.0_1.so";
 #else
   return "libggml-cpu-x64.so";
 #endif

@@ -45,7 +45,7 @@ isas=(
   "avx-vnni         | native avx_vnni                  | g++ -march=haswell -mavxvnni              | simd"
   "aarch64          | qemu-aarch64 -cpu cortex-a53     | $arm                                      | simd codec op"
   "aarch64-dotprod  | qemu-aarch64 -cpu max            | $arm -march=armv8.2-a+dotprod             | simd"
-  "aarch64-i8mm     | qemu-aarch64 -cpu max            | $arm -march=armv8.6-a                     | simd"
+  "aarch64-i8mm     | qemu-aarch64 -cpu max            | $arm -march=armv8.6-a                     | simd op/test_gemm.cpp op/test_interleave.cpp packed/test_gemm.cpp"
   "sve-128          | qemu-aarch64 -cpu max,sve-max-vq=1  | $arm -march=armv8.2-a+sve              |"
   "sve-512          | qemu-aarch64 -cpu max,sve-max-vq=4  | $arm -march=armv8.2-a+sve              |"
   "sve-2048         | qemu-aarch64 -cpu max,sve-max-vq=16 | $arm -march=armv8.2-a+sve              |"

@@ -67,6 +67,9 @@ if command -v aarch64-linux-gnu-g++ >/dev/null; then
   look dotprod aarch64-linux-gnu-objdump aarch64-linux-gnu-g++ -march=armv8.2-a+dotprod
   expect dotprod 'dot_blocks.*4q8_0' sdot
   expect dotprod 'multiply.*kernel' sdot
+  look i8mm aarch64-linux-gnu-objdump aarch64-linux-gnu-g++ -march=armv8.2-a+dotprod+i8mm
+  expect i8mm 'dot_blocks.*4q8_0' sdot
+  expect i8mm 'multiply.*kernel' smmla
 else
   echo "NEON not looked at: no aarch64-linux-gnu-g++"
 fi

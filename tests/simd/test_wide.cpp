@@ -1,5 +1,6 @@
 // The two vectors of a tile's rows against the model, eight rows at a time.
 #include <doctest/doctest.h>
+#include <blocq/simd/squares.hpp>
 #include <blocq/simd/wide.hpp>
 #include <random.hpp>
 
@@ -110,4 +111,61 @@ TEST_CASE("a tile's rows are computed like those of the model") {
     wide::store_floats(stored, x);
     CHECK(std::memcmp(stored, o.x, sizeof stored) == 0);
   }
+}
+
+namespace {
+
+// T columns, twice the same products.
+template <std::size_t T>
+void check_squares(test::random_bits& random) {
+  if constexpr (blocq::simd::has_squares) {
+    std::int8_t w[rows][8], x[T][8];
+    std::uint32_t w_dwords[2 * rows], x_dwords[2 * T], first[T];
+    for (auto& row : w)
+      for (std::int8_t& v : row) v = static_cast<std::int8_t>(random.next());
+    for (std::size_t j = 0; j < T; ++j) {
+      for (std::int8_t& v : x[j]) v = static_cast<std::int8_t>(random.next());
+      first[j] = static_cast<std::uint32_t>(random.next());
+    }
+    std::memcpy(w_dwords, w, sizeof w);
+    std::memcpy(x_dwords, x, sizeof x);
+    blocq::simd::squares<T> sums;
+    sums.start(first);
+    for (int i = 0; i < 2; ++i) sums.add(w_dwords, x_dwords);
+    wide::ints columns[T];
+    sums.store(columns);
+    for (std::size_t j = 0; j < T; ++j) {
+      dwords expected;
+      for (std::size_t r = 0; r < rows; ++r) {
+        int sum = 0;
+        for (std::size_t i = 0; i < 8; ++i) sum += w[r][i] * x[j][i];
+        expected.v[r] = first[j] + 2 * static_cast<std::uint32_t>(sum);
+      }
+      CHECK(image_of(columns[j]) == expected);
+    }
+  }
+}
+
+template <std::size_t Rows>
+void check_side_by_side() {
+  if constexpr (blocq::simd::has_squares) {
+    std::uint32_t first[Rows], second[Rows], both[2 * Rows];
+    for (std::uint32_t r = 0; r < Rows; ++r) first[r] = 2 * r, second[r] = 2 * r + 1;
+    blocq::simd::store_side_by_side(both, blocq::simd::native::load_bytes(first),
+                                    blocq::simd::native::load_bytes(second));
+    for (std::uint32_t i = 0; i < 2 * Rows; ++i) CHECK(both[i] == i);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("squares of rows and columns are sums of eight products each") {
+  test::random_bits random{6};
+  for (int round = 0; round < 100; ++round) {
+    check_squares<1>(random);
+    check_squares<2>(random);
+    check_squares<3>(random);
+    check_squares<4>(random);
+  }
+  check_side_by_side<8>();
 }

@@ -545,13 +545,14 @@ void expand_lanes(const interleaved<B>* w, std::size_t chunks, std::size_t half,
                        BLOCQ_INLINE_LAMBDA { vec::store_bytes(&at[half], vec::as_bytes(v)); };
   for (std::size_t c = 0; c < chunks; c += per_block) {
     const lanes<B> block{*w++};
-    each_index<8 * per_block>([&](std::size_t step) BLOCQ_INLINE_LAMBDA {
-      const vec::bytes v = block.codes(static_cast<int>(4 * step));
-      if constexpr (K.steps() == 16) {
-        put(to.steps[c * 16 + 2 * step], vec::widen_even(v));
-        put(to.steps[c * 16 + 2 * step + 1], vec::widen_odd(v));
+    each_index<K.steps() / 2 * per_block>([&](std::size_t i) BLOCQ_INLINE_LAMBDA {
+      const auto codes = [&](std::size_t step) BLOCQ_INLINE_LAMBDA { return block.codes(static_cast<int>(4 * step)); };
+      auto* const steps = &to.steps[c * K.steps() + 2 * i];
+      if constexpr (K.words()) {
+        const vec::bytes v = codes(i);
+        store_steps<K>(vec::as_bytes(vec::widen_even(v)), vec::as_bytes(vec::widen_odd(v)), steps, half);
       } else {
-        vec::store_bytes(&to.steps[c * 8 + step][half], full_bytes<B> ? v ^ vec::fill_bytes(vec::dot4_bias) : v);
+        store_steps<K>(panel_codes<B>(codes(2 * i)), panel_codes<B>(codes(2 * i + 1)), steps, half);
       }
     });
     const group_columns scales = block.groups();

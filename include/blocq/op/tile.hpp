@@ -8,7 +8,8 @@
 //                activations, so unsigned codes cost nothing: 16-bit arithmetic wraps, and the true sum fits.
 //   two words    of values of 8 or 9 bits, elements 0 and 2 of four, then 1 and 3
 //
-// Where there is an instruction for four products in 32 bits, a dword holds four codes of up to 8 bits.
+// Where there is an instruction for four products in 32 bits, a dword holds four codes of up to 8 bits. Where there is
+// one for eight, with two rows and two columns at once, two dwords of a row lie side by side (simd/squares.hpp).
 //
 // A kernel is a function of the integers of a format, not of the format.
 #ifndef BLOCQ_OP_TILE_HPP
@@ -16,6 +17,7 @@
 
 #include <blocq/codec/columns.hpp>
 #include <blocq/codec/floats.hpp>
+#include <blocq/simd/squares.hpp>
 #include <blocq/simd/wide.hpp>
 
 #include <cstddef>
@@ -30,8 +32,8 @@ namespace wide = simd::wide;
 
 inline constexpr std::size_t panel_rows = wide::rows, slab_chunks = 8;
 
-// How products of bytes are summed up: codes in 16 bits, the same four at a time in 32 bits, or as words.
-enum class summing { pairs, fours, words };
+// How products of bytes are summed up: codes in 16 bits, the same four or eight at a time in 32 bits, or as words.
+enum class summing { pairs, fours, eights, words };
 
 struct kernel {
   summing how;
@@ -42,6 +44,7 @@ struct kernel {
   bool offset;          // groups, or chunks, have a minimum
 
   constexpr bool words() const noexcept { return how == summing::words; }
+  constexpr bool ints() const noexcept { return how == summing::fours || how == summing::eights; }
   constexpr std::size_t steps() const noexcept { return words() ? 16 : 8; }  // dwords of a chunk
   constexpr std::size_t groups() const noexcept { return steps() / span; }
 };
@@ -49,6 +52,12 @@ struct kernel {
 // What a panel's bytes stand for, less the bytes.
 template <integer_format B>
 inline constexpr int panel_lowest = full_bytes<B> ? -vec::dot4_bias : values_of<B>.lowest;
+
+// Codes that a column_reader gave as those bytes.
+template <integer_format B>
+BLOCQ_INLINE vec::bytes panel_codes(vec::bytes v) noexcept {
+  return full_bytes<B> ? v ^ vec::fill_bytes(vec::dot4_bias) : v;
+}
 
 template <integer_format B>
 inline constexpr std::size_t group_size = step_group<B> < 32 ? static_cast<std::size_t>(step_group<B>) : 32;
@@ -67,7 +76,7 @@ template <integer_format B>
 inline constexpr kernel kernel_for = [] {
   constexpr bool fours = wide::has_dot4 && !nine_bits<B>, words = !fours && full_bytes<B>;
   constexpr std::size_t span = words ? group_size<B> / 2 : group_size<B> / 4;
-  return kernel{fours   ? summing::fours
+  return kernel{fours   ? (simd::has_squares ? summing::eights : summing::fours)
                 : words ? summing::words
                         : summing::pairs,
                 span,
@@ -77,7 +86,8 @@ inline constexpr kernel kernel_for = [] {
                 has_offset<B>};
 }();
 
-// Rows of X, packed for a slab: T rows side by side, dword s of row j at T s + j; first the numbers themselves, then
+// Rows of X, packed for a slab: T rows side by side, dword s of row j at T s + j, or two dwords of a row after those of
+// the row before, as in the panel; first the numbers themselves, then
 template <kernel K>
 struct packed_x {
   static constexpr std::size_t corrections = slab_chunks * K.steps();  // two words, or an integer, for each `depth`
@@ -107,7 +117,10 @@ void pack_chunk(const integer_operand_t<B>& x, std::size_t chunk, std::size_t c,
       dword = two_words(q[s / 2 * 4 + s % 2], q[s / 2 * 4 + s % 2 + 2]);
     else
       std::memcpy(&dword, q + 4 * s, 4);
-    put(c * K.steps() + s, dword);
+    if constexpr (K.how == summing::eights)
+      packed[(c * K.steps() + s - s % 2) * T + 2 * j + s % 2] = dword;
+    else
+      put(c * K.steps() + s, dword);
   }
   if constexpr (K.corrections)
     for (std::size_t u = 0; u < K.steps() / K.depth; ++u) {
@@ -116,7 +129,7 @@ void pack_chunk(const integer_operand_t<B>& x, std::size_t chunk, std::size_t c,
         low += p[0] + p[1], high += p[2] + p[3];
       low *= panel_lowest<B>, high *= panel_lowest<B>;
       put(layout::corrections + c * (K.steps() / K.depth) + u,
-          K.how == summing::fours ? static_cast<std::uint32_t>(low + high) : two_words(low, high));
+          K.ints() ? static_cast<std::uint32_t>(low + high) : two_words(low, high));
     }
   if constexpr (K.offset && K.integer_scales)
     put(layout::bsums + c, two_words(load(x.bsums[2 * chunk]), load(x.bsums[2 * chunk + 1])));
@@ -133,6 +146,18 @@ struct panel {
   std::uint32_t mins[K.offset ? slab_chunks : 1][panel_rows];  // two words, or a float
   float scale[panel_rows], min_scale[panel_rows];              // of the slab, with integer scales
 };
+
+// Two dwords, one after the other, of eight rows of a panel.
+template <kernel K>
+BLOCQ_INLINE void store_steps(vec::bytes first, vec::bytes second, std::uint32_t (*to)[panel_rows],
+                              std::size_t half) noexcept {
+  if constexpr (K.how == summing::eights) {
+    simd::store_side_by_side(to[half / 8], first, second);
+  } else {
+    vec::store_bytes(&to[0][half], first);
+    vec::store_bytes(&to[1][half], second);
+  }
+}
 
 BLOCQ_INLINE void store_transposed(vec::bytes (&v)[8], std::uint32_t (*to)[panel_rows], std::size_t row) noexcept {
   vec::transpose_eighths(v);
@@ -209,15 +234,15 @@ void expand(const B* const (&rows)[panel_rows], std::size_t first, std::size_t c
       const column_reader<B> columns(blocks);
       columns.each_chunk([&](int chunk, const vec::bytes(&v)[8]) BLOCQ_INLINE_LAMBDA {
         auto* const steps = &to.steps[(c + static_cast<std::size_t>(chunk)) * K.steps()];
-        for (std::size_t i = 0; i < 8; ++i) {
-          if constexpr (K.words()) {
+        if constexpr (K.words()) {
+          for (std::size_t i = 0; i < 8; ++i) {
             vec::words even, odd;
             column_words<B>(v[i], even, odd);
-            vec::store_bytes(&steps[2 * i][half], vec::as_bytes(even));
-            vec::store_bytes(&steps[2 * i + 1][half], vec::as_bytes(odd));
-          } else {
-            vec::store_bytes(&steps[i][half], full_bytes<B> ? v[i] ^ vec::fill_bytes(vec::dot4_bias) : v[i]);
+            store_steps<K>(vec::as_bytes(even), vec::as_bytes(odd), steps + 2 * i, half);
           }
+        } else {
+          const auto codes = [&](std::size_t i) BLOCQ_INLINE_LAMBDA { return panel_codes<B>(v[i]); };
+          for (std::size_t i = 0; i < 8; i += 2) store_steps<K>(codes(i), codes(i + 1), steps + i, half);
         }
       });
       if constexpr (!K.integer_scales) store_scales<B>(blocks, c, half, to);
@@ -286,11 +311,22 @@ BLOCQ_NOINLINE void multiply(const panel<K>& w, const std::uint32_t* x, std::siz
         each_step([&](auto j, wide::bytes a, wide::bytes b) BLOCQ_INLINE_LAMBDA {
           wide::add_to(whole[j], wide::madd2(wide::as_words(a), wide::as_words(b)));
         });
-      } else if constexpr (K.how == summing::fours) {
+      } else if constexpr (K.ints()) {
         wide::ints part[T];
-        each([&](auto j)
-                 BLOCQ_INLINE_LAMBDA { part[j] = K.corrections ? wide::as_ints(correction(j)) : wide::fill_ints(0); });
-        each_step([&](auto j, wide::bytes a, wide::bytes b) BLOCQ_INLINE_LAMBDA { wide::dot4_to(part[j], a, b); });
+        if constexpr (K.how == summing::eights) {
+          simd::squares<T> sums;
+          if constexpr (K.corrections) sums.start(x + (packed_x<K>::corrections + unit) * T);
+          repeat<K.depth / 2>([&](auto i) BLOCQ_INLINE_LAMBDA {
+            const std::size_t s = unit * K.depth + 2 * i;
+            sums.add(w.steps[s], x + s * T);
+          });
+          sums.store(part);
+        } else {
+          each([&](auto j) BLOCQ_INLINE_LAMBDA {
+            part[j] = K.corrections ? wide::as_ints(correction(j)) : wide::fill_ints(0);
+          });
+          each_step([&](auto j, wide::bytes a, wide::bytes b) BLOCQ_INLINE_LAMBDA { wide::dot4_to(part[j], a, b); });
+        }
         const wide::ints factor = wide::upper_words(scale());
         each([&](auto j) BLOCQ_INLINE_LAMBDA {
           if constexpr (K.integer_scales)

@@ -67,10 +67,9 @@ inline void fill_panel(const dual_groups& w, std::size_t groups, std::size_t m, 
       in::vec::bytes v[4];
       in::vec::load_columns(
           [&](int r) BLOCQ_INLINE_LAMBDA { return codes[half + static_cast<std::size_t>(r)] + 16 * c; }, v);
-      for (std::size_t i = 0; i < 4; ++i) {
-        in::vec::store_bytes(&to.steps[c * K.steps() + 2 * i][half], in::vec::field<4>(v[i], 0));
-        in::vec::store_bytes(&to.steps[c * K.steps() + 2 * i + 1][half], in::vec::field<4>(v[i], 4));
-      }
+      for (std::size_t i = 0; i < 4; ++i)
+        in::store_steps<K>(in::vec::field<4>(v[i], 0), in::vec::field<4>(v[i], 4), &to.steps[c * K.steps() + 2 * i],
+                           half);
     }
   }
 }

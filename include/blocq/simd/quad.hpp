@@ -120,6 +120,9 @@ BLOCQ_INLINE V as_written(V v) noexcept {
 
 template <class V>
 BLOCQ_INLINE V meet(V a, V b, V c, V d) noexcept {
+#ifdef BLOCQ_HAS_HALVES_ADD_PAIRS  // of integers, whose sums are the same in any order
+  if constexpr (std::is_same_v<V, ints>) return add_neighbours<4>(add_neighbours<4>(a, b), add_neighbours<4>(c, d));
+#endif
   return add_neighbours<4>(add_neighbours<8>(a, b), add_neighbours<8>(c, d));
 }
 template <class V>

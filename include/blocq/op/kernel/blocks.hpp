@@ -22,6 +22,15 @@ concept float_step_format = std::is_same_v<integer_operand_t<B>, q8_0> || std::i
 
 // ---- codes of four or two chunks ----
 
+// Whether bytes are read four chunks at a time too: where a register has 16 of them, it then has the sums of a chunk.
+#ifdef BLOCQ_HAS_HALVES_DOT4
+template <class B>
+inline constexpr bool in_16_bytes = std::is_same_v<B, q8_0>;
+#else
+template <class>
+inline constexpr bool in_16_bytes = false;
+#endif
+
 // How formats of which a chunk of 32, or two, are in 16 bytes are read: elements j and j + stride of a chunk come out
 // of byte j of two vectors. 0: they are none of these.
 template <class Planes>
@@ -33,7 +42,7 @@ inline constexpr int lane_stride<planes<dense<Member, 4>>> = 16;
 template <auto Member>
 inline constexpr int lane_stride<planes<plane<Member, 2, 1>>> = 16;
 template <class B>
-inline constexpr int stride_of = 0;
+inline constexpr int stride_of = in_16_bytes<B> ? 16 : 0;
 template <class B>
 requires requires { typename format_traits<B>::codes; }
 inline constexpr int stride_of<B> = lane_stride<typename format_traits<B>::codes>;
@@ -318,7 +327,12 @@ struct row_kernel<B, integer_operand_t<B>> {
   template <std::size_t V>
   static BLOCQ_INLINE code_vectors read(const B* w) noexcept {
     code_vectors codes;
-    if constexpr (lanes) {
+    if constexpr (in_16_bytes<B>) {
+      for (std::size_t h = 0; h < 2; ++h) {
+        const auto at = [&](std::size_t c) BLOCQ_INLINE_LAMBDA { return w[V + c].qs + 16 * h; };
+        codes.v[h] = quad::load_lanes(at(0), at(4), at(8), at(12));
+      }
+    } else if constexpr (lanes) {
       quad::bytes stored[2];
       add_planes(typename format_traits<B>::codes{}, w, V, stored);
       for (std::size_t h = 0; h < 2; ++h) codes.v[h] = offset_codes<B>(stored[h]);

@@ -75,6 +75,11 @@ BLOCQ_INLINE i16x8 maddss(i8x16 a, i8x16 b) noexcept {
 }
 #endif
 
+#ifndef BLOCQ_HAS_HALVES_FINISH
+template <class V>
+BLOCQ_INLINE void finish(V&, V&) noexcept {}
+#endif
+
 #ifndef BLOCQ_HAS_HALVES_COUNT
 // In pairs, in fours, in all eight.
 BLOCQ_INLINE u8x16 count_bits(u8x16 a) noexcept {
@@ -148,7 +153,13 @@ BLOCQ_INLINE bytes half_and_eighth(const void* a, const void* b) noexcept {
 BLOCQ_INLINE bytes fill_halves(int low, int high) noexcept {
   return {fill_u8(static_cast<unsigned>(low)), fill_u8(static_cast<unsigned>(high))};
 }
-BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { std::memcpy(p, &a, 32); }
+// Register by register: of 32 bytes at once g++ makes a copy on the stack.
+template <class V>
+BLOCQ_INLINE void store_registers(void* p, V a) noexcept {
+  std::memcpy(p, &a.low, 16);
+  std::memcpy(static_cast<std::uint8_t*>(p) + 16, &a.high, 16);
+}
+BLOCQ_INLINE void store_bytes(void* p, bytes a) noexcept { store_registers(p, a); }
 
 BLOCQ_INLINE bytes operator&(bytes a, bytes b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE bytes operator|(bytes a, bytes b) noexcept { return {a.low | b.low, a.high | b.high}; }
@@ -172,6 +183,10 @@ template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
   const u8x16 mask = fill_u8(((1u << Width) - 1u) << To);
   const auto moved = [&](u8x16 v) {
+#ifdef BLOCQ_HAS_HALVES_BYTE_SHIFTS
+    if constexpr (To == 0 && From + Width == 8) return v >> From;
+    if constexpr (From == 0 && To + Width == 8) return v << To;
+#endif
     const auto w = as<u16x8>(v);
     return as<u8x16>(To >= From ? w << (To >= From ? To - From : 0) : w >> (To >= From ? 0 : From - To)) & mask;
   };
@@ -271,7 +286,7 @@ BLOCQ_INLINE floats to_floats(bytes a, int q) noexcept {
   return {to_floats(widen_signed(w, 0)), to_floats(widen_signed(w, 1))};
 }
 BLOCQ_INLINE floats load_floats(const float* p) noexcept { return {load_as<f32x4>(p), load_as<f32x4>(p + 4)}; }
-BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { std::memcpy(p, &a, 32); }
+BLOCQ_INLINE void store_floats(float* p, floats a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE floats fill_floats(float x) noexcept { return {fill_f32(x), fill_f32(x)}; }
 BLOCQ_INLINE floats operator*(floats a, floats b) noexcept { return {a.low * b.low, a.high * b.high}; }
 BLOCQ_INLINE floats operator+(floats a, floats b) noexcept { return {a.low + b.low, a.high + b.high}; }
@@ -289,7 +304,9 @@ BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
   return {four(a.low, b.low), four(a.high, b.high)};
 }
 BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
-  return {a.low * b.low + c.low, a.high * b.high + c.high};
+  floats sum = {a.low * b.low + c.low, a.high * b.high + c.high};
+  finish(sum.low, sum.high);
+  return sum;
 }
 BLOCQ_INLINE floats twice(floats a, int h) noexcept {
   const auto of = [h](f32x4 v) {
@@ -315,7 +332,8 @@ BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   const auto code = [&](int i) { return load_as<std::uint16_t>(at(i)); };
-  const u16x8 codes = {code(0), code(1), code(2), code(3), code(4), code(5), code(6), code(7)};
+  u16x8 codes = {code(0)};
+  for (int i = 1; i < 8; ++i) codes[i] = code(i);
   return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
 }
 BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
@@ -335,7 +353,7 @@ BLOCQ_INLINE float sum(floats a) noexcept {
 
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept { return {load_as<i16x8>(p), load_as<i16x8>(p + 8)}; }
 BLOCQ_INLINE words load_little_words(const void* p) noexcept { return load_words(static_cast<const std::int16_t*>(p)); }
-BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { std::memcpy(p, &a, 32); }
+BLOCQ_INLINE void store_words(std::int16_t* p, words a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE words widen_half(bytes a, int h) noexcept {
   const u8x16 v = h == 0 ? a.low : a.high;
   return {widen_signed(as<i8x16>(v), 0), widen_signed(as<i8x16>(v), 1)};
@@ -473,6 +491,9 @@ BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
       const auto p = as<u64x2>(x), q = as<u64x2>(y);
       return plus(as<half>(__builtin_shufflevector(p, q, 0, 2)), as<half>(__builtin_shufflevector(p, q, 1, 3)));
     } else {
+#ifdef BLOCQ_HAS_HALVES_ADD_PAIRS
+      if constexpr (sizeof(x[0]) == 4) return add_pairs(x, y);
+#endif
       const auto p = as<u32x4>(x), q = as<u32x4>(y);
       return plus(as<half>(__builtin_shufflevector(p, q, 0, 2, 4, 6)),
                   as<half>(__builtin_shufflevector(p, q, 1, 3, 5, 7)));
@@ -499,6 +520,7 @@ BLOCQ_INLINE void dot4_to(ints& sum, bytes biased, bytes s) noexcept {
 BLOCQ_INLINE ints madd2(words a, words b) noexcept { return {madd2(a.low, b.low), madd2(a.high, b.high)}; }
 BLOCQ_INLINE void madd2_to(ints& sum, words a, words b) noexcept {
   sum = {plus(sum.low, madd2(a.low, b.low)), plus(sum.high, madd2(a.high, b.high))};
+  finish(sum.low, sum.high);
 }
 BLOCQ_INLINE ints fill_ints(std::int32_t x) noexcept {
   const auto v = as<i32x4>(fill_u32(static_cast<std::uint32_t>(x)));
@@ -517,7 +539,7 @@ BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
 BLOCQ_INLINE ints load_ints(const void* p) noexcept {
   return {load_as<i32x4>(p), load_as<i32x4>(static_cast<const std::uint8_t*>(p) + 16)};
 }
-BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { std::memcpy(p, &a, 32); }
+BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE ints equal(ints a, ints b) noexcept { return {a.low == b.low, a.high == b.high}; }
 BLOCQ_INLINE ints larger(ints a, ints b) noexcept {
   const auto choose = [](i32x4 x, i32x4 y) { return (x & (x > y)) | (y & (x <= y)); };
