@@ -152,6 +152,11 @@ for room in $(printf '%s\n' "${headers[@]%%/*}" | sort -u); do
     clang++ "${flags[@]}" -MM "$source" | grep -F "$(printf "$work/include/blocq/%s\n" "${headers[@]}")" >/dev/null || continue
     objects=("$work/main.o")
     grep -q '^BLOCQ_TEST_COUNT_ALLOCATIONS' "$source" || objects+=("$work/allocations.o")
+    for calls in encoders kernels; do  # what it shares with other tests
+      grep -q "^#include <$calls.hpp>" "$source" || continue
+      [ -e "$work/$calls.o" ] || clang++ "${flags[@]}" -c "tests/support/$calls.cpp" -o "$work/$calls.o"
+      objects+=("$work/$calls.o")
+    done
     clang++ "${flags[@]}" "$source" "${objects[@]}" -ldl -o "$work/$name"
     start=${EPOCHREALTIME/./}
     BLOCQ_MUTANT_REACHED=$work/reached/$name run "$name" 600 || { echo "mutate: $source does not pass as it is" >&2; exit 1; }

@@ -194,6 +194,9 @@ test_isa() {  # sets `verdict` and `tested`
         done
       fi
     done
+    for source in encoders kernels; do  # what several of them call for each format
+      ! grep -qs "^#include <$source.hpp>" "${sources[@]}" || sources+=("tests/support/$source.cpp")
+    done
     build "$out/$name.tests" "${sources[@]}" || { verdict="FAILED: the tests do not compile"; return; }
     run "$out/$name.tests" >"$out/$name.log" ||
       { verdict="FAILED: unit tests"; tail -n 30 "$out/$name.log" >&2; return; }

@@ -1,7 +1,7 @@
 // What roundings promise: the nearest value that fixed scales can express, and codes that decode to it.
 #include <doctest/doctest.h>
 #include <blocq/calib/rounding.hpp>
-#include <blocq/format/all.hpp>
+#include <formats.hpp>
 #include <random_blocks.hpp>
 
 #include <cmath>
@@ -11,7 +11,7 @@ namespace calib = blocq::calib;
 
 TEST_CASE("a value is rounded to the nearest one that the block's scales can express, and stored") {
   int formats = 0;
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(test::formats{}, [&]<class B> {
     if constexpr (calib::scalar_format<B>) {
       ++formats;
       constexpr std::size_t n = blocq::block_size<B>;
@@ -45,7 +45,9 @@ TEST_CASE("a value is rounded to the nearest one that the block's scales can exp
       }
     }
   });
+#ifndef BLOCQ_TEST_FEW
   CHECK(formats == 26);
+#endif
 }
 
 TEST_CASE("integers: range, zero point, ties to even, saturation") {

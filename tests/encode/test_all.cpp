@@ -1,26 +1,31 @@
 // Every encoder against the golden records of its format, bit for bit: ordinary rows with and without importance, rows
 // of extreme values, and hashes over a long stream.
 #include <doctest/doctest.h>
-#include <blocq/blocq.hpp>
-#include <formats.hpp>
+#include <blocq/core/fp_environment.hpp>
+#include <encoders.hpp>
+#include <fenced.hpp>
 #include <golden.hpp>
 
+#include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
 
 namespace {
 
 using blocq::encode_context;
 using blocq::lane;
+using bytes = std::vector<std::byte>;
 
-// The records of one kind about B, but for those where the reference aborts.
-template <class B>
-std::vector<golden::record> records_of(const std::string& kind) {
+// The records of one kind about a format, but for those where the reference aborts.
+std::vector<golden::record> records_of(const test::encoder& e, const std::string& kind) {
   std::vector<golden::record> found;
   for (golden::record& r : golden::records(kind)) {
     std::string type = r["type"];
     for (char& c : type) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (type == blocq::format_traits<B>::name && r.words.empty()) found.push_back(std::move(r));
+    if (type == e.name && r.words.empty()) found.push_back(std::move(r));
   }
   return found;
 }
@@ -48,22 +53,16 @@ struct job {
       if (weighted) importance = golden::input(mode.substr(mode.find("imatrix")));
     }
   }
-
-  template <class B>
-  std::vector<B> blocks() const {
-    return std::vector<B>(values.size() / blocq::block_size<B>);
-  }
 };
 
-// The bare encoder under what the reference passes to it, whatever the values; quantize() mends what a NaN, an infinity
+// A bare encoder under what the reference passes to it, whatever the values; quantize() mends what a NaN, an infinity
 // or an overflow would spoil.
-template <class L, class B>
-std::vector<B> encode_bare(const job& j) {
+bytes encode_bare(const test::encoder& e, decltype(e.encode_lane) encode, const job& j) {
   const blocq::fp_environment modes;
-  std::vector<B> out = j.blocks<B>();
-  const std::size_t row = j.columns / blocq::block_size<B>;
-  for (std::size_t i = 0; i < out.size(); i += row) {
-    const float* x = j.values.data() + i * blocq::block_size<B>;
+  bytes out = e.blocks_of(j.values.size());
+  const std::size_t row = j.columns / e.elements;
+  for (std::size_t i = 0; i < out.size() / e.bytes; i += row) {
+    const float* x = j.values.data() + i * e.elements;
     encode_context c;
     c.reference_bugs = true;
     if (!j.importance.empty()) {
@@ -72,19 +71,16 @@ std::vector<B> encode_bare(const job& j) {
       c.row_mean_square = (sum / lane(static_cast<float>(j.columns))).v;
       c.weights = j.importance.data();
     }
-    if constexpr (requires { encode<L>(x, row, c, out.data()); })
-      encode<L>(x, row, c, out.data() + i);
-    else
-      encode(x, row, c, out.data() + i);
+    encode(x, row, c, out.data() + i * e.bytes);
   }
   return out;
 }
 
 // The reference's other encoder of iq4_nl, which no file uses, out of the parts of ours: level -127 for the extreme
 // element, and codes from the scale that gives, not from the fitted one that is stored.
-[[maybe_unused]] std::vector<blocq::iq4_nl> encode_iq4_nl_once(const job& j) {
+std::vector<blocq::iq4_nl> encode_iq4_nl_once(const job& j) {
   const blocq::fp_environment modes;
-  std::vector<blocq::iq4_nl> out = j.blocks<blocq::iq4_nl>();
+  std::vector<blocq::iq4_nl> out(j.values.size() / blocq::block_size<blocq::iq4_nl>);
   blocq::detail::for_each_tile<lane, 32>(
       j.values.data(), out.size(), [&](std::size_t first, std::size_t count, const lane(&x)[32]) {
         lane w[32], code[32];
@@ -100,129 +96,150 @@ std::vector<B> encode_bare(const job& j) {
   return out;
 }
 
-template <class B>
-std::size_t differences(const std::vector<B>& got, const std::vector<B>& want) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < want.size(); ++i) count += std::memcmp(&got[i], &want[i], sizeof(B)) != 0;
-  return count;
-}
-
-template <class B>
-void check_rows(const golden::record& r) {
+void check_rows(const test::encoder& e, const golden::record& r) {
   const job j(r);
-  auto want = golden::array<B>(r["file"], r.number("off"), j.blocks<B>().size());
-  if constexpr (std::is_same_v<B, blocq::iq4_nl>) {
-    if (r["mode"] == "ref") {
-      const auto got = encode_iq4_nl_once(j);
-      for (std::size_t i = 0; i < got.size();
-           ++i)  // codes of zero blocks: what happened to lie in the reference's memory
-        if (load(want[i].d) == 0) std::memcpy(want[i].qs, got[i].qs, sizeof want[i].qs);
-      CHECK(differences(got, want) == 0);
-      return;
-    }
+  if (e.name == "iq4_nl" && r["mode"] == "ref") {
+    const auto got = encode_iq4_nl_once(j);
+    auto want = golden::array<blocq::iq4_nl>(r["file"], r.number("off"), got.size());
+    for (std::size_t i = 0; i < got.size();
+         ++i)  // codes of zero blocks: what happened to lie in the reference's memory
+      if (load(want[i].d) == 0) std::memcpy(want[i].qs, got[i].qs, sizeof want[i].qs);
+    CHECK(std::memcmp(got.data(), want.data(), got.size() * sizeof got[0]) == 0);
+    return;
   }
-  CHECK(differences(encode_bare<lane, B>(j), want) == 0);
-  CHECK(differences(encode_bare<blocq::native_lane, B>(j), want) == 0);
-  auto got = j.blocks<B>();
-  const blocq::status outcome = quantize(j.values, got, {.importance = j.importance, .reference_bugs = true});
-  if (outcome || j.importance.empty()) CHECK(differences(got, want) == 0);
+  bytes got = e.blocks_of(j.values.size());
+  const bytes want = golden::array<std::byte>(r["file"], r.number("off"), got.size());
+  CHECK(encode_bare(e, e.encode_lane, j) == want);
+  CHECK(encode_bare(e, e.encode_native, j) == want);
+  const blocq::quantize_options options{.importance = j.importance, .reference_bugs = true};
+  const blocq::status outcome = e.quantize(j.values, got.data(), got.size() / e.bytes, options);
+  if (outcome || j.importance.empty()) CHECK(got == want);
 }
 
-template <class B>
-void check_stream(const std::vector<golden::record>& records) {
-  std::vector<B> blocks;
+void check_stream(const test::encoder& e, const std::vector<golden::record>& records) {
+  bytes blocks;
   for (const golden::record& r : records) {
     CAPTURE(r["mode"]);
     if (r["mode"] == "dequant_of_last") {
-      std::vector<float> y(blocks.size() * blocq::block_size<B>);
-      REQUIRE(dequantize(blocks, y));
+      std::vector<float> y(blocks.size() / e.bytes * e.elements);
+      REQUIRE(e.dequantize(blocks.data(), blocks.size() / e.bytes, y));
       CHECK(golden::fnv1a(std::span<const float>(y)) == r.hash("out_fnv"));
       continue;
     }
     const job j(r);
     CHECK(golden::fnv1a(std::span<const float>(j.values)) == r.hash("in_fnv"));
-    blocks = j.blocks<B>();
-    CHECK(quantize(j.values, blocks, {.importance = j.importance, .reference_bugs = true}));
-    if constexpr (std::is_same_v<B, blocq::iq4_nl>)
-      if (r["mode"] == "ref") blocks = encode_iq4_nl_once(j);
-    CHECK(golden::fnv1a(std::span<const B>(blocks)) == r.hash("out_fnv"));
+    blocks = e.blocks_of(j.values.size());
+    const blocq::quantize_options options{.importance = j.importance, .reference_bugs = true};
+    CHECK(e.quantize(j.values, blocks.data(), blocks.size() / e.bytes, options));
+    if (e.name == "iq4_nl" && r["mode"] == "ref") {
+      const auto once = encode_iq4_nl_once(j);
+      std::memcpy(blocks.data(), once.data(), blocks.size());
+    }
+    CHECK(golden::fnv1a(std::span<const std::byte>(blocks)) == r.hash("out_fnv"));
   }
 }
 
-// Calls f.template operator()<B>(records) for every GGUF block format that can be encoded.
+// Calls f(encoder, records) for every GGUF block format that can be encoded.
 template <class F>
 void for_each_encoder(const char* kind, F f) {
-  blocq::for_each(test::formats{}, [&]<class B> {
-    if constexpr (blocq::encodable_format<B> && blocq::gguf_format<B> && blocq::block_size < B >> 1) {
-      INFO(std::string(blocq::format_traits<B>::name));
-      const std::vector<golden::record> records = records_of<B>(kind);
+  for (const test::encoder& e : test::encoders())
+    if (e.gguf && e.elements > 1) {
+      CAPTURE(std::string(e.name));
+      const std::vector<golden::record> records = records_of(e, kind);
       CHECK(!records.empty());
-      f.template operator()<B>(records);
+      f(e, records);
     }
-  });
 }
 
 }  // namespace
 
 TEST_CASE("encoders give the reference's bytes") {
-  for_each_encoder("quant", []<class B>(const std::vector<golden::record>& records) {
+  for_each_encoder("quant", [](const test::encoder& e, const std::vector<golden::record>& records) {
     for (const golden::record& r : records) {
       CAPTURE(r["mode"]);
-      check_rows<B>(r);
+      check_rows(e, r);
     }
   });
 }
 
 TEST_CASE("encoders give the reference's bytes for extreme values") {
-  for_each_encoder("extreme", []<class B>(const std::vector<golden::record>& records) {
+  for_each_encoder("extreme", [](const test::encoder& e, const std::vector<golden::record>& records) {
     for (const golden::record& r : records) {
       CAPTURE(r["mode"]);
       CAPTURE(r["desc"]);
-      check_rows<B>(r);
+      check_rows(e, r);
     }
   });
 }
 
-TEST_CASE("encoders and decoders give the reference's stream hashes") {
-  for_each_encoder("stream", []<class B>(const std::vector<golden::record>& records) { check_stream<B>(records); });
-}
+TEST_CASE("encoders and decoders give the reference's stream hashes") { for_each_encoder("stream", check_stream); }
 
 TEST_CASE("a NaN or an infinity gives the same bytes on any lanes, and whatever the compiler and its flags") {
   constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> importance = golden::input("imatrix256");
   std::vector<std::uint64_t> hashes;
-  blocq::for_each(test::formats{}, [&]<class B> {
-    if constexpr (blocq::encodable_format<B> && blocq::block_size < B >> 1) {
-      INFO(std::string(blocq::format_traits<B>::name));
-      constexpr std::size_t n = blocq::block_size<B>, columns = 2048;
-      job j;
-      j.columns = columns;
-      for (std::size_t i = 0; i < columns; ++i) j.values.push_back(static_cast<float>(static_cast<int>(i % 13) - 6));
-      // In most blocks something that is not finite: first, in the middle, last; what follows is smaller.
-      const float odd[] = {nan, infinity, -infinity, -nan};
-      for (std::size_t b = 0; b < columns / n; ++b) {
-        const std::size_t at[] = {0, n / 2 + 1, n - 1, n - n / 8};
-        if (b % 5 == 4) continue;
-        for (std::size_t i = at[b % 4]; i < n; ++i) j.values[b * n + i] *= b % 2 == 0 ? 0.15f : -0.25f;
-        j.values[b * n + at[b % 4]] = odd[(b / 2 + b) % 4];
-        if (b % 3 == 1) j.values[b * n + at[b % 4] / 2] = odd[b % 4];
-      }
-      for (const bool weighted : {false, true}) {
-        if (weighted)
-          for (std::size_t i = 0; i < columns; ++i) j.importance.push_back(importance[i % importance.size()]);
-        const std::vector<B> one = encode_bare<lane, B>(j), wide = encode_bare<blocq::native_lane, B>(j);
-        CHECK(differences(wide, one) == 0);
-        auto written = j.blocks<B>();
-        if (weighted || !blocq::detail::requires_importance<B>) {
-          const blocq::quantize_options options{.importance = j.importance, .reference_bugs = true};
-          CHECK(quantize(j.values, written, options).code == blocq::errc::not_finite);
-          if (!weighted) CHECK(differences(written, one) == 0);
-        }
-        hashes.push_back(golden::fnv1a(std::span<const B>(weighted ? written : one)));
-      }
+  for (const test::encoder& e : test::encoders()) {
+    if (e.elements == 1) continue;
+    CAPTURE(std::string(e.name));
+    constexpr std::size_t columns = 2048;
+    const std::size_t n = e.elements;
+    job j;
+    j.columns = columns;
+    for (std::size_t i = 0; i < columns; ++i) j.values.push_back(static_cast<float>(static_cast<int>(i % 13) - 6));
+    // In most blocks something that is not finite: first, in the middle, last; what follows is smaller.
+    const float odd[] = {nan, infinity, -infinity, -nan};
+    for (std::size_t b = 0; b < columns / n; ++b) {
+      const std::size_t at[] = {0, n / 2 + 1, n - 1, n - n / 8};
+      if (b % 5 == 4) continue;
+      for (std::size_t i = at[b % 4]; i < n; ++i) j.values[b * n + i] *= b % 2 == 0 ? 0.15f : -0.25f;
+      j.values[b * n + at[b % 4]] = odd[(b / 2 + b) % 4];
+      if (b % 3 == 1) j.values[b * n + at[b % 4] / 2] = odd[b % 4];
     }
-  });
+    for (const bool weighted : {false, true}) {
+      if (weighted)
+        for (std::size_t i = 0; i < columns; ++i) j.importance.push_back(importance[i % importance.size()]);
+      const bytes one = encode_bare(e, e.encode_lane, j);
+      CHECK(encode_bare(e, e.encode_native, j) == one);
+      bytes written(one.size());
+      if (weighted || !e.requires_importance) {
+        const blocq::quantize_options options{.importance = j.importance, .reference_bugs = true};
+        CHECK(e.quantize(j.values, written.data(), columns / n, options).code == blocq::errc::not_finite);
+        if (!weighted) CHECK(written == one);
+      }
+      hashes.push_back(golden::fnv1a(std::span<const std::byte>(weighted ? written : one)));
+    }
+  }
 #if defined(__SSE2__) && !defined(BLOCQ_TEST_FEW)  // the NaN that an operation makes has another sign elsewhere
   CHECK(golden::fnv1a(std::span<const std::uint64_t>(hashes)) == 0x95a3b8722e6aa779u);
 #endif
 }
+
+#ifdef BLOCQ_TEST_HAS_FENCED
+// Encoders look at up to 16 blocks together. The page behind the last byte, or before the first, cannot be read.
+TEST_CASE("each block is encoded from its own numbers, and nothing else is read") {
+  constexpr std::size_t blocks = 17;
+  const std::vector<float> values = golden::input("imatrix256");
+  for (const test::encoder& e : test::encoders()) {
+    CAPTURE(std::string(e.name));
+    const blocq::fp_environment modes;
+    std::vector<float> numbers(blocks * e.elements);
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = values[i * 7 % values.size()] - 0.5f;
+    const std::vector<float> importance(numbers.size(), 1.0f);
+    encode_context c;
+    if (e.importance) c.weights = importance.data();
+    bytes alone(blocks * e.bytes);
+    for (std::size_t i = 0; i < blocks; ++i) {
+      encode_context own = c;
+      if (e.importance) own.weights += i * e.elements;
+      e.encode_lane(&numbers[i * e.elements], 1, own, &alone[i * e.bytes]);
+    }
+    for (const bool behind : {true, false}) {
+      const fenced<float> x(std::span<const float>(numbers), behind), w(std::span<const float>(importance), behind);
+      const fenced<std::byte> together(alone.size(), behind);
+      if (e.importance) c.weights = w.items.data();
+      e.encode_native(x.items.data(), blocks, c, together.items.data());
+      CHECK(std::equal(alone.begin(), alone.end(), together.items.begin()));
+    }
+  }
+}
+#endif

@@ -1,5 +1,6 @@
 // Any bytes as blocks of any format, and any floats to blocks: the first byte chooses the format and the way.
 #include <blocq/blocq.hpp>
+#include <formats.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -45,9 +46,9 @@ static void encode_floats(const std::uint8_t* data, std::size_t size, bool weigh
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  std::size_t choice = data[0] % blocq::all_formats::size;
+  std::size_t choice = data[0] % test::formats::size;
   ++data, --size;
-  blocq::for_each(blocq::all_formats{}, [&]<class B> {
+  blocq::for_each(test::formats{}, [&]<class B> {
     if (choice-- != 0) return;
     decode_bytes<B>(data, size);
     if constexpr (blocq::encodable_format<B>) {

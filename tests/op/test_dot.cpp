@@ -1,61 +1,49 @@
 // Dot products against the same operands in double precision.
 #include <doctest/doctest.h>
 #include <blocq/op/dot.hpp>
-#include <formats.hpp>
-#include <random_blocks.hpp>
+#include <kernels.hpp>
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace {
 
 random_bytes next(7);
 
-template <class B>
-void check_dot() {
-  using A = blocq::detail::row_operand_t<B>;
-  constexpr std::size_t blocks = 3, n = blocks * blocq::block_size<B>;
+void check_dot(const test::weight_type& f) {
+  CAPTURE(std::string(f.name));
+  constexpr std::size_t blocks = 3;
+  const std::size_t n = blocks * f.elements, x_blocks = n / f.operand->elements;
   for (int round = 0; round < 50; ++round) {
-    const auto w = random_blocks<B>(blocks, next);
-    const auto x = random_blocks<A>(n / blocq::block_size<A>, next);
+    const auto w = f.random_blocks(blocks, next), x = f.operand->random_blocks(x_blocks, next);
     std::vector<float> wf(n), xf(n);
-    for (std::size_t i = 0; i < w.size(); ++i) decode(w[i], wf.data() + i * blocq::block_size<B>);
-    for (std::size_t i = 0; i < x.size(); ++i) decode(x[i], xf.data() + i * blocq::block_size<A>);
+    f.decode(w.data(), blocks, wf.data());
+    f.operand->decode(x.data(), x_blocks, xf.data());
     double want = 0, magnitude = 0;
     for (std::size_t i = 0; i < n; ++i) {
       want += static_cast<double>(wf[i]) * static_cast<double>(xf[i]);
       magnitude += std::abs(static_cast<double>(wf[i]) * static_cast<double>(xf[i]));
     }
-    // q8_1 stores its sum rounded to binary16, which the minimum is multiplied by.
-    if constexpr (requires(A a) { a.s; })
-      for (std::size_t i = 0; i < x.size(); ++i) {
-        double sum = 0;
-        for (const std::int8_t q : x[i].qs) sum += q;
-        const double m = blocq::f16_to_f32(w[i].m);
-        want +=
-            m * (static_cast<double>(blocq::f16_to_f32(x[i].s)) - sum * static_cast<double>(blocq::f16_to_f32(x[i].d)));
-      }
-    CHECK_MESSAGE(std::abs(static_cast<double>(blocq::dot(w, x)) - want) <= 2e-6 * magnitude,
-                  blocq::format_traits<B>::name);
-    CHECK(std::abs(static_cast<double>(blocq::dot(w, xf)) - want) <= 1e-3 * magnitude);
+    CHECK(std::abs(static_cast<double>(f.direct.dot_floats(w.data(), xf.data(), blocks)) - want) <= 1e-3 * magnitude);
+    want += f.rounding_of_sums(w.data(), x.data(), blocks);
+    CHECK(std::abs(static_cast<double>(f.direct.dot(w.data(), x.data(), blocks)) - want) <= 2e-6 * magnitude);
   }
 }
 
 }  // namespace
 
 TEST_CASE("dot agrees with double precision") {
-  blocq::for_each(test::formats{}, []<class B> {
-    constexpr bool integers = blocq::integer_format<B> && !std::is_same_v<B, blocq::q8_1>;
-    if constexpr (integers || std::is_same_v<B, blocq::q8_k>) check_dot<B>();
-  });
+  for (const test::weight_type& f : test::weight_types())
+    if (f.direct.dot != nullptr && f.name != "q8_1") check_dot(f);
 }
 
-TEST_CASE_TEMPLATE("dot of MX blocks of another size", B, blocq::mx_block<blocq::float6_e2m3fn, 64>,
-                   blocq::mx_block<blocq::float6_e3m2fn, 128>) {
-  check_dot<B>();
+TEST_CASE("dot of MX blocks of another size") {
+  check_dot(test::weights_named("mxfp6_e2m3 of 64"));
+  check_dot(test::weights_named("mxfp6_e3m2 of 128"));
 }
 
 TEST_CASE_TEMPLATE("dot with floats reads its rows and no further, whatever their length", B, blocq::f16, blocq::bf16,

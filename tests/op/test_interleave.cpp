@@ -5,145 +5,124 @@
 #include <blocq/op/interleave.hpp>
 #include <blocq/op/parallel.hpp>
 #include <fenced.hpp>
-#include <formats.hpp>
-#include <random_blocks.hpp>
+#include <kernels.hpp>
 
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace {
 
+using test::weight_type;
+
 random_bytes next(31);
 
-template <class F>
-void for_interleavable(F&& f) {
-  blocq::for_each(test::formats{}, [&]<class B> {
-    if constexpr (blocq::interleavable<B>) f.template operator()<B>();
-  });
+void for_interleavable(const auto& f) {
+  for (const weight_type& t : test::weight_types())
+    if (t.interleavable()) {
+      CAPTURE(std::string(t.name));
+      f(t);
+    }
+}
+
+std::vector<std::byte> interleave(const weight_type& f, const test::block_rows& w) {
+  std::vector<std::byte> lanes(blocq::interleaved_blocks(w.rows, w.cols) * 8 * f.bytes);
+  f.interleave(w, lanes.data());
+  return lanes;
 }
 
 // Rows of random blocks, and the same interleaved at an odd address, `gap` blocks between the rows.
-template <class B>
 struct matrix {
   static constexpr std::size_t gap = 3;
-  std::vector<B> blocks;
-  std::vector<std::byte> bytes;
-  blocq::matrix_view<const B> direct;
-  blocq::matrix_view<const blocq::interleaved<B>> view;
+  const weight_type& f;
+  std::vector<std::byte> blocks, bytes;
+  test::block_rows direct, view;
 
-  matrix(std::vector<B> w, std::size_t rows, std::size_t cols)
-      : blocks(std::move(w)), direct{blocks.data(), rows, cols, cols} {
-    std::vector<blocq::interleaved<B>> lanes(blocq::interleaved_blocks(rows, cols));
-    blocq::interleave(direct, lanes);
-    const std::size_t stride = (cols + gap) * sizeof(lanes[0]), row = cols * sizeof(lanes[0]), groups = (rows + 7) / 8;
-    bytes.assign(groups * stride + 1, std::byte{0xff});
+  matrix(const weight_type& type, std::vector<std::byte> w, std::size_t rows, std::size_t cols)
+      : f(type), blocks(std::move(w)), direct{blocks.data(), rows, cols, cols} {
+    const std::vector<std::byte> lanes = interleave(f, direct);
+    const std::size_t size = 8 * f.bytes, groups = (rows + 7) / 8;
+    bytes.assign(groups * (cols + gap) * size + 1, std::byte{0xff});
     for (std::size_t g = 0; g < groups && cols > 0; ++g)
-      std::memcpy(bytes.data() + 1 + g * stride, lanes.data() + g * cols, row);
-    view = {reinterpret_cast<const blocq::interleaved<B>*>(bytes.data() + 1), groups, cols, cols + gap};
+      std::memcpy(bytes.data() + 1 + g * (cols + gap) * size, lanes.data() + g * cols * size, cols * size);
+    view = {bytes.data() + 1, groups, cols, cols + gap};
   }
+  matrix(const weight_type& type, std::size_t rows, std::size_t cols)
+      : matrix(type, type.random_blocks(rows * cols, next), rows, cols) {}
 };
-
-template <class B>
-std::vector<double> decoded(const B* blocks, std::size_t count) {
-  std::vector<float> y(count * blocq::block_size<B>);
-  for (std::size_t i = 0; i < count; ++i) decode(blocks[i], y.data() + i * blocq::block_size<B>);
-  return {y.begin(), y.end()};
-}
 
 // Whether y is the product of rows of weights with one row of operand blocks, in double precision. What a minimum is
 // multiplied by is what the operand says its sum is.
-template <class B, class A>
-double worst_error(const matrix<B>& w, const A* x, std::span<const float> y) {
-  const std::size_t cols = w.direct.cols, k = cols * blocq::block_size<B>;
-  const auto xd = decoded(x, k / blocq::block_size<A>);
+double worst_error(const matrix& w, const std::byte* x, std::span<const float> y) {
+  const weight_type& f = w.f;
+  const std::size_t cols = w.direct.cols, k = cols * f.elements;
+  const auto xd = f.operand->decoded(x, k / f.operand->elements);
   double worst = 0;
   for (std::size_t m = 0; m < y.size(); ++m) {
-    const auto wd = decoded(w.direct.row(m).data(), cols);
-    double want = 0, magnitude = 0;
+    const std::byte* const row = w.blocks.data() + m * cols * f.bytes;
+    const auto wd = f.decoded(row, cols);
+    double want = f.rounding_of_sums(row, x, cols), magnitude = 0;
     for (std::size_t i = 0; i < k; ++i) {
       want += wd[i] * xd[i];
       magnitude += std::abs(wd[i] * xd[i]);
     }
-    want += rounding_of_sums(w.direct.row(m).data(), x, cols);
     worst = std::max(worst, std::abs(static_cast<double>(y[m]) - want) / (magnitude + 1e-300));
   }
   return worst;
 }
 
 // Rows of W, columns of W in blocks, rows of X.
-template <class B>
-void check_shape(std::size_t rows, std::size_t cols, std::size_t n) {
-  using A = blocq::integer_operand_t<B>;
-  const std::string name = blocq::format_traits<B>::name;
-  const matrix<B> w(random_blocks<B>(rows * cols, next), rows, cols);
-  const std::size_t k = cols * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
+void check_shape(const weight_type& f, std::size_t rows, std::size_t cols, std::size_t n) {
+  CAPTURE(std::string(f.name));
+  CAPTURE(rows);
+  CAPTURE(cols);
+  CAPTURE(n);
+  const matrix w(f, rows, cols);
+  const std::size_t k = cols * f.elements, x_blocks = k / f.operand->elements;
+  const std::size_t x_bytes = (x_blocks + 1) * f.operand->bytes;
   std::vector<float> x(n * (k + 5));
   for (float& v : x) v = next.uniform();
-  std::vector<A> operand(n * (x_blocks + 1));
-  for (std::size_t j = 0; j < n; ++j)
-    encode(x.data() + j * (k + 5), x_blocks, blocq::encode_context{}, operand.data() + j * (x_blocks + 1));
+  std::vector<std::byte> operand(n * x_bytes);
+  for (std::size_t j = 0; j < n; ++j) f.operand->encode(x.data() + j * (k + 5), x_blocks, operand.data() + j * x_bytes);
 
-  std::vector<std::byte> scratch(blocq::gemm_scratch<blocq::interleaved<B>>(n, k));
+  std::vector<std::byte> scratch(f.interleaved.scratch(n, k));
   const std::size_t stride = rows + 2;
   std::vector<float> y(n * stride, -1.0f), z(y);
-  blocq::gemm(w.view, blocq::matrix_view<const float>{x.data(), n, k, k + 5},
-              blocq::matrix_view<float>{y.data(), n, rows, stride}, scratch);
-  blocq::gemm(w.view, blocq::matrix_view<const A>{operand.data(), n, x_blocks, x_blocks + 1},
-              blocq::matrix_view<float>{z.data(), n, rows, stride}, scratch);
-  CHECK_MESSAGE(y == z, name);
+  f.interleaved.gemm_floats(w.view, {x.data(), n, k, k + 5}, {y.data(), n, rows, stride}, scratch);
+  f.interleaved.gemm(w.view, {operand.data(), n, x_blocks, x_blocks + 1}, {z.data(), n, rows, stride}, scratch);
+  CHECK(y == z);
   for (std::size_t j = 0; j < n; ++j) {
-    const A* const xj = operand.data() + j * (x_blocks + 1);
-    const double worst = worst_error(w, xj, std::span(y).subspan(j * stride, rows));
-    CHECK_MESSAGE(worst <= 2e-6, name, ": ", worst, ", ", rows, " x ", cols, " x ", n);
+    const std::byte* const xj = operand.data() + j * x_bytes;
+    CHECK(worst_error(w, xj, std::span(y).subspan(j * stride, rows)) <= 2e-6);
     CHECK(y[j * stride + rows] == -1.0f);
     CHECK(y[j * stride + rows + 1] == -1.0f);
     if (j > 0) continue;
     std::vector<float> v(rows), direct(rows);
-    blocq::gemv(w.view, std::span(xj, x_blocks), std::span(v));
-    CHECK(worst_error(w, xj, std::span<const float>(v)) <= 2e-6);
-    blocq::gemv(w.direct, std::span(xj, x_blocks), std::span(direct));
-    CHECK(worst_error(w, xj, std::span<const float>(direct)) <= 2e-6);
-    if (n <= blocq::detail::lane_columns) CHECK_MESSAGE(std::equal(v.begin(), v.end(), y.begin()), name);
+    f.interleaved.gemv(w.view, xj, v);
+    CHECK(worst_error(w, xj, v) <= 2e-6);
+    f.direct.gemv(w.direct, xj, direct);
+    CHECK(worst_error(w, xj, direct) <= 2e-6);
+    if (n <= blocq::detail::lane_columns) CHECK(std::equal(v.begin(), v.end(), y.begin()));
   }
-}
-
-// Codes of the lowest number.
-template <class B>
-void set_lowest(B& b) {
-  constexpr bool is_float = std::is_same_v<B, blocq::mxfp4> || std::is_same_v<B, blocq::nvfp4>;
-  const auto fill = [](auto& field, int byte) { std::memset(field, byte, sizeof field); };
-  if constexpr (requires { b.codes; }) fill(b.codes, std::is_same_v<B, blocq::mxint8> ? 0x80 : 0xff);
-  if constexpr (requires { b.qs; }) fill(b.qs, std::is_same_v<B, blocq::q8_0> ? 0x80 : is_float ? 0xff : 0);
-  if constexpr (requires { b.ql; }) fill(b.ql, 0);
-  if constexpr (requires { b.qh; }) fill(b.qh, 0);
-  if constexpr (requires { b.hmask; }) fill(b.hmask, 0);
 }
 
 }  // namespace
 
 TEST_CASE("interleaved blocks have the bytes of eight blocks, and give them back") {
+  static_assert(sizeof(blocq::interleaved<blocq::q4_k>) == 8 * sizeof(blocq::q4_k));
+  static_assert(alignof(blocq::interleaved<blocq::q4_k>) == 1);
   int formats = 0;
-  for_interleavable([&]<class B> {
+  for_interleavable([&](const weight_type& f) {
     ++formats;
-    static_assert(sizeof(blocq::interleaved<B>) == 8 * sizeof(B) && alignof(blocq::interleaved<B>) == 1);
     for (const std::size_t rows : {1u, 7u, 8u, 19u}) {
       constexpr std::size_t cols = 3;
-      std::vector<B> w(rows * cols);
-      for (B& b : w) {
-        std::uint8_t bytes[sizeof(B)];
-        for (std::uint8_t& byte : bytes) byte = next();
-        std::memcpy(&b, bytes, sizeof b);
-      }
-      std::vector<blocq::interleaved<B>> lanes(blocq::interleaved_blocks(rows, cols));
-      blocq::interleave(blocq::matrix_view<const B>{w.data(), rows, cols, cols}, lanes);
-      std::vector<B> back(rows * (cols + 1));
-      blocq::deinterleave(lanes, blocq::matrix_view<B>{back.data(), rows, cols, cols + 1});
+      std::vector<std::byte> w(rows * cols * f.bytes), back(rows * (cols + 1) * f.bytes);
+      for (std::byte& byte : w) byte = std::byte{next()};
+      f.deinterleave(interleave(f, {w.data(), rows, cols, cols}).data(), back.data(), rows, cols, cols + 1);
       for (std::size_t m = 0; m < rows; ++m)
-        CHECK(std::memcmp(&w[m * cols], &back[m * (cols + 1)], cols * sizeof(B)) == 0);
+        CHECK(std::memcmp(&w[m * cols * f.bytes], &back[m * (cols + 1) * f.bytes], cols * f.bytes) == 0);
     }
   });
 #ifndef BLOCQ_TEST_FEW
@@ -166,43 +145,42 @@ TEST_CASE("the bytes lie where the header says") {
 }
 
 TEST_CASE("products agree with double precision for every format") {
-  for_interleavable([&]<class B> {
-    constexpr std::size_t unit = 256 / blocq::block_size<B>;
-    for (std::size_t rows = 1; rows <= 9; ++rows) check_shape<B>(rows, 1 + rows % 3, 1 + rows % 4);
-    check_shape<B>(33, unit + 1, 2);
-    check_shape<B>(70, 2, 5);
-    check_shape<B>(21, unit + 1, 9);
-    check_shape<B>(0, 1, 2);
-    check_shape<B>(5, 1, 0);
+  for_interleavable([](const weight_type& f) {
+    const std::size_t unit = 256 / f.elements;
+    for (std::size_t rows = 1; rows <= 9; ++rows) check_shape(f, rows, 1 + rows % 3, 1 + rows % 4);
+    check_shape(f, 33, unit + 1, 2);
+    check_shape(f, 70, 2, 5);
+    check_shape(f, 21, unit + 1, 9);
+    check_shape(f, 0, 1, 2);
+    check_shape(f, 5, 1, 0);
   });
 }
 
-TEST_CASE_TEMPLATE("rows longer than what is packed at once", B, blocq::q4_0, blocq::q2_k, blocq::nvfp4, blocq::q8_0) {
-  constexpr std::size_t unit = 256 / blocq::block_size<B>;
-  check_shape<B>(9, 65 * unit + 1, 1);
-  check_shape<B>(9, 17 * unit, 4);
-  check_shape<B>(9, 22 * unit, 3);
+TEST_CASE("rows longer than what is packed at once") {
+  for (const char* name : {"q4_0", "q2_k", "nvfp4", "q8_0"}) {
+    const weight_type& f = test::weights_named(name);
+    const std::size_t unit = 256 / f.elements;
+    check_shape(f, 9, 65 * unit + 1, 1);
+    check_shape(f, 9, 17 * unit, 4);
+    check_shape(f, 9, 22 * unit, 3);
+  }
 }
 
 TEST_CASE("activations of -128 against the lowest weights, and against any") {
-  for_interleavable([&]<class B> {
-    using A = blocq::integer_operand_t<B>;
-    constexpr std::size_t rows = 11, cols = 512 / blocq::block_size<B>, x_blocks = 512 / blocq::block_size<A>;
+  for_interleavable([](const weight_type& f) {
+    constexpr std::size_t rows = 11;
+    const std::size_t cols = 512 / f.elements, x_blocks = 512 / f.operand->elements;
     for (const bool lowest : {true, false}) {
-      auto blocks = random_blocks<B>(rows * cols, next);
-      if (lowest)
-        for (B& b : blocks) set_lowest(b);
-      const matrix<B> w(blocks, rows, cols);
-      const auto x = lowest_activations<A>(5 * x_blocks);
-      std::vector<std::byte> scratch(blocq::gemm_scratch<blocq::interleaved<B>>(5, 512));
+      auto blocks = f.random_blocks(rows * cols, next);
+      if (lowest) f.set_lowest(blocks.data(), rows * cols);
+      const matrix w(f, blocks, rows, cols);
+      std::vector<std::byte> x(5 * x_blocks * f.operand->bytes), scratch(f.interleaved.scratch(5, 512));
+      f.operand->lowest(5 * x_blocks, x.data());
       for (const std::size_t n : {1u, 4u, 5u}) {
         std::vector<float> y(n * rows);
-        blocq::gemm(w.view, blocq::matrix_view<const A>{x.data(), n, x_blocks, x_blocks},
-                    blocq::matrix_view<float>{y.data(), n, rows, rows}, scratch);
-        for (std::size_t j = 0; j < n; ++j) {
-          const double worst = worst_error(w, x.data(), std::span<const float>(y).subspan(j * rows, rows));
-          CHECK_MESSAGE(worst <= 1e-6, std::string(blocq::format_traits<B>::name), ": ", worst);
-        }
+        f.interleaved.gemm(w.view, {x.data(), n, x_blocks, x_blocks}, {y.data(), n, rows, rows}, scratch);
+        for (std::size_t j = 0; j < n; ++j)
+          CHECK(worst_error(w, x.data(), std::span<const float>(y).subspan(j * rows, rows)) <= 1e-6);
       }
     }
   });
@@ -210,25 +188,24 @@ TEST_CASE("activations of -128 against the lowest weights, and against any") {
 
 #ifdef BLOCQ_TEST_HAS_FENCED
 TEST_CASE("kernels stay within interleaved weights, operands and results") {
-  for_interleavable([&]<class B> {
-    using A = blocq::integer_operand_t<B>;
-    constexpr std::size_t rows = 11,
-                          unit = blocq::block_size < A >> blocq::block_size<B> ? 256 / blocq::block_size<B> : 1;
+  for_interleavable([](const weight_type& f) {
+    constexpr std::size_t rows = 11;
+    const std::size_t unit = f.operand->elements > f.elements ? 256 / f.elements : 1;
     for (const std::size_t cols : {unit, 3 * unit, 9 * unit})
       for (const bool behind : {true, false}) {
-        const std::size_t k = cols * blocq::block_size<B>, x_blocks = k / blocq::block_size<A>;
-        std::vector<blocq::interleaved<B>> lanes(blocq::interleaved_blocks(rows, cols));
-        const auto blocks = random_blocks<B>(rows * cols, next);
-        blocq::interleave(blocq::matrix_view<const B>{blocks.data(), rows, cols, cols}, lanes);
-        const fenced<blocq::interleaved<B>> w(std::span<const blocq::interleaved<B>>(lanes), behind);
-        const blocq::matrix_view<const blocq::interleaved<B>> weights{w.items.data(), (rows + 7) / 8, cols, cols};
+        const std::size_t k = cols * f.elements, x_blocks = k / f.operand->elements;
+        const auto blocks = f.random_blocks(rows * cols, next);
+        const auto lanes = interleave(f, {blocks.data(), rows, cols, cols});
+        const fenced<std::byte> w(std::span<const std::byte>(lanes), behind);
+        const test::block_rows weights{w.items.data(), (rows + 7) / 8, cols, cols};
         for (const std::size_t n : {1u, 3u, 5u}) {
-          const fenced<A> x(std::span<const A>(random_blocks<A>(n * x_blocks, next)), behind);
+          const auto random = f.operand->random_blocks(n * x_blocks, next);
+          const fenced<std::byte> x(std::span<const std::byte>(random), behind);
           fenced<float> y(n * rows, behind), vector(rows, behind);
-          fenced<std::byte> scratch(blocq::gemm_scratch<blocq::interleaved<B>>(n, k), behind);
-          blocq::gemm(weights, blocq::matrix_view<const A>{x.items.data(), n, x_blocks, x_blocks},
-                      blocq::matrix_view<float>{y.items.data(), n, rows, rows}, scratch.items);
-          blocq::gemv(weights, x.items.first(x_blocks), vector.items);
+          fenced<std::byte> scratch(f.interleaved.scratch(n, k), behind);
+          f.interleaved.gemm(weights, {x.items.data(), n, x_blocks, x_blocks}, {y.items.data(), n, rows, rows},
+                             scratch.items);
+          f.interleaved.gemv(weights, x.items.data(), vector.items);
           if (n == 1) CHECK(std::equal(vector.items.begin(), vector.items.end(), y.items.begin()));
         }
       }
@@ -236,28 +213,25 @@ TEST_CASE("kernels stay within interleaved weights, operands and results") {
 }
 #endif
 
-TEST_CASE_TEMPLATE("scales at the ends of their range", B, blocq::mxfp4, blocq::mxfp4_ocp, blocq::mxint8, blocq::q4_0,
-                   blocq::q8_0) {
-  static constexpr std::uint8_t scales[] = {0, 1, 7, 253, 254};
-  for (const std::uint8_t scale : scales) {
-    auto blocks = random_blocks<B>(9 * 8, next);
-    for (B& b : blocks)
-      if constexpr (requires { b.e; })
-        b.e = scale;
-      else if constexpr (requires { b.scale; })
-        b.scale = scale;
-      else
-        store(b.d, static_cast<std::uint16_t>(scale));  // a subnormal number
-    const matrix<B> w(blocks, 9, 8);
-    std::vector<float> x(256), y(9), z(9);
-    for (float& v : x) v = next.uniform() * 0x1p-20f;
-    std::vector<blocq::q8_0> operand(8);
-    encode(x.data(), 8, blocq::encode_context{}, operand.data());
-    blocq::gemv(w.view, operand, y);
-    blocq::gemv(w.direct, operand, z);
-    for (std::size_t m = 0; m < 9; ++m) {
-      CHECK(std::isfinite(y[m]));
-      CHECK(std::abs(y[m] - z[m]) <= 1e-5f * std::abs(z[m]) + 256 * 0x1p-149f);
+TEST_CASE("scales at the ends of their range") {
+  for (const char* name : {"mxfp4", "mxfp4_ocp", "mxint8", "q4_0", "q8_0"}) {
+    CAPTURE(name);
+    const weight_type& f = test::weights_named(name);
+    static constexpr std::uint8_t scales[] = {0, 1, 7, 253, 254};
+    for (const std::uint8_t scale : scales) {
+      auto blocks = f.random_blocks(9 * 8, next);
+      f.set_scale(blocks.data(), 9 * 8, scale);  // of q4_0 and q8_0 a subnormal number
+      const matrix w(f, blocks, 9, 8);
+      std::vector<float> x(256), y(9), z(9);
+      for (float& v : x) v = next.uniform() * 0x1p-20f;
+      std::vector<std::byte> operand(8 * f.operand->bytes);
+      f.operand->encode(x.data(), 8, operand.data());
+      f.interleaved.gemv(w.view, operand.data(), y);
+      f.direct.gemv(w.direct, operand.data(), z);
+      for (std::size_t m = 0; m < 9; ++m) {
+        CHECK(std::isfinite(y[m]));
+        CHECK(std::abs(y[m] - z[m]) <= 1e-5f * std::abs(z[m]) + 256 * 0x1p-149f);
+      }
     }
   }
 }
@@ -265,7 +239,10 @@ TEST_CASE_TEMPLATE("scales at the ends of their range", B, blocq::mxfp4, blocq::
 TEST_CASE_TEMPLATE("parts of the rows give the numbers of the whole", B, blocq::q4_0, blocq::q6_k, blocq::iq4_xs) {
   using A = blocq::integer_operand_t<B>;
   constexpr std::size_t rows = 75, k = 768, cols = k / blocq::block_size<B>;
-  const matrix<B> w(random_blocks<B>(rows * cols, next), rows, cols);
+  const auto blocks = random_blocks<B>(rows * cols, next);
+  std::vector<blocq::interleaved<B>> lanes(blocq::interleaved_blocks(rows, cols));
+  blocq::interleave(blocq::matrix_view<const B>{blocks.data(), rows, cols}, lanes);
+  const blocq::matrix_view<const blocq::interleaved<B>> w{lanes.data(), (rows + 7) / 8, cols};
   const auto run = [](std::size_t n, const auto& f) {
     while (n-- > 0) f(n);
   };
@@ -275,13 +252,13 @@ TEST_CASE_TEMPLATE("parts of the rows give the numbers of the whole", B, blocq::
     const blocq::matrix_view<const float> activations{x.data(), n, k, k};
     const std::size_t size = blocq::gemm_scratch<blocq::interleaved<B>>(n, k);
     std::vector<std::byte> scratch(size), more(3 * size);
-    blocq::gemm(w.view, activations, blocq::matrix_view<float>{whole.data(), n, rows, rows}, scratch);
-    blocq::gemm(w.view, activations, blocq::matrix_view<float>{parts.data(), n, rows, rows}, std::span(more), 3, run);
+    blocq::gemm(w, activations, blocq::matrix_view<float>{whole.data(), n, rows, rows}, scratch);
+    blocq::gemm(w, activations, blocq::matrix_view<float>{parts.data(), n, rows, rows}, std::span(more), 3, run);
     CHECK(whole == parts);
     std::vector<A> operand(k / blocq::block_size<A>);
     encode(x.data(), operand.size(), blocq::encode_context{}, operand.data());
-    blocq::gemv(w.view, operand, std::span(vector));
-    blocq::gemv(w.view, operand, std::span(pieces), 4, run);
+    blocq::gemv(w, operand, std::span(vector));
+    blocq::gemv(w, operand, std::span(pieces), 4, run);
     CHECK(vector == pieces);
   }
 }

@@ -31,23 +31,28 @@ void set_sums(B& b) {
 }
 
 template <class B>
+B random_number_block(random_bytes& next) {
+  while (true) {
+    B b = test::random_block<B>(next);
+    if constexpr (requires { b.e; }) b.e = static_cast<std::uint8_t>(64 + next() / 2);  // sums within a float
+    if constexpr (requires { b.scale; }) b.scale = static_cast<std::uint8_t>(64 + next() / 2);
+    if constexpr (requires { b.absmax; }) store(b.absmax, blocq::to_bits(next.uniform()));
+    if constexpr (std::is_same_v<B, blocq::bf16>) blocq::store(b.code, blocq::f32_to_bf16(next.uniform()));
+    if constexpr (requires { b.bsums; }) store(b.d, blocq::to_bits(next.uniform()));
+    set_sums(b);
+    if (is_valid(b)) return b;
+  }
+}
+template <class B>
 std::vector<B> random_blocks(std::size_t count, random_bytes& next) {
   std::vector<B> blocks(count);
-  for (B& b : blocks) do {
-      b = test::random_block<B>(next);
-      if constexpr (requires { b.e; }) b.e = static_cast<std::uint8_t>(64 + next() / 2);  // sums within a float
-      if constexpr (requires { b.scale; }) b.scale = static_cast<std::uint8_t>(64 + next() / 2);
-      if constexpr (requires { b.absmax; }) store(b.absmax, blocq::to_bits(next.uniform()));
-      if constexpr (std::is_same_v<B, blocq::bf16>) blocq::store(b.code, blocq::f32_to_bf16(next.uniform()));
-      if constexpr (requires { b.bsums; }) store(b.d, blocq::to_bits(next.uniform()));
-      set_sums(b);
-    } while (!is_valid(b));
+  for (B& b : blocks) b = random_number_block<B>(next);
   return blocks;
 }
 
-// Operand blocks of -64, whose codes are all -128.
+// An operand block of -64, whose codes are all -128.
 template <class A>
-std::vector<A> lowest_activations(std::size_t count) {
+A lowest_activation() {
   A a{};
   std::memset(a.qs, -128, sizeof a.qs);
   if constexpr (sizeof a.d == 4)
@@ -55,7 +60,7 @@ std::vector<A> lowest_activations(std::size_t count) {
   else
     store(a.d, blocq::f32_to_f16(0.5f));
   set_sums(a);
-  return std::vector<A>(count, a);
+  return a;
 }
 
 // What weights with a minimum make of the sums of their operand differs from the sum of its decoded numbers where q8_1
@@ -63,7 +68,7 @@ std::vector<A> lowest_activations(std::size_t count) {
 template <class B, class A>
 double rounding_of_sums(const B* w, const A* x, std::size_t blocks) {
   double difference = 0;
-  if constexpr (requires { x->s; })
+  if constexpr (requires { x->s, w->m; })
     for (std::size_t i = 0; i < blocks; ++i) {
       double sum = 0;
       for (const std::int8_t q : x[i].qs) sum += q;
