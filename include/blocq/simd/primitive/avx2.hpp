@@ -64,7 +64,7 @@ BLOCQ_INLINE bytes fill_bytes(int b) noexcept { return {_mm256_set1_epi8(static_
 BLOCQ_INLINE bytes load_halves(const void* p) noexcept { return {_mm256_broadcastsi128_si256(half(p))}; }
 // Broadcasts from memory and blends keep clear of the ports that shuffle.
 BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
-  const auto all = [](const void* p) {
+  const auto all = [](const void* p) BLOCQ_INLINE_LAMBDA {
     long long e;
     std::memcpy(&e, p, 8);
     return _mm256_set1_epi64x(e);
@@ -73,7 +73,7 @@ BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, co
 }
 template <class At>
 BLOCQ_INLINE bytes load_eighths(At at) noexcept {
-  const auto all = [&](int i) {
+  const auto all = [&](int i) BLOCQ_INLINE_LAMBDA {
     int e;
     std::memcpy(&e, at(i), 4);
     return _mm256_set1_epi32(e);
@@ -562,7 +562,9 @@ BLOCQ_INLINE void split_bf16(bytes a, floats& even, floats& odd) noexcept {
   odd = {_mm256_castsi256_ps(_mm256_and_si256(a.v, _mm256_set1_epi32(static_cast<int>(0xffff0000u))))};
 }
 BLOCQ_INLINE void split_pairs(floats& a, floats& b) noexcept {
-  const auto in_order = [](__m256 v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); };
+  const auto in_order = [](__m256 v) BLOCQ_INLINE_LAMBDA {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8));
+  };
   const __m256 even = in_order(_mm256_shuffle_ps(a.v, b.v, 0x88)), odd = in_order(_mm256_shuffle_ps(a.v, b.v, 0xdd));
   a.v = even, b.v = odd;
 }

@@ -163,7 +163,7 @@ BLOCQ_INLINE bytes join_planes(const bytes* planes) noexcept {
 #endif
 }
 BLOCQ_INLINE bytes spread_bits(const void* a, const void* b, const void* c, const void* d, int h, int set) noexcept {
-  const auto all = [](const void* p) {
+  const auto all = [](const void* p) BLOCQ_INLINE_LAMBDA {
     int word;
     std::memcpy(&word, p, 4);
     return _mm_set1_epi32(word);
@@ -597,7 +597,7 @@ BLOCQ_INLINE bytes spread_sixes(const void* a, const void* b) noexcept {
     for (std::size_t i = 0; i < 64; ++i) to[i] = static_cast<std::uint8_t>(i % 8 * 6);
     return to;
   }();
-  const auto second = [](const void* p) { return static_cast<const std::uint8_t*>(p) + 8; };
+  const auto second = [](const void* p) BLOCQ_INLINE_LAMBDA { return static_cast<const std::uint8_t*>(p) + 8; };
   const bytes all = load_lanes(a, second(a), b, second(b));
   return take_fields(load_bytes(offset.data()), lookup16(all, load_bytes(from.data())));
 }

@@ -118,14 +118,14 @@ BLOCQ_INLINE bytes load_halves(const void* p) noexcept {
 }
 BLOCQ_INLINE bytes load_two(const void* a, const void* b) noexcept { return {load_as<u8x16>(a), load_as<u8x16>(b)}; }
 BLOCQ_INLINE bytes load_quarters(const void* a, const void* b, const void* c, const void* d) noexcept {
-  const auto two = [](const void* p, const void* q) {
+  const auto two = [](const void* p, const void* q) BLOCQ_INLINE_LAMBDA {
     return as<u8x16>(u64x2{load_as<std::uint64_t>(p), load_as<std::uint64_t>(q)});
   };
   return {two(a, b), two(c, d)};
 }
 template <class At>
 BLOCQ_INLINE bytes load_eighths(At at) noexcept {
-  const auto entry = [&](int i) { return load_as<std::uint32_t>(at(i)); };
+  const auto entry = [&](int i) BLOCQ_INLINE_LAMBDA { return load_as<std::uint32_t>(at(i)); };
   return {as<u8x16>(u32x4{entry(0), entry(1), entry(2), entry(3)}),
           as<u8x16>(u32x4{entry(4), entry(5), entry(6), entry(7)})};
 }
@@ -169,20 +169,22 @@ BLOCQ_INLINE bytes operator-(bytes a, bytes b) noexcept { return {a.low - b.low,
 BLOCQ_INLINE bytes operator*(bytes a, bytes b) noexcept { return {a.low * b.low, a.high * b.high}; }
 
 BLOCQ_INLINE bytes carry_of_thrice(bytes a) noexcept {
-  const auto carry = [](u8x16 v) { return u8x16{} - as<u8x16>((v > 85) + (v > 170)); };
+  const auto carry = [](u8x16 v) BLOCQ_INLINE_LAMBDA { return u8x16{} - as<u8x16>((v > 85) + (v > 170)); };
   return {carry(a.low), carry(a.high)};
 }
 // Bytes are shifted as words, which all machines can, and what comes from a neighbour is cut off.
 template <int Width>
 BLOCQ_INLINE bytes field(bytes a, int shift) noexcept {
   const u8x16 mask = fill_u8((1u << Width) - 1u);
-  const auto shifted = [&](u8x16 v) { return as<u8x16>(as<u16x8>(v) >> static_cast<std::uint16_t>(shift)) & mask; };
+  const auto shifted = [&](u8x16 v) BLOCQ_INLINE_LAMBDA {
+    return as<u8x16>(as<u16x8>(v) >> static_cast<std::uint16_t>(shift)) & mask;
+  };
   return {shifted(a.low), shifted(a.high)};
 }
 template <int Width, int From, int To>
 BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
   const u8x16 mask = fill_u8(((1u << Width) - 1u) << To);
-  const auto moved = [&](u8x16 v) {
+  const auto moved = [&](u8x16 v) BLOCQ_INLINE_LAMBDA {
 #ifdef BLOCQ_HAS_HALVES_BYTE_SHIFTS
     if constexpr (To == 0 && From + Width == 8) return v >> From;
     if constexpr (From == 0 && To + Width == 8) return v << To;
@@ -194,7 +196,9 @@ BLOCQ_INLINE bytes move_bits(bytes a) noexcept {
 }
 BLOCQ_INLINE bytes shift_left(bytes a, int shift) noexcept {
   const u8x16 mask = fill_u8(0xffu << shift);
-  const auto shifted = [&](u8x16 v) { return as<u8x16>(as<u16x8>(v) << static_cast<std::uint16_t>(shift)) & mask; };
+  const auto shifted = [&](u8x16 v) BLOCQ_INLINE_LAMBDA {
+    return as<u8x16>(as<u16x8>(v) << static_cast<std::uint16_t>(shift)) & mask;
+  };
   return {shifted(a.low), shifted(a.high)};
 }
 BLOCQ_INLINE bytes split_nibbles(const void* p) noexcept {
@@ -221,7 +225,7 @@ BLOCQ_INLINE bytes spread_bits_of_eighths(bytes a, int set) noexcept {
   constexpr int b = First / 8;
   constexpr std::uint8_t one = 1 << First % 8, two = 2 << First % 8, four = 4 << First % 8, eight = 8 << First % 8;
   const u8x16 bit = {one, two, four, eight, one, two, four, eight, one, two, four, eight, one, two, four, eight};
-  const auto masks = [&](u8x16 v) {
+  const auto masks = [&](u8x16 v) BLOCQ_INLINE_LAMBDA {
     const u8x16 source = __builtin_shufflevector(v, v, b, b, b, b, b + 4, b + 4, b + 4, b + 4, b + 8, b + 8, b + 8,
                                                  b + 8, b + 12, b + 12, b + 12, b + 12);
     return as<u8x16>((source & bit) == bit);
@@ -232,14 +236,14 @@ template <int From>
 BLOCQ_INLINE bytes spread_bits_of_quarters(bytes a, int set) noexcept {
   constexpr int b = From, c = From + 8;
   const u8x16 bit = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-  const auto masks = [&](u8x16 v) {
+  const auto masks = [&](u8x16 v) BLOCQ_INLINE_LAMBDA {
     const u8x16 source = __builtin_shufflevector(v, v, b, b, b, b, b, b, b, b, c, c, c, c, c, c, c, c);
     return as<u8x16>((source & bit) == bit);
   };
   return bytes{masks(a.low), masks(a.high)} & fill_bytes(set);
 }
 BLOCQ_INLINE bytes spread_bits_of_two(const void* a, const void* b, int h, int set) noexcept {
-  const auto masks = [&](const void* p) {
+  const auto masks = [&](const void* p) BLOCQ_INLINE_LAMBDA {
     return bit_masks<0>(fill_u32(load_as<std::uint16_t>(static_cast<const std::uint8_t*>(p) + 2 * h)));
   };
   return bytes{masks(a), masks(b)} & fill_bytes(set);
@@ -259,7 +263,8 @@ BLOCQ_INLINE bytes swap_middle_quarters(bytes a) noexcept {
 }
 BLOCQ_INLINE std::uint32_t upper_bits(u8x16 a) noexcept {
   const u64x2 one = as<u64x2>(a >> 7);  // of each byte, gathered by a product without carries
-  const auto eight = [&](int h) { return static_cast<std::uint32_t>(one[h] * 0x0102040810204080u >> 56); };
+  const auto eight = [&](int h)
+                         BLOCQ_INLINE_LAMBDA { return static_cast<std::uint32_t>(one[h] * 0x0102040810204080u >> 56); };
   return eight(0) | eight(1) << 8;
 }
 BLOCQ_INLINE std::uint32_t upper_bits(bytes a) noexcept { return upper_bits(a.low) | upper_bits(a.high) << 16; }
@@ -269,7 +274,7 @@ BLOCQ_INLINE bytes lookup16(bytes table, bytes index) noexcept {
 }
 BLOCQ_INLINE bytes equal(bytes a, bytes b) noexcept { return {as<u8x16>(a.low == b.low), as<u8x16>(a.high == b.high)}; }
 BLOCQ_INLINE bytes lesser(bytes a, bytes b) noexcept {
-  const auto each = [](i8x16 x, i8x16 y) { return as<u8x16>(x < y ? x : y); };
+  const auto each = [](i8x16 x, i8x16 y) BLOCQ_INLINE_LAMBDA { return as<u8x16>(x < y ? x : y); };
   return {each(as<i8x16>(a.low), as<i8x16>(b.low)), each(as<i8x16>(a.high), as<i8x16>(b.high))};
 }
 BLOCQ_INLINE bytes negate_where(bytes a, bytes mask) noexcept { return (a ^ mask) - mask; }
@@ -297,8 +302,8 @@ BLOCQ_INLINE V as_written(V a) noexcept {
   return {opaque(a.low), opaque(a.high)};
 }
 BLOCQ_INLINE floats quotient(floats a, floats b) noexcept {
-  const auto four = [](f32x4 x, f32x4 y) {
-    const auto one = [&](int i) { return impl::quotient(x[i], y[i]); };
+  const auto four = [](f32x4 x, f32x4 y) BLOCQ_INLINE_LAMBDA {
+    const auto one = [&](int i) BLOCQ_INLINE_LAMBDA { return impl::quotient(x[i], y[i]); };
     return f32x4{one(0), one(1), one(2), one(3)};
   };
   return {four(a.low, b.low), four(a.high, b.high)};
@@ -309,7 +314,7 @@ BLOCQ_INLINE floats fma(floats a, floats b, floats c) noexcept {
   return sum;
 }
 BLOCQ_INLINE floats twice(floats a, int h) noexcept {
-  const auto of = [h](f32x4 v) {
+  const auto of = [h](f32x4 v) BLOCQ_INLINE_LAMBDA {
     return h == 0 ? __builtin_shufflevector(v, v, 0, 0, 1, 1) : __builtin_shufflevector(v, v, 2, 2, 3, 3);
   };
   return {of(a.low), of(a.high)};
@@ -331,13 +336,14 @@ BLOCQ_INLINE floats fill_four(float a, float b, float c, float d) noexcept {
 BLOCQ_INLINE floats fill_two(float low, float high) noexcept { return {fill_f32(low), fill_f32(high)}; }
 template <class At>
 BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
-  const auto code = [&](int i) { return load_as<std::uint16_t>(at(i)); };
+  const auto code = [&](int i) BLOCQ_INLINE_LAMBDA { return load_as<std::uint16_t>(at(i)); };
   u16x8 codes = {code(0)};
   for (int i = 1; i < 8; ++i) codes[i] = code(i);
   return {f16_to_floats(codes, 0), f16_to_floats(codes, 1)};
 }
 BLOCQ_INLINE floats copy_sign(floats magnitude, floats sign) noexcept {
-  const auto with = [](f32x4 m, f32x4 s) { return as<f32x4>(as<u32x4>(m) | (as<u32x4>(s) & 0x80000000u)); };
+  const auto with = [](f32x4 m, f32x4 s)
+                        BLOCQ_INLINE_LAMBDA { return as<f32x4>(as<u32x4>(m) | (as<u32x4>(s) & 0x80000000u)); };
   return {with(magnitude.low, sign.low), with(magnitude.high, sign.high)};
 }
 BLOCQ_INLINE std::uint16_t float_to_half(float x) noexcept { return f32_to_f16(x); }
@@ -370,7 +376,7 @@ BLOCQ_INLINE words widen_codes(bytes a, int h) noexcept {
   return {as<i16x8>(widen_unsigned(v, 0)), as<i16x8>(widen_unsigned(v, 1))};
 }
 BLOCQ_INLINE words widen_even(bytes a) noexcept {
-  const auto even = [](u8x16 v) { return as<i16x8>(as<u16x8>(v) << 8) >> 8; };
+  const auto even = [](u8x16 v) BLOCQ_INLINE_LAMBDA { return as<i16x8>(as<u16x8>(v) << 8) >> 8; };
   return {even(a.low), even(a.high)};
 }
 BLOCQ_INLINE words widen_odd(bytes a) noexcept { return {as<i16x8>(a.low) >> 8, as<i16x8>(a.high) >> 8}; }
@@ -381,7 +387,7 @@ BLOCQ_INLINE words spread_words(words a) noexcept {
 }
 template <int First, int Second>
 BLOCQ_INLINE words widen_two(bytes a) noexcept {
-  const auto two = [](u8x16 v) {
+  const auto two = [](u8x16 v) BLOCQ_INLINE_LAMBDA {
     return as<i16x8>(__builtin_shufflevector(u8x16{}, v, 0, 16 + First, 0, 16 + Second, 0, 20 + First, 0, 20 + Second,
                                              0, 24 + First, 0, 24 + Second, 0, 28 + First, 0, 28 + Second)) >>
            8;
@@ -409,20 +415,21 @@ BLOCQ_INLINE words operator|(words a, words b) noexcept { return {a.low | b.low,
 BLOCQ_INLINE words operator&(words a, words b) noexcept { return {a.low & b.low, a.high & b.high}; }
 BLOCQ_INLINE words equal(words a, words b) noexcept { return {a.low == b.low, a.high == b.high}; }
 BLOCQ_INLINE bytes next_digits(words& even, words& odd) noexcept {
-  const auto next = [](i16x8& e, i16x8& o) {
+  const auto next = [](i16x8& e, i16x8& o) BLOCQ_INLINE_LAMBDA {
     e = (e & 255) * 3, o = (o & 255) * 3;
     return as<u8x16>(e >> 8 | (o & ~255));
   };
   return {next(even.low, odd.low), next(even.high, odd.high)};
 }
 BLOCQ_INLINE words shift_right(words a, int n) noexcept {
-  const auto shifted = [n](i16x8 v) { return as<i16x8>(as<u16x8>(v) >> static_cast<std::uint16_t>(n)); };
+  const auto shifted = [n](i16x8 v)
+                           BLOCQ_INLINE_LAMBDA { return as<i16x8>(as<u16x8>(v) >> static_cast<std::uint16_t>(n)); };
   return {shifted(a.low), shifted(a.high)};
 }
 template <int Low, int Width, int To>
 BLOCQ_INLINE words move_field(words a) noexcept {
   const u16x8 mask = fill_u16(((1u << Width) - 1u) << To);
-  const auto moved = [&](i16x8 v) {
+  const auto moved = [&](i16x8 v) BLOCQ_INLINE_LAMBDA {
     const auto x = as<u16x8>(v);
     return as<i16x8>((To >= Low ? x << (To >= Low ? To - Low : 0) : x >> (To >= Low ? 0 : Low - To)) & mask);
   };
@@ -442,22 +449,23 @@ BLOCQ_INLINE bytes interleave_bytes(bytes a, bytes b, int h) noexcept {
   return {zip(a.low, b.low, h), zip(a.high, b.high, h)};
 }
 BLOCQ_INLINE bytes interleave_words(bytes a, bytes b, int h) noexcept {
-  const auto both = [h](u8x16 x, u8x16 y) { return as<u8x16>(zip(as<u16x8>(x), as<u16x8>(y), h)); };
+  const auto both = [h](u8x16 x, u8x16 y) BLOCQ_INLINE_LAMBDA { return as<u8x16>(zip(as<u16x8>(x), as<u16x8>(y), h)); };
   return {both(a.low, b.low), both(a.high, b.high)};
 }
 BLOCQ_INLINE words little_words(bytes a) noexcept { return {as<i16x8>(a.low), as<i16x8>(a.high)}; }
 BLOCQ_INLINE words pack(ints a, ints b) noexcept {
-  const auto both = [](i32x4 x, i32x4 y) {
+  const auto both = [](i32x4 x, i32x4 y) BLOCQ_INLINE_LAMBDA {
     return __builtin_shufflevector(as<i16x8>(x), as<i16x8>(y), 0, 2, 4, 6, 8, 10, 12, 14);
   };
   return {both(a.low, b.low), both(a.high, b.high)};
 }
 BLOCQ_INLINE words even_and_odd(ints even, ints odd) noexcept {
-  const auto both = [](i32x4 e, i32x4 o) { return as<i16x8>((as<u32x4>(e) & 0xffffu) | as<u32x4>(o) << 16); };
+  const auto both = [](i32x4 e, i32x4 o)
+                        BLOCQ_INLINE_LAMBDA { return as<i16x8>((as<u32x4>(e) & 0xffffu) | as<u32x4>(o) << 16); };
   return {both(even.low, odd.low), both(even.high, odd.high)};
 }
 BLOCQ_INLINE bytes narrow(words a, words b) noexcept {
-  const auto pack = [](i16x8 x, i16x8 y) {
+  const auto pack = [](i16x8 x, i16x8 y) BLOCQ_INLINE_LAMBDA {
     return __builtin_shufflevector(as<u8x16>(x), as<u8x16>(y), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
                                    30);
   };
@@ -486,7 +494,7 @@ template <int Bytes, class V>
 BLOCQ_INLINE V add_neighbours(V a, V b) noexcept {
   static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
   using half = decltype(a.low);
-  const auto add = [](half x, half y) {
+  const auto add = [](half x, half y) BLOCQ_INLINE_LAMBDA {
     if constexpr (Bytes == 8) {
       const auto p = as<u64x2>(x), q = as<u64x2>(y);
       return plus(as<half>(__builtin_shufflevector(p, q, 0, 2)), as<half>(__builtin_shufflevector(p, q, 1, 3)));
@@ -533,7 +541,8 @@ BLOCQ_INLINE ints operator&(ints a, ints b) noexcept { return {a.low & b.low, a.
 BLOCQ_INLINE ints operator|(ints a, ints b) noexcept { return {a.low | b.low, a.high | b.high}; }
 BLOCQ_INLINE ints shift_left(ints a, int n) noexcept { return {a.low << n, a.high << n}; }
 BLOCQ_INLINE ints shift_right(ints a, int n) noexcept {
-  const auto shifted = [n](i32x4 v) { return as<i32x4>(as<u32x4>(v) >> static_cast<std::uint32_t>(n)); };
+  const auto shifted = [n](i32x4 v)
+                           BLOCQ_INLINE_LAMBDA { return as<i32x4>(as<u32x4>(v) >> static_cast<std::uint32_t>(n)); };
   return {shifted(a.low), shifted(a.high)};
 }
 BLOCQ_INLINE ints load_ints(const void* p) noexcept {
@@ -542,11 +551,11 @@ BLOCQ_INLINE ints load_ints(const void* p) noexcept {
 BLOCQ_INLINE void store_ints(std::int32_t* p, ints a) noexcept { store_registers(p, a); }
 BLOCQ_INLINE ints equal(ints a, ints b) noexcept { return {a.low == b.low, a.high == b.high}; }
 BLOCQ_INLINE ints larger(ints a, ints b) noexcept {
-  const auto choose = [](i32x4 x, i32x4 y) { return (x & (x > y)) | (y & (x <= y)); };
+  const auto choose = [](i32x4 x, i32x4 y) BLOCQ_INLINE_LAMBDA { return (x & (x > y)) | (y & (x <= y)); };
   return {choose(a.low, b.low), choose(a.high, b.high)};
 }
 BLOCQ_INLINE ints larger_unsigned(ints a, ints b) noexcept {
-  const auto choose = [](u32x4 x, u32x4 y) { return as<i32x4>((x & (x > y)) | (y & (x <= y))); };
+  const auto choose = [](u32x4 x, u32x4 y) BLOCQ_INLINE_LAMBDA { return as<i32x4>((x & (x > y)) | (y & (x <= y))); };
   return {choose(as<u32x4>(a.low), as<u32x4>(b.low)), choose(as<u32x4>(a.high), as<u32x4>(b.high))};
 }
 BLOCQ_INLINE std::int32_t largest(ints a) noexcept {
@@ -565,12 +574,12 @@ BLOCQ_INLINE ints truncate(floats a) noexcept {
 // Adding 1.5 * 2^23 rounds to an integer in the low bits.
 BLOCQ_INLINE ints nearest(floats a) noexcept {
   const f32x4 magic = fill_f32(12582912.0f);
-  const auto round = [&](f32x4 v) { return minus(as<i32x4>(opaque(v + magic)), as<i32x4>(magic)); };
+  const auto round = [&](f32x4 v) BLOCQ_INLINE_LAMBDA { return minus(as<i32x4>(opaque(v + magic)), as<i32x4>(magic)); };
   return {round(a.low), round(a.high)};
 }
 BLOCQ_INLINE bytes narrow(const ints (&a)[4]) noexcept {
-  const auto pack = [](ints x, ints y) {
-    const auto words = [](ints v) {
+  const auto pack = [](ints x, ints y) BLOCQ_INLINE_LAMBDA {
+    const auto words = [](ints v) BLOCQ_INLINE_LAMBDA {
       return __builtin_shufflevector(as<i16x8>(v.low), as<i16x8>(v.high), 0, 2, 4, 6, 8, 10, 12, 14);
     };
     return __builtin_shufflevector(as<u8x16>(words(x)), as<u8x16>(words(y)), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
@@ -588,7 +597,7 @@ BLOCQ_INLINE ints widen_words(const void* p) noexcept {
 }
 BLOCQ_INLINE ints odd_eighths(const void* p) noexcept {
   const auto* at = static_cast<const std::uint8_t*>(p);
-  const auto odd = [](i32x4 a, i32x4 b) { return __builtin_shufflevector(a, b, 1, 3, 5, 7); };
+  const auto odd = [](i32x4 a, i32x4 b) BLOCQ_INLINE_LAMBDA { return __builtin_shufflevector(a, b, 1, 3, 5, 7); };
   return {odd(load_as<i32x4>(at), load_as<i32x4>(at + 16)), odd(load_as<i32x4>(at + 32), load_as<i32x4>(at + 48))};
 }
 BLOCQ_INLINE void add_to(words& sum, words term) noexcept { sum = sum + term; }
@@ -621,7 +630,7 @@ BLOCQ_INLINE floats load_bf16(const void* p) noexcept {
 }
 BLOCQ_INLINE floats lookup16(const float (&table)[16], bytes index, int q) noexcept {
   const auto eight = as<u64x2>(q < 2 ? index.low : index.high)[q % 2];
-  const auto at = [&](int i) { return table[eight >> (8 * i) & 15]; };
+  const auto at = [&](int i) BLOCQ_INLINE_LAMBDA { return table[eight >> (8 * i) & 15]; };
   return {f32x4{at(0), at(1), at(2), at(3)}, f32x4{at(4), at(5), at(6), at(7)}};
 }
 BLOCQ_INLINE void transpose_eighths(bytes (&a)[8]) noexcept {

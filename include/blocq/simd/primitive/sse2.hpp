@@ -26,7 +26,7 @@ BLOCQ_INLINE u8x16 lookup(u8x16 table, u8x16 index) noexcept {
   std::uint8_t from[16];
   std::memcpy(from, &table, 16);
   const u64x2 at = as<u64x2>(index);
-  const auto eight = [&](std::uint64_t codes) {
+  const auto eight = [&](std::uint64_t codes) BLOCQ_INLINE_LAMBDA {
     std::uint64_t r = 0;
     for (int i = 0; i < 64; i += 8) r |= static_cast<std::uint64_t>(from[codes >> i & 15]) << i;
     return r;
