@@ -152,11 +152,11 @@ TEST_CASE("what works within lanes is that of the model in both halves") {
     CHECK(image_of(quad::even_and_odd(ints, quad::fill_ints(-5))) ==
           halves_of([&](int i) { return common::even_and_odd(model_ints(i), common::fill_ints(-5)); }));
     quad::madd2_to(ints, words, quad::fill_words(-2));
-    quad::dot4_to(ints, a, b);
+    quad::dot4_to(ints, codes, b);
     CHECK(image_of(ints) == halves_of([&](int i) {
             common::ints sum = model_ints(i);
             common::madd2_to(sum, model_words(i), common::fill_words(-2));
-            common::dot4_to(sum, model(p + i), model(q + i));
+            common::dot4_to(sum, model_codes(i), model(q + i));
             return sum;
           }));
     CHECK(image_of(quad::to_floats(ints) * quad::fill_floats(0.5f)) == halves_of([&](int i) {
