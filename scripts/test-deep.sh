@@ -7,6 +7,7 @@
 #   memory     headers under the memory sanitizer: nothing is read that was never written
 #   threads    what runs on threads, under the thread sanitizer
 #   integers   headers with no integer conversion, division or shift that loses something unsaid
+#   optimized  what has code for an instruction set, for AVX2 and all formats, by g++ -O3
 #   outlined   the library's functions as ordinary calls: what always_inline hides
 #   hostile    1790 hostile models through the program
 #   fuzz       every reader of foreign bytes, M minutes for all of them (10 if not said)
@@ -23,18 +24,18 @@ while [ $# -gt 0 ]; do
   case $1 in
     --minutes) minutes=$2; shift ;;
     --corpus) corpus=$2; shift ;;
-    sanitize | memory | threads | integers | outlined | hostile | fuzz | mutate) parts+=("$1") ;;
+    sanitize | memory | threads | integers | optimized | outlined | hostile | fuzz | mutate) parts+=("$1") ;;
     *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(sanitize memory threads integers outlined hostile fuzz)
+[ ${#parts[@]} -gt 0 ] || parts=(sanitize memory threads integers optimized outlined hostile fuzz)
 scripts/setup.sh cmake ninja-build g++ clang libclang-rt-dev libxsimd-dev doctest-dev libcli11-dev nlohmann-json3-dev \
   libeigen3-dev || exit 1
 jobs=$(nproc)
 mkdir -p build
 
-configure() {  # NAME CXX-FLAGS CMAKE-ARGUMENT...: a build by clang++ in build/deep-NAME
+configure() {  # NAME CXX-FLAGS CMAKE-ARGUMENT...: a build in build/deep-NAME, by clang++ if nothing else is said
   local dir=build/deep-$1 flags=$2
   shift 2
   cmake -S . -B "$dir" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_CXX_FLAGS="$flags" -DBLOCQ_TEST_HOUSE=OFF \
@@ -81,6 +82,11 @@ integers() {
   configure integers "-O1 $lines -fsanitize=integer -fno-sanitize=unsigned-integer-overflow,unsigned-shift-base \
     -fno-sanitize-recover=all" -DBLOCQ_BUILD_EXAMPLES=OFF &&
     test_rooms integers core elem format codec encode op gguf safetensors checkpoint
+}
+
+optimized() {
+  configure optimized "-O3 -DNDEBUG" -DCMAKE_CXX_COMPILER=g++ -DBLOCQ_BUILD_EXAMPLES=OFF &&
+    test_rooms optimized {simd,codec,encode,op,kv,packed}_avx2
 }
 
 # Its own copy of the header that says what inlining is, included before everything.

@@ -19,7 +19,7 @@ build() {  # DIRECTORY CMAKE-ARGUMENT...
 }
 
 mkdir -p build
-# -O1 compiles in half the time of -O3; the sources for AVX2 and those of the flag matrix are optimized further.
+# -O1 compiles in half the time of -O3, which scripts/test-deep.sh has; the flag matrix and odr are optimized further.
 build build/test -DCMAKE_CXX_COMPILER=g++ -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1 -DNDEBUG" \
   -DBLOCQ_PROGRAM_ARCHS=avx2
 # Pointers are the address sanitizer's: what the other says of them too takes half of the time (scripts/test-deep.sh has it).

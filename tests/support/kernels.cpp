@@ -20,6 +20,7 @@ template <class W>
 matrix_view<const W> view(block_rows m) {
   return {static_cast<const W*>(m.data), m.rows, m.cols, m.stride};
 }
+
 template <class A>
 const operand_type& operand_of() {
   static const operand_type operand = [] {
