@@ -5,6 +5,7 @@
 
 #include <initializer_list>
 #include <iterator>
+#include <span>
 #include <string>
 
 using blocq::gguf::is_weight;
@@ -102,6 +103,8 @@ TEST_CASE("a weight is a matrix whose name ends in 'weight'") {
   CHECK_FALSE(shaped({256}));
   CHECK_FALSE(shaped({256, 1, 1, 1}));
   CHECK_FALSE(shaped({}));
+  constexpr std::uint64_t more[] = {256, 1, 2};  // what lies behind the shape is none of it
+  CHECK_FALSE(is_weight("blk.0.attn_q.weight", std::span(more).first(2), "llama"));
   for (const char* name : {"blk.0.ffn_up_exps.bias", "blk.0.ssm_a", "blk.0.ssm_d", "v.class_embd", "blk.0.attn_q.scale",
                            "blk.0.attn_q.weight_scale", "weights", "abcde", ""})
     CHECK_FALSE(weight(name));
