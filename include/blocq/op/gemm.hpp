@@ -147,14 +147,11 @@ template <class B, class... Bs>
 concept one_of = (std::is_same_v<B, Bs> || ...);
 
 // Columns that are multiplied row by row, straight from the blocks: with no more of them, filling panels takes longer
-// than it saves, longest where codes are looked up, are digits or have a float for every 32. One number for all
-// vectors, because the sums of the two ways are not added in the same order.
+// than it saves, longest where codes are looked up, are digits or are many bytes beside little arithmetic. One number
+// for all vectors, because the sums of the two ways are not added in the same order.
 template <class B>
 inline constexpr std::size_t few_columns = 2;
-template <class B>
-concept quick_in_rows = one_of<B, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, tq1_0, tq2_0> ||
-    (float_step_format<B>&& element_t<B>::bits != 1 && element_t<B>::bits != 6);
-template <quick_in_rows B>
+template <one_of<iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, tq1_0, tq2_0, q4_0, q4_1, q8_0, q2_0> B>
 inline constexpr std::size_t few_columns<B> = 4;
 
 template <integer_format B>
