@@ -147,8 +147,8 @@ template <class B, class... Bs>
 concept one_of = (std::is_same_v<B, Bs> || ...);
 
 // Columns that are multiplied row by row, straight from the blocks: with no more of them, filling panels takes longer
-// than it saves, longest where codes are looked up, are digits or are many bytes beside little arithmetic. One number
-// for all vectors, because the sums of the two ways are not added in the same order.
+// than it saves, longest where codes are looked up or are digits, and where they hardly have to be unpacked. One
+// number for all vectors, because the sums of the two ways are not added in the same order.
 template <class B>
 inline constexpr std::size_t few_columns = 2;
 template <one_of<iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s, iq4_nl, tq1_0, tq2_0, q4_0, q4_1, q8_0, q2_0> B>
