@@ -47,6 +47,7 @@ changes() {  # HEADER
     defined { if (line ~ /^[^ ].*;$/) defined = 0; next }
     line ~ /^concept / { defined = line !~ /;$/; next }
     line ~ /^ *#|static_assert|BLOCQ_ASSERT|^ *template|operator|\[\[|asm| < .* >[.:]/ { next }
+    line ~ /[.](units|where) [*] / { next }  # fields of bits, which no reference binds to
     {
       at = 1; rest = line
       while (match(rest, /"([^"\\]|\\.)*"|[A-Za-z_][A-Za-z_0-9]*|[0-9][0-9A-Za-z.\x27]*([ep][-+][0-9]+)?| (<=|>=|==|!=|<<|>>|<|>|[-+*\/%&|]) /)) {
