@@ -3,7 +3,6 @@
 #include "limits.hpp"
 #include "products.hpp"
 
-#include <blocq/op/activations.hpp>
 #include <blocq/op/gemv.hpp>
 
 namespace bench {
@@ -17,14 +16,8 @@ measurement prepare(const backend* peer, std::size_t bytes) {
   measurement result = prepare_product<B>(
       peer, m, 1, work, [=](const std::vector<B>& w, std::span<const float> x, std::vector<float>& y) {
         const blocq::matrix_view<const B> view{w.data(), m, row, row};
-        if constexpr (blocq::integer_format<B>) {
-          using A = blocq::integer_operand_t<B>;
-          static std::vector<A> operand(columns / blocq::block_size<A>);
-          blocq::quantize_activations(x, operand);
-          blocq::gemv(view, operand, y);
-        } else {
-          blocq::gemv(view, x, y);
-        }
+        static std::vector<std::byte> scratch(blocq::gemv_scratch<B>(columns));
+        blocq::gemv(view, x, y, scratch);
       });
   result.limit = read_loop(m * row * sizeof(B) / sizeof(float));
   result.limit.work = work;

@@ -7,7 +7,6 @@
 #include "backend.hpp"
 #include "data.hpp"
 
-#include <blocq/op/activations.hpp>
 #include <blocq/op/gemm.hpp>
 #include <blocq/op/gemv.hpp>
 #include <blocq/op/quantize.hpp>
@@ -48,19 +47,13 @@ void multiply(std::size_t n, const bench::backend* peer) {
 
   const blocq::matrix_view<const B> weights{w.data(), outputs, row, row};
   std::vector<float> y(outputs * n);
-  std::vector<std::byte> scratch(blocq::gemm_scratch<B>(n, columns));
+  std::vector<std::byte> scratch(n == 1 ? blocq::gemv_scratch<B>(columns) : blocq::gemm_scratch<B>(n, columns));
   const auto ours = [&] {
-    if (n > 1) {
+    if (n == 1)
+      blocq::gemv(weights, x, y, scratch);
+    else
       blocq::gemm(weights, blocq::matrix_view<const float>{x.data(), n, columns, columns},
                   blocq::matrix_view<float>{y.data(), n, outputs, outputs}, scratch);
-    } else if constexpr (blocq::integer_format<B>) {
-      using A = blocq::integer_operand_t<B>;
-      static std::vector<A> operand(columns / blocq::block_size<A>);
-      blocq::quantize_activations(x, operand);
-      blocq::gemv(weights, operand, y);
-    } else {
-      blocq::gemv(weights, x, y);
-    }
   };
   if (peer == nullptr) return count<B>(n, ours);
   ours();

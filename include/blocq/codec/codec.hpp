@@ -94,6 +94,7 @@ struct point_table {
 template <class B>
 inline constexpr point_table<B> points{};
 
+// A shift up and one down, and what points are counted from.
 inline constexpr std::int8_t shifts[2][8] = {{-7, -7, -7, -7, -7, -7, -7, -7}, {-9, -9, -9, -9, -9, -9, -9, -9}};
 
 template <class B>

@@ -4,6 +4,7 @@
 
 #include <blocq/core/fp_environment.hpp>
 #include <blocq/core/view.hpp>
+#include <blocq/op/activations.hpp>
 #include <blocq/op/dot.hpp>
 
 #include <cstddef>

@@ -177,12 +177,9 @@ BLOCQ_INLINE bytes load_tapered(const void* half, const void* lane, const void* 
 template <std::size_t Stride>
 BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
   const auto eight = [p](std::size_t first) BLOCQ_INLINE_LAMBDA {
-    const auto* block = static_cast<const std::uint8_t*>(p) + first * Stride;
-    if constexpr (Stride >= 16 && requires { native::template load_halves_as_floats<Stride>(block); })
-      return native::template load_halves_as_floats<Stride>(block);
-    else
-      return native::load_halves_as_floats(
-          [=](int i) BLOCQ_INLINE_LAMBDA { return block + static_cast<std::size_t>(i) * Stride; });
+    return native::load_halves_as_floats([=](int i) BLOCQ_INLINE_LAMBDA {
+      return static_cast<const std::uint8_t*>(p) + (first + static_cast<std::size_t>(i)) * Stride;
+    });
   };
   return {eight(0), eight(8)};
 }

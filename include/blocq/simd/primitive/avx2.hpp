@@ -316,24 +316,6 @@ BLOCQ_INLINE floats load_halves_as_floats(At at) noexcept {
   return floats{_mm256_loadu_ps(f)};
 #endif
 }
-// The numbers at the beginnings of eight blocks: 16 bytes are loaded around each, which others of the blocks are, so
-// that it lies where blends leave it. Each is one operation that any port of vectors takes.
-template <std::size_t Stride>
-BLOCQ_INLINE __m128i gather_halves(const void* p) noexcept {
-  static_assert(Stride >= 16);
-  const auto at = [p](std::size_t i)
-                      BLOCQ_INLINE_LAMBDA { return half(static_cast<const char*>(p) + i * Stride - 2 * i); };
-  const auto four = [&](std::size_t i) BLOCQ_INLINE_LAMBDA {
-    return _mm_blend_epi32(_mm_blend_epi32(at(i), at(i + 2), 2), _mm_blend_epi32(at(i + 4), at(i + 6), 8), 12);
-  };
-  return _mm_blend_epi16(four(0), four(1), 0xaa);
-}
-#ifdef __F16C__
-template <std::size_t Stride>
-BLOCQ_INLINE floats load_halves_as_floats(const void* p) noexcept {
-  return floats{_mm256_cvtph_ps(gather_halves<Stride>(p))};
-}
-#endif
 
 BLOCQ_INLINE words load_words(const std::int16_t* p) noexcept {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
