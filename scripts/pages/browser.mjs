@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 const name = ['chromium', 'chromium-browser', 'google-chrome'].find((n) => spawnSync(n, ['--version']).status === 0);
 
@@ -12,7 +13,7 @@ export const available = () => name !== undefined;
 export async function with_browser(work) {
   const profile = mkdtempSync(join(tmpdir(), 'blocq-pages-'));
   const child = spawn(name, ['--headless', '--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--remote-debugging-pipe',
-    `--user-data-dir=${profile}`], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'] });
+    `--user-data-dir=${profile}`], { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], detached: true });
   const waiting = new Map(), listeners = [];
   let last = 0, rest = '';
   child.stdio[4].setEncoding('utf8').on('data', (text) => {
@@ -57,8 +58,20 @@ export async function with_browser(work) {
     for (const domain of ['Page', 'Runtime', 'Log']) await page.send(`${domain}.enable`);
     return await work(page);
   } finally {
-    child.kill();
+    try { process.kill(-child.pid, 'SIGKILL'); } catch {}  // the whole group: it may have ended by itself
     await new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.on('exit', resolve) : resolve()));
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    await remove(profile);
+  }
+}
+
+// The browser's other processes write into its profile for a moment after it has ended.
+async function remove(directory) {
+  for (let attempt = 1; ; ++attempt) {
+    try {
+      return rmSync(directory, { recursive: true, force: true });
+    } catch (error) {
+      if (attempt === 50) throw error;
+      await setTimeout(100);
+    }
   }
 }
