@@ -5,8 +5,8 @@
 # optimized, which leaves the most functions for the linker to share.
 . "$(dirname "$0")/../compile/common.sh"
 
-# Eigen's solvers leave functions, which calib/eigen.hpp says, and some do where they are merely included.
-include_all | grep -vE '<blocq/calib/(klt|all).hpp>' >"$work/blocq_all.hpp"
+# Without Eigen, whose solvers leave functions of their own, which calib/eigen.hpp says.
+include_all | grep -vE "<($with_eigen|blocq/calib/all.hpp)>" >"$work/blocq_all.hpp"
 functions() { readelf -sW "$1" | awk '$4 == "FUNC" && $5 == "WEAK" && $7 != "UND" { print $8 }' | LC_ALL=C sort -u; }
 
 # Names of the functions of an object that hold an instruction which x86-64 does not have from the start.
@@ -37,21 +37,23 @@ share_safely() {  # UNIT: what it shares with the unit for any processor runs on
   [ -z "$unsafe" ] || fail "functions that $1 shares and that need more than x86-64:"$'\n'"$(c++filt <<<"$unsafe")"
 }
 
-compiler=("$@")
+compiler=("$@") levels=${BLOCQ_LEVELS:--O0 -O2}
 "$@" -O1 -c tests/odr/main.cpp -o "$work/main.o"
 compile baseline -O0 -march=x86-64
-# The next version of the library in the same program.
-cp -r "$tree/blocq" "$work"
-sed -i 's/\(VERSION_PATCH\) .*/\1 99/' "$work/blocq/version.hpp"
-tree=$work compile later -O0 -march=x86-64
-share baseline later
-if [ -e /usr/include/xsimd ]; then  # with and without it in one program
-  compile scalar -O0 -march=x86-64 -DBLOCQ_NO_XSIMD
-  share baseline scalar
+if [[ $levels == *-O0* ]]; then  # names, whatever the optimizer does
+  # The next version of the library in the same program.
+  cp -r "$tree/blocq" "$work"
+  sed -i 's/\(VERSION_PATCH\) .*/\1 99/' "$work/blocq/version.hpp"
+  tree=$work compile later -O0 -march=x86-64
+  share baseline later
+  if [ -e /usr/include/xsimd ]; then  # with and without it in one program
+    compile scalar -O0 -march=x86-64 -DBLOCQ_NO_XSIMD
+    share baseline scalar
+  fi
 fi
 compile wide -O0 -march=x86-64-v3
 share_safely wide
-for level in ${BLOCQ_LEVELS:--O0 -O2}; do
+for level in $levels; do
   compile widest $level -march=x86-64-v4 -Wno-uninitialized  # in the compiler's own headers
   share_safely widest
   share wide widest
