@@ -143,9 +143,11 @@ clang++ "${flags[@]}" -c tests/support/main.cpp -o "$work/main.o"
 printf '#include <allocations.hpp>\nBLOCQ_TEST_COUNT_ALLOCATIONS\n' |
   clang++ "${flags[@]}" -c -x c++ - -o "$work/allocations.o"
 
-# Runs a test with the changes that $BLOCQ_MUTANT chooses.
+# Runs a test with the changes that $BLOCQ_MUTANT chooses. Of two NaNs a sum takes the sign of the one that the compiler puts
+# first, which changes that are not switched on move already: so not the one case that looks at it.
 run() {  # TEST SECONDS
-  { (ulimit -v 8388608; timeout "$2" "$work/$1" --minimal --abort-after=1) >/dev/null 2>&1; } 2>/dev/null
+  { (ulimit -v 8388608; timeout "$2" "$work/$1" --minimal --abort-after=1 --test-case-exclude='a NaN or an infinity*') \
+    >/dev/null 2>&1; } 2>/dev/null
 }
 for room in $(printf '%s\n' "${headers[@]%%/*}" | sort -u); do
   for source in tests/"$room"/test_*.cpp; do
