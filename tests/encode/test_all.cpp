@@ -233,13 +233,17 @@ TEST_CASE("each block is encoded from its own numbers, and nothing else is read"
       if (e.importance) own.weights += i * e.elements;
       e.encode_lane(&numbers[i * e.elements], 1, own, &alone[i * e.bytes]);
     }
-    for (const bool behind : {true, false}) {
-      const fenced<float> x(std::span<const float>(numbers), behind), w(std::span<const float>(importance), behind);
-      const fenced<std::byte> together(alone.size(), behind);
-      if (e.importance) c.weights = w.items.data();
-      e.encode_native(x.items.data(), blocks, c, together.items.data());
-      CHECK(std::equal(alone.begin(), alone.end(), together.items.begin()));
-    }
+    for (const std::size_t count : {std::size_t{1}, blocks})
+      for (const bool behind : {true, false}) {
+        const auto first = [&](const std::vector<float>& v) {
+          return std::span<const float>(v).first(count * e.elements);
+        };
+        const fenced<float> x(first(numbers), behind), w(first(importance), behind);
+        const fenced<std::byte> together(count * e.bytes, behind);
+        if (e.importance) c.weights = w.items.data();
+        e.encode_native(x.items.data(), count, c, together.items.data());
+        CHECK(std::equal(together.items.begin(), together.items.end(), alone.begin()));
+      }
   }
 }
 #endif
