@@ -171,8 +171,10 @@ struct level_table {
     const float peak = (std::max)(std::fabs(levels.values.front()), std::fabs(levels.values.back()));
     unit = peak / 127.0f;
     const float inverse = unit > 0 ? 1.0f / unit : 0.0f;
-    for (std::size_t i = 0; i < levels.values.size(); ++i)
-      entries[i] = static_cast<std::uint8_t>(static_cast<int>(std::nearbyint(levels.values[i] * inverse)));
+    std::size_t i = 0;
+    for (std::uint8_t& entry : entries)  // so that a compiler sees where they end
+      if (i < levels.values.size())
+        entry = static_cast<std::uint8_t>(static_cast<int>(std::nearbyint(levels.values[i++] * inverse)));
     std::copy(levels.bounds.begin(), levels.bounds.end(), bounds);
   }
   float level(int code) const noexcept { return static_cast<float>(static_cast<std::int8_t>(entries[code])) * unit; }
